@@ -1,0 +1,64 @@
+"""The `champion` command: a few lines over functions that can be called from Python."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from champion.errors import UserError, told_plainly
+
+app = typer.Typer(
+    help="Helpers around `dvc repro`: check params, judge the model, prove reproducibility, browse the data contract.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def check() -> None:
+    """Check params.yaml: every key known, every value of the right type and range."""
+    from champion.params import Params, load
+
+    with told_plainly():
+        load(Params)
+        typer.echo("params.yaml: valid")
+
+
+@app.command()
+def gate() -> None:
+    """Exit non-zero unless the evaluated model is the one on disk and passes every gate of params.yaml."""
+    from champion.delivery.gate import failures
+
+    with told_plainly():
+        reasons = failures(Path())
+        if reasons:
+            raise UserError("the gate is closed:\n  " + "\n  ".join(reasons))
+        typer.echo("the gate is open: every verdict is a pass, on the model that was evaluated")
+
+
+@app.command()
+def data_docs(
+    folder: Annotated[Path, typer.Option(help="Where to write the pages.")] = Path("reports/data-docs"),
+) -> None:
+    """Build Great Expectations' Data Docs of the contract and of what it finds, as HTML."""
+    from champion.params import load
+    from champion.pipeline.validate import ValidateParams, read_tables
+    from champion.report.data_docs import build_data_docs
+
+    with told_plainly():
+        typer.echo(build_data_docs(read_tables(load(ValidateParams)), folder))
+
+
+@app.command()
+def reproduce(
+    fast: Annotated[bool, typer.Option("--fast", help="Compare without data or runs, in seconds.")] = False,
+) -> None:
+    """Run the pipeline of HEAD again in a clone, and fail unless dvc.lock and metrics/ are bit for bit as committed."""
+    from champion.reproduction import reproduce as reproduce_head
+
+    with told_plainly():
+        reproduce_head(Path(), fast=fast)
+        typer.echo(
+            "dvc.lock is up to date with HEAD" if fast else "reproduced: every output of HEAD is bit for bit the same"
+        )

@@ -1,0 +1,76 @@
+"""Typed columns read from a source, and which of their values do not parse."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from champion.params import ColumnType
+
+DTYPES: dict[ColumnType, pl.DataType] = {
+    "integer": pl.Int64(),
+    "number": pl.Float64(),
+    "category": pl.String(),
+    "boolean": pl.Boolean(),
+    "date": pl.Date(),
+}
+
+_TRUE, _FALSE = ["true", "t", "yes", "y", "1"], ["false", "f", "no", "n", "0"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column as lazy expressions over a source: its typed `value`, read from `origin` (None: it cannot fail)."""
+
+    name: str
+    value: pl.Expr
+    origin: pl.Expr | None = None
+
+    @property
+    def fails(self) -> pl.Expr:
+        """True where the source has something and no value could be made of it."""
+        if self.origin is None:
+            return pl.lit(False)
+        return self.origin.is_not_null() & self.value.is_null()
+
+
+def read_text(name: str, column_type: ColumnType, date_format: str | None = None) -> Field:
+    """A text column as the type; booleans are true/false, t/f, yes/no, y/n or 1/0, dates ISO 8601 or `date_format`."""
+    text = pl.col(name)
+    match column_type:
+        case "category":
+            return Field(name, text)
+        case "boolean":
+            word = text.str.to_lowercase()
+            return Field(name, pl.when(word.is_in(_TRUE)).then(True).when(word.is_in(_FALSE)).then(False), text)
+        case "date":
+            return Field(name, text.str.to_date(date_format or "%Y-%m-%d", strict=False), text)
+        case "number":
+            return Field(name, _finite(text.cast(pl.Float64, strict=False)), text)
+        case "integer":
+            return Field(name, text.cast(pl.Int64, strict=False), text)
+
+
+def read_typed(name: str, column_type: ColumnType, dtype: pl.DataType, date_format: str | None = None) -> Field | None:
+    """A column that has a type already, or None when that type is not the declared one."""
+    column = pl.col(name)
+    if dtype == pl.Null:
+        return Field(name, pl.lit(None, dtype=DTYPES[column_type]))
+    if dtype in (pl.String, pl.Categorical, pl.Enum):
+        return read_text(name, column_type, date_format)
+    match column_type:
+        case "date" if dtype == pl.Date or isinstance(dtype, pl.Datetime):
+            return Field(name, column.cast(pl.Date))
+        case "number" if dtype.is_numeric():
+            number = column.cast(pl.Float64).fill_nan(None)
+            return Field(name, _finite(number), number)
+        case "integer" if dtype.is_integer():
+            return Field(name, column.cast(pl.Int64))
+        case "boolean" if dtype == pl.Boolean or dtype.is_integer():
+            return Field(name, column.cast(pl.Boolean))
+        case "category" if dtype.is_integer() or dtype == pl.Boolean:
+            return Field(name, column.cast(pl.String))
+    return None
+
+
+def _finite(number: pl.Expr) -> pl.Expr:
+    return pl.when(number.is_finite()).then(number)

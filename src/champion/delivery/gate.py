@@ -1,0 +1,43 @@
+"""Whether the evaluated model may go on: fails closed on anything missing, stale or swapped."""
+
+from pathlib import Path
+
+from champion.artifacts import read_json, sha256_of
+from champion.modeling.gates import judge
+from champion.params import Gate, Sections, load
+
+
+class GateParams(Sections):
+    """The sections of params.yaml that the gate reads."""
+
+    gates: dict[str, Gate]
+
+
+def failures(root: Path) -> list[str]:
+    """Why the gate is closed, one sentence each; empty when it is open.
+
+    Verdicts are judged again from the metrics and today's params, so an edited verdict file opens nothing. Raises
+    `UserError` when a file is missing or unreadable.
+    """
+    gates = load(GateParams, root / "params.yaml").gates
+    metrics = read_json(root / "metrics/evaluation.json")
+    evaluated = read_json(root / "metrics/gates.json")
+    found = sha256_of(root / "models/model.skops")
+    reasons = []
+    if not gates:
+        reasons.append("params.yaml: `gates` is empty, so nothing vouches for the model. Add a gate.")
+    if evaluated.get("model_sha256") != found:
+        reasons.append(
+            f"models/model.skops: its sha256 is {found}, the evaluated one's is {evaluated.get('model_sha256')}. "
+            "Run `dvc repro`."
+        )
+    verdicts = judge(metrics, gates)
+    if set(evaluated.get("verdicts", {})) != set(gates):
+        reasons.append("metrics/gates.json: it judges other gates than params.yaml has. Run `dvc repro`.")
+    for name, verdict in verdicts.items():
+        if verdict["value"] is None:
+            reasons.append(f"{name}: metrics/evaluation.json holds no such number")
+        elif not verdict["passed"]:
+            bounds = " and ".join(f"{end} {verdict[end]:g}" for end in ("min", "max") if verdict[end] is not None)
+            reasons.append(f"{name}: {verdict['value']:g} is outside {bounds}")
+    return reasons

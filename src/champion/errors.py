@@ -1,0 +1,23 @@
+"""A user's mistake, told in one sentence."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class UserError(Exception):
+    """Something the user can fix: the message names the file, column or key, and the fix."""
+
+
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    """Turn a `UserError`, a full disk or a refused permission into one line on stderr and exit status 1."""
+    try:
+        yield
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        if error.filename is None and error.strerror is None:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"error: {where}{error.strerror}. Free some space or correct the permissions, then run it again.")

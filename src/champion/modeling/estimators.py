@@ -1,0 +1,74 @@
+"""The estimators params.yaml can name, each as one scikit-learn Pipeline with the preprocessing it needs."""
+
+import difflib
+from typing import Any
+
+from sklearn.base import ClassifierMixin, clone
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.utils._param_validation import InvalidParameterError
+
+from champion.data.dataset import Feature
+from champion.errors import UserError
+from champion.modeling.features import build_preprocessor
+from champion.params import Train
+
+
+def build_pipeline(train: Train, features: list[Feature]) -> Pipeline:
+    """An unfitted Pipeline of the steps `preprocess` and `model`.
+
+    Raises `UserError` naming a parameter in params.yaml that the estimator does not have, or a value it refuses.
+    """
+    model = _build_model(train, sum(feature.kind == "category" for feature in features))
+    params: dict[str, Any] = getattr(train, train.estimator)
+    _set_params(model, params, f"train.{train.estimator}")
+    if train.search.method != "none":
+        for name, values in train.search.grid.items():
+            for value in values:
+                _set_params(clone(model), {name: value}, "train.search.grid")
+    boosting = train.estimator == "hist_gradient_boosting"
+    preprocess = build_preprocessor(
+        features,
+        encoding="ordinal" if boosting else "one_hot",
+        scale=train.estimator == "logistic_regression",
+        max_categories=train.max_categories,
+    )
+    return Pipeline([("preprocess", preprocess), ("model", model)])
+
+
+def settle(pipeline: Pipeline) -> Pipeline:
+    """A fitted pipeline without the thread counts that fit stored, which the machine decides; it predicts the same."""
+    model = pipeline.named_steps["model"]
+    if isinstance(model, HistGradientBoostingClassifier):
+        model._bin_mapper.n_threads = 1
+    elif isinstance(model, RandomForestClassifier):
+        # Threads add up the trees' votes in the order they end: one thread, one order.
+        model.n_jobs = None
+    return pipeline
+
+
+def _build_model(train: Train, categories: int) -> ClassifierMixin:
+    match train.estimator:
+        case "hist_gradient_boosting":
+            # The preprocessor puts the encoded categories first.
+            return HistGradientBoostingClassifier(
+                categorical_features=list(range(categories)) or None, early_stopping=False, random_state=train.seed
+            )
+        case "random_forest":
+            return RandomForestClassifier(n_jobs=-1, random_state=train.seed)
+        case "logistic_regression":
+            return LogisticRegression(max_iter=1000, random_state=train.seed)
+
+
+def _set_params(model: ClassifierMixin, params: dict[str, Any], where: str) -> None:
+    known = model.get_params()
+    for name in params:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean `{close[0]}`?" if close else ""
+            raise UserError(f"params.yaml: `{where}.{name}`: {type(model).__name__} has no such parameter{hint}.")
+    try:
+        model.set_params(**params)._validate_params()
+    except InvalidParameterError as error:
+        raise UserError(f"params.yaml: `{where}`: {error}") from None

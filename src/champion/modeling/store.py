@@ -1,0 +1,113 @@
+"""The model file: a skops archive that holds data, never code, with its feature schema inside, as the same bytes."""
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import skops.io
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+
+from champion.artifacts import replacing, sha256_of
+from champion.data.dataset import Feature, to_frame
+from champion.errors import UserError
+
+MANIFEST = "champion.json"
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+# Types that skops does not trust by itself. A partial is as harmless as the function it wraps, which must be here too.
+TRUSTED = [
+    "functools.partial",
+    "numpy.dtype",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+    "sklearn.utils.validation.check_array",
+]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted pipeline with what is needed to use it: its features, training base rate and decision threshold."""
+
+    pipeline: Pipeline
+    features: list[Feature]
+    base_rate: float
+
+    def predict(self, rows: pl.DataFrame | pd.DataFrame) -> NDArray[np.float64]:
+        """Probability of the positive class, shape (rows,). Columns are taken by name; others are ignored.
+
+        Raises `UserError` naming a feature that the rows lack.
+        """
+        missing = [feature.name for feature in self.features if feature.name not in rows.columns]
+        if missing:
+            raise UserError(f"the column {missing[0]!r}, which the model needs, is missing. Add it.")
+        frame = to_frame(rows, self.features) if isinstance(rows, pl.DataFrame) else rows
+        probabilities: NDArray[np.float64] = self.pipeline.predict_proba(frame)[:, 1]
+        return probabilities
+
+
+def save(model: Model, path: Path) -> None:
+    """Write the model. Equal models give equal bytes on any day and machine: no times, memory ids or compression."""
+    manifest = {"features": [asdict(feature) for feature in model.features], "base_rate": model.base_rate}
+    content = _normalised(skops.io.dumps(model.pipeline), manifest)
+    with replacing(path) as draft:
+        draft.write_bytes(content)
+
+
+def load(path: Path, sha256: str | None = None) -> Model:
+    """Read a model without running any code from it; with `sha256`, only if the file has that hash.
+
+    Raises `UserError` when the hash differs, the file is not a model, or it holds a type that is not trusted.
+    """
+    found = sha256_of(path)
+    if sha256 is not None and found != sha256:
+        raise UserError(
+            f"{path}: its sha256 is {found}, expected {sha256}. Restore the file (`dvc checkout` or `dvc repro`)."
+        )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            manifest = json.loads(archive.read(MANIFEST))
+        untrusted = sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED))
+        if untrusted:
+            raise UserError(f"{path}: holds the type {untrusted[0]}, which no model of ours holds; it is not loaded.")
+        pipeline = skops.io.load(path, trusted=TRUSTED)
+        features = [Feature(**feature) for feature in manifest["features"]]
+        return Model(pipeline, features, manifest["base_rate"])
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path}: not a model file ({type(error).__name__}). Run `dvc repro`, which makes it."
+        ) from None
+
+
+def _normalised(archive: bytes, manifest: Mapping[str, Any]) -> bytes:
+    """The archive with memory ids renumbered in order of appearance, members named by them, and a fixed date.
+
+    Stored, not compressed: zlib builds differ in their output.
+    """
+    source = zipfile.ZipFile(io.BytesIO(archive))
+    schema = source.read("schema.json").decode("utf-8")
+    order: dict[str, str] = {}
+    for identifier in re.findall(r'"__id__": (\d+)', schema):
+        order.setdefault(identifier, str(len(order)))
+    schema = re.sub(r'"__id__": (\d+)', lambda match: f'"__id__": {order[match[1]]}', schema)
+    members = {}
+    for name in source.namelist():
+        stem, dot, suffix = name.partition(".")
+        if name != "schema.json":
+            members[name] = f"{order[stem]}{dot}{suffix}"
+            schema = schema.replace(f'"{name}"', f'"{members[name]}"')
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as out:
+        out.writestr(zipfile.ZipInfo(MANIFEST, EPOCH), json.dumps(manifest, sort_keys=True))
+        out.writestr(zipfile.ZipInfo("schema.json", EPOCH), schema)
+        for name in sorted(members, key=lambda name: int(members[name].partition(".")[0])):
+            out.writestr(zipfile.ZipInfo(members[name], EPOCH), source.read(name))
+    return target.getvalue()

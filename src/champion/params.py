@@ -1,0 +1,349 @@
+"""params.yaml as frozen models: every key is checked, and an unknown one is an error that names it."""
+
+import difflib
+import types
+from collections.abc import Iterable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from champion.errors import UserError
+
+PARAMS_FILE = Path("params.yaml")
+
+
+def _quoted_date(value: Any) -> date:
+    try:
+        return date.fromisoformat(value)
+    except TypeError:
+        # DVC cannot track a YAML date.
+        raise ValueError('write the date in quotes, such as "2010-01-01"') from None
+    except ValueError:
+        raise ValueError(f'{value!r} is not a date such as "2010-01-01"') from None
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+AsOf = Annotated[date, BeforeValidator(_quoted_date)]
+Months = Annotated[int, Field(ge=1, le=1200)]
+ColumnType = Literal["integer", "number", "category", "boolean", "date"]
+Role = Literal["feature", "label", "id", "date", "ignore"]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: immutable, strict about types (no text for a number), closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class WheelSource(Section):
+    """A CSV file inside an installed wheel that the lock pins by hash; the wheel is never imported."""
+
+    source: Literal["wheel"]
+    distribution: str
+    path: str
+    sha256: str
+    adapter: Literal["loans"] | None = None
+    date_format: str | None = None
+
+
+class FileSource(Section):
+    """A CSV or Parquet file, which lives in `data/source/` so that DVC sees it change."""
+
+    source: Literal["file"]
+    path: str
+    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    adapter: Literal["loans"] | None = None
+    date_format: str | None = None
+
+
+class SqlSource(Section):
+    """A table or a query, read from the SQLAlchemy URL that the environment variable `url_env` holds."""
+
+    source: Literal["sql"]
+    table: str | None = None
+    query: str | None = None
+    url_env: str = "CHAMPION_SOURCE_URL"
+    adapter: None = None
+    date_format: str | None = None
+
+    @model_validator(mode="after")
+    def _table_or_query(self) -> Self:
+        if (self.table is None) == (self.query is None):
+            raise ValueError("give either `table` or `query`")
+        return self
+
+
+Source = Annotated[WheelSource | FileSource | SqlSource, Field(discriminator="source")]
+
+
+class Column(Section):
+    """What one column is. A value outside `values` or `range` is a stray: counted by validate, emptied by prepare."""
+
+    type: ColumnType
+    role: Role = "feature"
+    values: tuple[str, ...] | None = Field(default=None, strict=False)
+    range: tuple[float | None, float | None] | None = Field(default=None, strict=False)
+
+    @model_validator(mode="after")
+    def _fits_type(self) -> Self:
+        if self.values is not None and self.type != "category":
+            raise ValueError("`values` is for a column of type category")
+        if self.range is not None and self.type not in ("integer", "number"):
+            raise ValueError("`range` is for a column of type integer or number")
+        if self.role == "feature" and self.type == "date":
+            raise ValueError("a date cannot be a feature; give it the role date, label or ignore")
+        return self
+
+
+class Label(Section):
+    """When the label is 1.
+
+    `event`: the label column is a date, and 1 means it falls within `horizon_months` of the row's own date.
+    `value`: the label column holds one of `positive`; the answer is known `horizon_months` after the row's date.
+    """
+
+    kind: Literal["event", "value"]
+    horizon_months: Annotated[int, Field(ge=0, le=1200)] = 0
+    positive: tuple[str | bool | int, ...] = Field(default=(), strict=False)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.kind == "event" and (self.horizon_months == 0 or self.positive):
+            raise ValueError("an event label needs `horizon_months` of at least 1 and no `positive`")
+        if self.kind == "value" and not self.positive:
+            raise ValueError("a value label needs `positive`, the values that count as 1")
+        return self
+
+
+class Split(Section):
+    """How held-out rows are chosen: the last `test_months` of the window, or a seeded stratified `test_share`."""
+
+    strategy: Literal["out_of_time", "stratified"]
+    test_months: Months = 12
+    test_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Limits(Section):
+    """The share of one raw column's rows that may be missing, and that may be stray."""
+
+    max_missing: Share = 0.0
+    max_stray: Share = 0.0
+
+
+class Contract(Section):
+    """What the data must look like; a breach stops the pipeline. Columns not named allow nothing missing or stray."""
+
+    rows: tuple[Annotated[int, Field(ge=1)], int | None] = Field(strict=False)
+    class_share: tuple[Share, Share] = Field(strict=False)
+    leak_auc: Annotated[float, Field(gt=0.5, le=1)]
+    max_events_before_start: Share = 0.0
+    columns: dict[str, Limits] = {}
+
+
+class Search(Section):
+    """How hyper-parameters are chosen, by k-fold cross-validation on training rows only."""
+
+    method: Literal["none", "grid", "halving", "random"]
+    folds: Annotated[int, Field(ge=2, le=50)] = 5
+    scoring: Literal["roc_auc", "average_precision", "neg_brier_score", "neg_log_loss", "f1_weighted"] = "roc_auc"
+    candidates: Annotated[int, Field(ge=1)] = 10
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
+
+    @model_validator(mode="after")
+    def _has_grid(self) -> Self:
+        if self.method != "none" and not self.grid:
+            raise ValueError(f"method `{self.method}` needs a `grid`")
+        return self
+
+
+class Train(Section):
+    """The model. The section named like an estimator holds that scikit-learn estimator's own parameters."""
+
+    estimator: Literal["hist_gradient_boosting", "random_forest", "logistic_regression"]
+    hist_gradient_boosting: dict[str, Any] = {}
+    random_forest: dict[str, Any] = {}
+    logistic_regression: dict[str, Any] = {}
+    max_categories: Annotated[int, Field(ge=2, le=250)] = 100
+    seed: Annotated[int, Field(ge=0)] = 0
+    search: Search
+
+
+class Evaluate(Section):
+    """How held-out rows are scored. A row is called positive from `threshold` up; `base_rate` is the training share."""
+
+    threshold: Annotated[float, Field(gt=0, lt=1)] | Literal["base_rate"] = "base_rate"
+    bootstrap_samples: Annotated[int, Field(ge=100, le=100_000)] = 1000
+    seed: Annotated[int, Field(ge=0)] = 0
+    segments: tuple[str, ...] = Field(default=(), strict=False)
+    segment_min_rows: Annotated[int, Field(ge=1)] = 500
+    importance_rows: Annotated[int, Field(ge=1)] = 10_000
+    importance_repeats: Annotated[int, Field(ge=1)] = 5
+
+
+class Gate(Section):
+    """The bounds within which one held-out metric must lie; a bound itself passes."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("give `min`, `max` or both")
+        return self
+
+
+class Columns(dict[str, Column]):
+    """The table's columns in their order, with the lookups by role that the stages need."""
+
+    def named(self, role: Role) -> list[str]:
+        """Names of the columns that have the role, in order."""
+        return [name for name, column in self.items() if column.role == role]
+
+    def only(self, role: Role) -> str | None:
+        """Name of the one column that has the role, or None."""
+        return next(iter(self.named(role)), None)
+
+    @property
+    def label(self) -> str:
+        """Name of the label column."""
+        return self.named("label")[0]
+
+
+class Sections(Section):
+    """The sections of params.yaml that one reader uses; a stage declares exactly its own in a subclass."""
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        columns: dict[str, Column] | None = getattr(self, "columns", None)
+        if columns is not None:
+            _check_roles(columns)
+            _check_label(Columns(columns), getattr(self, "label", None), getattr(self, "split", None), self)
+        contract: Contract | None = getattr(self, "contract", None)
+        if columns is not None and contract is not None:
+            _check_known(contract.columns, columns, "contract.columns")
+        return self
+
+    @property
+    def table(self) -> Columns:
+        """The declared columns, with lookups by role."""
+        return Columns(getattr(self, "columns"))  # noqa: B009 - not every reader has the section
+
+
+class Params(Sections):
+    """The whole of params.yaml."""
+
+    as_of: AsOf | None
+    ingest: Source
+    columns: dict[str, Column]
+    label: Label
+    window_months: Months | None
+    split: Split
+    contract: Contract
+    train: Train
+    evaluate: Evaluate
+    gates: dict[str, Gate]
+
+
+SectionsT = TypeVar("SectionsT", bound=Sections)
+
+
+def load(model: type[SectionsT], path: Path = PARAMS_FILE) -> SectionsT:
+    """Read the sections that `model` declares from params.yaml (`Params` also refuses sections nobody declares).
+
+    Raises `UserError` naming the key at fault and the nearest known one.
+    """
+    try:
+        document = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file. Run this where params.yaml is: the repository's root.") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None
+    if not isinstance(document, dict):
+        raise UserError(f"{path}: expected sections such as `train:`, found none.")
+    wanted = document if model is Params else {k: v for k, v in document.items() if k in model.model_fields}
+    try:
+        return model.model_validate(wanted)
+    except ValidationError as error:
+        raise UserError(_first_sentence(path, model, error)) from None
+
+
+def _check_roles(columns: Mapping[str, Column]) -> None:
+    roles = [column.role for column in columns.values()]
+    if roles.count("label") != 1:
+        raise ValueError(f"columns: exactly one column needs the role label, found {roles.count('label')}")
+    for role in ("id", "date"):
+        if roles.count(role) > 1:
+            raise ValueError(f"columns: at most one column can have the role {role}, found {roles.count(role)}")
+    if "feature" not in roles:
+        raise ValueError("columns: no column has the role feature")
+    if any(column.role == "date" and column.type != "date" for column in columns.values()):
+        raise ValueError("columns: the column with the role date needs the type date")
+    if "target" in columns:
+        raise ValueError("columns: the name `target` is taken by the label that prepare makes; rename the column")
+
+
+def _check_label(columns: Columns, label: Label | None, split: Split | None, sections: Sections) -> None:
+    dated = columns.only("date") is not None
+    if label is not None:
+        if label.kind == "event" and not (dated and columns[columns.label].type == "date"):
+            raise ValueError("label: an event label needs a column with the role date and a label column of type date")
+        if label.kind == "value" and columns[columns.label].type == "date":
+            raise ValueError("label: a value label cannot be read from a label column of type date")
+    if split is not None and split.strategy == "out_of_time" and not dated:
+        raise ValueError("split: out_of_time needs a column with the role date; without one, use stratified")
+    for key in ("as_of", "window_months"):
+        if key in type(sections).model_fields and dated != (getattr(sections, key) is not None):
+            fix = "set it" if dated else "set it to null"
+            raise ValueError(f"{key}: the table has {'a' if dated else 'no'} column with the role date, so {fix}")
+
+
+def _check_known(names: Iterable[str], known: Iterable[str], where: str) -> None:
+    for name in names:
+        if name not in set(known):
+            raise ValueError(f"{where}.{name}: no such column{_did_you_mean(name, known)}")
+
+
+def _first_sentence(path: Path, model: type[BaseModel], error: ValidationError) -> str:
+    fault = error.errors(include_url=False)[0]
+    branches = ("wheel", "file", "sql")
+    key = ".".join(str(part) for i, part in enumerate(fault["loc"]) if not (i == 1 and part in branches))
+    if fault["type"] == "extra_forbidden":
+        hint = _did_you_mean(str(fault["loc"][-1]), _known_keys(model, fault["loc"][:-1]))
+        return f"{path}: unknown key `{key}`{hint}. Correct or remove it."
+    if fault["type"] == "missing":
+        return f"{path}: the key `{key}` is missing. Add it."
+    message = fault["msg"].removeprefix("Value error, ")
+    if not key:
+        return f"{path}: {message}."
+    found = f" (found {fault['input']!r})" if isinstance(fault["input"], str | int | float | None) else ""
+    return f"{path}: `{key}`: {message[0].lower()}{message[1:]}{found}."
+
+
+def _known_keys(model: type[BaseModel], location: Iterable[int | str]) -> list[str]:
+    """Field names of the model nested at a validation error's location."""
+    candidates: list[Any] = [model]
+    for part in location:
+        inner = [_unwrap(c.model_fields[part].annotation) for c in candidates if part in getattr(c, "model_fields", {})]
+        if inner:
+            candidates = [leaf for leaves in inner for leaf in leaves]
+    return [name for candidate in candidates for name in candidate.model_fields]
+
+
+def _unwrap(annotation: Any) -> list[type[BaseModel]]:
+    """Models inside an annotation such as `dict[str, Column]` or `Source`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (Annotated, Union, types.UnionType, dict, tuple):
+        return [leaf for argument in get_args(annotation) for leaf in _unwrap(argument)]
+    return []
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean `{close[0]}`?" if close else ""
