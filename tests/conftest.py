@@ -44,8 +44,7 @@ class Project:
 
     def edit_params(self, edit: Callable[[dict[str, Any]], None]) -> None:
         """Change params.yaml, and nothing else."""
-        yaml = YAML(typ="safe")
-        yaml.default_flow_style = False
+        yaml = YAML()
         params = yaml.load(self.folder / "params.yaml")
         edit(params)
         yaml.dump(params, self.folder / "params.yaml")
