@@ -36,13 +36,19 @@ check-lock: $(BIN)/.runtime ## the same without data, in seconds: is the committ
 data-docs: $(BIN)/.runtime ## Great Expectations' pages about the data, in reports/data-docs
 	champion data-docs
 
+docs: $(BIN)/.development ## write the command reference and the picture of the result again
+	python docs/build.py
+
+bench: $(BIN)/.development ## measure every figure that the docs quote (half an hour)
+	for script in tables validate noop search; do python benchmarks/$$script.py || exit 1; done
+
 lock: $(BIN)/.bootstrap ## resolve requirements/*.txt again from pyproject.toml
 	$(LOCK) --group data -o requirements/runtime.txt
 	$(LOCK) --group data --group dev -c requirements/runtime.txt -o requirements/development.txt
 
 $(BIN)/.bootstrap: requirements/bootstrap.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; set PYTHON=/path/to/it")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/bootstrap.txt
 	@touch $@
 

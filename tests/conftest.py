@@ -111,7 +111,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
-def _built_once(marker: Path, build: Callable[[], None]) -> None:
+def built_once(marker: Path, build: Callable[[], None]) -> None:
     with FileLock(f"{marker}.lock"):
         if not marker.exists():
             build()
@@ -129,7 +129,7 @@ def sample_run(shared: Path) -> Project:
         project.run("dvc", "repro")
         project.commit("Run on a sample")
 
-    _built_once(shared / "sample.done", build)
+    built_once(shared / "sample.done", build)
     return Project(folder)
 
 
@@ -141,7 +141,7 @@ def real_run(shared: Path) -> Project:
     def build() -> None:
         copy_working_tree(folder).run("dvc", "repro", "--force")
 
-    _built_once(shared / "real.done", build)
+    built_once(shared / "real.done", build)
     return Project(folder)
 
 

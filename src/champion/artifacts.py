@@ -30,7 +30,17 @@ def replacing(path: Path) -> Iterator[Path]:
         if path.is_dir():
             _remove(old)
             path.rename(old)
-        draft.rename(path)
+        try:
+            draft.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+    except OSError as error:
+        # A full disk names no file, and the draft's name tells a user nothing.
+        if error.filename is None or str(error.filename).startswith(str(draft)):
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        raise
     finally:
         _remove(draft)
         _remove(old)

@@ -1,29 +1,38 @@
 """params.yaml as frozen models: every key is checked, and an unknown one is an error that names it."""
 
-import difflib
-import types
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from champion.errors import UserError
+from champion.faults import did_you_mean, sentence
 
 PARAMS_FILE = Path("params.yaml")
 
 
 def _quoted_date(value: Any) -> date:
     try:
-        return date.fromisoformat(value)
+        day = date.fromisoformat(value)
     except TypeError:
         # DVC cannot track a YAML date.
         raise ValueError('write the date in quotes, such as "2010-01-01"') from None
     except ValueError:
         raise ValueError(f'{value!r} is not a date such as "2010-01-01"') from None
+    if day.year < 1000:
+        # The window, of up to 200 years, must begin after year 0.
+        raise ValueError(f"{value!r} is before the year 1000")
+    return day
+
+
+def _in_order(bounds: tuple[float | None, float | None], name: str) -> None:
+    low, high = bounds
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"`{name}`: the lower bound {low:g} is above the upper bound {high:g}")
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -94,6 +103,8 @@ class Column(Section):
             raise ValueError("`values` is for a column of type category")
         if self.range is not None and self.type not in ("integer", "number"):
             raise ValueError("`range` is for a column of type integer or number")
+        if self.range is not None:
+            _in_order(self.range, "range")
         if self.role == "feature" and self.type == "date":
             raise ValueError("a date cannot be a feature; give it the role date, label or ignore")
         return self
@@ -143,6 +154,12 @@ class Contract(Section):
     leak_auc: Annotated[float, Field(gt=0.5, le=1)]
     max_events_before_start: Share = 0.0
     columns: dict[str, Limits] = {}
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Self:
+        _in_order(self.rows, "rows")
+        _in_order(self.class_share, "class_share")
+        return self
 
 
 class Search(Section):
@@ -195,6 +212,7 @@ class Gate(Section):
     def _bounded(self) -> Self:
         if self.min is None and self.max is None:
             raise ValueError("give `min`, `max` or both")
+        _in_order((self.min, self.max), "min")
         return self
 
 
@@ -270,7 +288,7 @@ def load(model: type[SectionsT], path: Path = PARAMS_FILE) -> SectionsT:
     try:
         return model.model_validate(wanted)
     except ValidationError as error:
-        raise UserError(_first_sentence(path, model, error)) from None
+        raise UserError(sentence(path, model, wanted, error)) from None
 
 
 def _check_roles(columns: Mapping[str, Column]) -> None:
@@ -295,6 +313,8 @@ def _check_label(columns: Columns, label: Label | None, split: Split | None, sec
             raise ValueError("label: an event label needs a column with the role date and a label column of type date")
         if label.kind == "value" and columns[columns.label].type == "date":
             raise ValueError("label: a value label cannot be read from a label column of type date")
+        if label.kind == "value" and columns[columns.label].type != "category":
+            _check_numbers(label.positive, columns[columns.label].type)
     if split is not None and split.strategy == "out_of_time" and not dated:
         raise ValueError("split: out_of_time needs a column with the role date; without one, use stratified")
     for key in ("as_of", "window_months"):
@@ -303,47 +323,17 @@ def _check_label(columns: Columns, label: Label | None, split: Split | None, sec
             raise ValueError(f"{key}: the table has {'a' if dated else 'no'} column with the role date, so {fix}")
 
 
+def _check_numbers(positive: Iterable[str | bool | int], column_type: ColumnType) -> None:
+    for value in positive:
+        try:
+            float(value)
+        except ValueError:
+            raise ValueError(
+                f"label: `positive` holds {value!r}, and the label column is of type {column_type}"
+            ) from None
+
+
 def _check_known(names: Iterable[str], known: Iterable[str], where: str) -> None:
     for name in names:
         if name not in set(known):
-            raise ValueError(f"{where}.{name}: no such column{_did_you_mean(name, known)}")
-
-
-def _first_sentence(path: Path, model: type[BaseModel], error: ValidationError) -> str:
-    fault = error.errors(include_url=False)[0]
-    branches = ("wheel", "file", "sql")
-    key = ".".join(str(part) for i, part in enumerate(fault["loc"]) if not (i == 1 and part in branches))
-    if fault["type"] == "extra_forbidden":
-        hint = _did_you_mean(str(fault["loc"][-1]), _known_keys(model, fault["loc"][:-1]))
-        return f"{path}: unknown key `{key}`{hint}. Correct or remove it."
-    if fault["type"] == "missing":
-        return f"{path}: the key `{key}` is missing. Add it."
-    message = fault["msg"].removeprefix("Value error, ")
-    if not key:
-        return f"{path}: {message}."
-    found = f" (found {fault['input']!r})" if isinstance(fault["input"], str | int | float | None) else ""
-    return f"{path}: `{key}`: {message[0].lower()}{message[1:]}{found}."
-
-
-def _known_keys(model: type[BaseModel], location: Iterable[int | str]) -> list[str]:
-    """Field names of the model nested at a validation error's location."""
-    candidates: list[Any] = [model]
-    for part in location:
-        inner = [_unwrap(c.model_fields[part].annotation) for c in candidates if part in getattr(c, "model_fields", {})]
-        if inner:
-            candidates = [leaf for leaves in inner for leaf in leaves]
-    return [name for candidate in candidates for name in candidate.model_fields]
-
-
-def _unwrap(annotation: Any) -> list[type[BaseModel]]:
-    """Models inside an annotation such as `dict[str, Column]` or `Source`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    if get_origin(annotation) in (Annotated, Union, types.UnionType, dict, tuple):
-        return [leaf for argument in get_args(annotation) for leaf in _unwrap(argument)]
-    return []
-
-
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean `{close[0]}`?" if close else ""
+            raise ValueError(f"{where}.{name}: no such column{did_you_mean(name, known)}")

@@ -1,14 +1,158 @@
 """The whole pipeline, as a user runs it."""
 
-from conftest import Project
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from conftest import REPOSITORY, Project
+from ruamel.yaml import YAML
+
+STAGES = ["ingest", "prepare", "validate", "train", "evaluate"]
+ALL, AFTER_INGEST, MODEL, EVALUATE = STAGES, STAGES[1:], STAGES[3:], STAGES[4:]
+
+# A param, a value for it that is not the default, and the stages that its change reruns. Of changes to `ingest` only
+# what reads the source is certain to rerun: the rest follows when other rows come out.
+RERUNS: list[tuple[str, Any, list[str]]] = [
+    ("as_of", "2009-12-01", ALL),
+    ("window_months", 60, ALL),
+    ("columns.employees.range", [0, 4000], ALL),
+    ("label.horizon_months", 24, ALL),
+    ("ingest.date_format", "%d-%b-%y", ["ingest"]),
+    ("split.test_months", 10, AFTER_INGEST),
+    ("split.seed", 1, AFTER_INGEST),
+    ("contract.leak_auc", 0.86, ["validate"]),
+    ("contract.columns.bank.max_missing", 0.5, ["validate"]),
+    ("train.estimator", "random_forest", MODEL),
+    ("train.hist_gradient_boosting.max_iter", 5, MODEL),
+    ("train.seed", 1, MODEL),
+    ("train.search.folds", 4, MODEL),
+    ("evaluate.seed", 1, EVALUATE),
+    ("evaluate.threshold", 0.2, EVALUATE),
+    ("gates.roc_auc_low.min", 0.6, EVALUATE),
+]
+
+# What a stage hands on changes with these, so that DVC finds the stages behind it stale only once it has run.
+HANDS_ON = {"prepare": ["validate", "train", "evaluate"], "train": ["evaluate"]}
+
+
+@pytest.fixture(scope="module")
+def copied(sample_run: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of the run on a sample, for the tests of this module to change and put back."""
+    return sample_run.copy_to(tmp_path_factory.mktemp("pipeline") / "copy")
+
+
+@pytest.fixture
+def project(copied: Project) -> Iterator[Project]:
+    """The copy, with the params, metrics, data and lock of the run on a sample."""
+    yield copied
+    copied.run("git", "checkout", "--quiet", ".")
+    copied.run("dvc", "checkout", "--force", "--quiet")
+
+
+def set_param(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    def edit(params: dict[str, Any]) -> None:
+        *sections, last = key.split(".")
+        for section in sections:
+            params = params[section]
+        params[last] = value
+
+    return edit
+
+
+def stale(project: Project) -> list[str]:
+    """The stages DVC would run, in order: those it calls changed, and those behind what these hand on."""
+    changed = list(json.loads(project.run("dvc", "status", "--json").stdout))
+    behind = {name for stage in changed for name in HANDS_ON.get(stage, [])}
+    return [name for name in STAGES if name in behind.union(changed)]
+
+
+def lock(project: Project) -> dict[str, Any]:
+    return dict(YAML(typ="safe").load(project.folder / "dvc.lock")["stages"])
 
 
 def test_the_real_run_gives_the_committed_outputs_bit_for_bit(real_run: Project) -> None:
     assert real_run.run("git", "status", "--porcelain").stdout == ""
 
 
-def test_a_second_run_computes_nothing(sample_run: Project, tmp_path) -> None:
-    project = sample_run.copy_to(tmp_path / "again")
+def test_a_second_run_computes_nothing(project: Project) -> None:
     output = project.run("dvc", "repro").stdout
     assert project.ran(output) == []
     assert "Data and pipelines are up to date" in output
+
+
+def test_every_param_is_in_the_table_of_reruns() -> None:
+    assert {key.split(".")[0] for key, _, _ in RERUNS} == set(YAML(typ="safe").load(REPOSITORY / "params.yaml"))
+
+
+@pytest.mark.parametrize(("key", "value", "stages"), RERUNS, ids=[key for key, _, _ in RERUNS])
+def test_a_changed_param_makes_exactly_its_stages_stale(
+    copied: Project, key: str, value: Any, stages: list[str]
+) -> None:
+    copied.edit_params(set_param(key, value))
+    try:
+        assert stale(copied) == stages
+    finally:
+        copied.run("git", "checkout", "--quiet", "params.yaml")
+
+
+@pytest.mark.parametrize("key", ["ingest.date_format", "contract.leak_auc", "train.hist_gradient_boosting.max_iter"])
+def test_a_changed_param_reruns_exactly_its_stages(project: Project, key: str) -> None:
+    value, stages = next((value, stages) for name, value, stages in RERUNS if name == key)
+    project.edit_params(set_param(key, value))
+    assert project.ran(project.run("dvc", "repro").stdout) == stages
+
+
+def test_a_changed_source_that_gives_the_same_rows_reruns_ingest_alone(project: Project) -> None:
+    path = project.folder / "data/source/loans.csv"
+    pl.read_csv(path, infer_schema=False).with_columns(Name=pl.lit("Somebody")).write_csv(path)
+    assert project.ran(project.run("dvc", "repro").stdout) == ["ingest"]
+
+
+def test_a_changed_source_reruns_everything(project: Project) -> None:
+    path = project.folder / "data/source/loans.csv"
+    pl.read_csv(path, infer_schema=False).filter(pl.col("State") != "VT").write_csv(path)
+    assert project.ran(project.run("dvc", "repro").stdout) == ALL
+
+
+def test_a_failed_contract_stops_what_follows_and_changes_no_earlier_output(project: Project) -> None:
+    before = {name: stage["outs"] for name, stage in lock(project).items()}
+    project.edit_params(set_param("contract.class_share", [0.5, 0.6]))
+    project.edit_params(set_param("train.seed", 1))
+    result = project.run("dvc", "repro", check=False)
+    assert result.returncode != 0
+    assert project.ran(result.stdout) == ["validate"]
+    assert "class" in result.stderr or "target" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert {name: stage["outs"] for name, stage in lock(project).items()} == before
+    assert project.run("git", "status", "--porcelain", "--", "metrics", "dvc.lock").stdout == ""
+
+
+def test_a_changed_gate_reruns_evaluate_which_prints_every_metric_and_verdict(project: Project) -> None:
+    project.edit_params(set_param("gates.roc_auc_low.min", 0.99))
+    output = project.run("dvc", "repro").stdout
+    assert project.ran(output) == EVALUATE
+    metrics = json.loads((project.folder / "metrics/evaluation.json").read_text(encoding="utf-8"))
+    verdicts = json.loads((project.folder / "metrics/gates.json").read_text(encoding="utf-8"))["verdicts"]
+    lines = output.splitlines()
+    assert f"held-out rows: {metrics['rows']:,}, {metrics['base_rate']:.2%} positive" in lines
+    auc = f"{metrics['roc_auc']:.4f}  [{metrics['roc_auc_low']:.4f}, {metrics['roc_auc_high']:.4f}]"
+    assert [line.endswith(auc) for line in lines if "ROC AUC" in line] == [True]
+    shown = {line.split()[1]: line.split()[2] for line in lines if line.startswith("  gate ")}
+    assert shown == {name: "pass" if verdict["passed"] else "FAIL" for name, verdict in verdicts.items()}
+    assert shown["roc_auc_low"] == "FAIL"
+
+
+def test_the_run_ends_with_every_output_a_person_reads(sample_run: Project) -> None:
+    names = [
+        "evaluation.json",
+        "gates.json",
+        "model_card.md",
+        "plots",
+        "segments.json",
+        "training.json",
+        "validation.json",
+    ]
+    assert sorted(path.name for path in Path(sample_run.folder / "metrics").iterdir()) == names

@@ -3,7 +3,8 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime, time
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -23,16 +24,17 @@ def read_sql(source: SqlSource, columns: Columns, window: Window | None) -> pl.D
     Raises `UserError`, which never shows the URL: it may hold a password.
     """
     with _connected(source) as connection:
-        statement = _select_table(source.table, columns, window, connection) if source.table else _bind(source, window)
+        statement = _select_table(source, columns, window, connection) if source.table else _bind(source, window)
         result = connection.execution_options(stream_results=True).execute(statement)
         names = list(result.keys())
-        batches = [
-            pl.DataFrame([tuple(row) for row in rows], schema=names, orient="row", infer_schema_length=None)
-            for rows in result.partitions(BATCH_ROWS)
-        ]
+        batches = [_frame(source, names, [tuple(row) for row in rows]) for rows in result.partitions(BATCH_ROWS)]
     if not batches:
-        raise UserError(f"{source.table or 'ingest.query'}: no row in the window. Correct `as_of` in params.yaml.")
-    return pl.concat(batches, how="vertical_relaxed").sort(names, nulls_last=True)
+        raise UserError(
+            f"{source.table or 'ingest.query'}: the database gives no row{' of the window' if window else ''}. Correct "
+            f"{'`as_of`, or ' if window else ''}`ingest.{'table' if source.table else 'query'}` in params.yaml."
+        )
+    rows = pl.concat(batches, how="vertical_relaxed").drop(columns.named("ignore"), strict=False)
+    return rows.sort(rows.columns, nulls_last=True)
 
 
 @contextmanager
@@ -46,8 +48,12 @@ def _connected(source: SqlSource) -> Iterator[sa.Connection]:
     try:
         engine = sa.create_engine(url)
     except (sa.exc.ArgumentError, ModuleNotFoundError, ValueError):
-        raise UserError(f"{source.url_env}: not a usable SQLAlchemy URL (not shown: it may hold a password).") from None
+        raise UserError(
+            f"{source.url_env}: not a usable SQLAlchemy URL (not shown: it may hold a password). Write it like "
+            "postgresql+psycopg://user:password@host/database or sqlite:///file.db."
+        ) from None
     try:
+        _refuse_new_file(engine.url, source)
         connection = engine.connect()
     except sa.exc.DBAPIError:
         raise UserError(
@@ -57,38 +63,74 @@ def _connected(source: SqlSource) -> Iterator[sa.Connection]:
     try:
         with connection:
             yield connection
-    except sa.exc.DBAPIError as error:
-        reason = str(error.orig).strip().partition("\n")[0]
-        raise UserError(f"the database of {source.url_env} refused the query of `ingest`: {reason}.") from None
+    except (sa.exc.SQLAlchemyError, ValueError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0].rstrip(".")
+        raise UserError(
+            f"the database of {source.url_env} cannot give the rows of `ingest.{'table' if source.table else 'query'}` "
+            f"({reason}). Correct it in params.yaml, or the data there."
+        ) from None
     finally:
         engine.dispose()
 
 
-def _select_table(name: str, columns: Columns, window: Window | None, connection: sa.Connection) -> sa.Select[Any]:
+def _refuse_new_file(url: sa.URL, source: SqlSource) -> None:
+    """SQLite would make an empty database of a file that is not there."""
+    if url.get_backend_name() == "sqlite" and not (url.database and Path(url.database).is_file()):
+        raise UserError(f"{source.url_env}: its SQLite database is no file. Correct the path in the variable.")
+
+
+def _frame(source: SqlSource, names: list[str], rows: list[tuple[Any, ...]]) -> pl.DataFrame:
+    try:
+        frame = pl.DataFrame(rows, schema=names, orient="row", infer_schema_length=None)
+    except (pl.exceptions.PolarsError, TypeError) as error:
+        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        raise UserError(f"{source.table or 'ingest.query'}: {reason}. Correct it in the query.") from None
+    for name, dtype in frame.schema.items():
+        if dtype == pl.Object:
+            kind = type(frame[name].drop_nulls()[0]).__name__
+            raise UserError(
+                f"{source.table or 'ingest.query'}: the column {name!r} holds {kind} values, which no `type` is for. "
+                "Cast it to text in `ingest.query`."
+            )
+    return frame
+
+
+def _select_table(
+    source: SqlSource, columns: Columns, window: Window | None, connection: sa.Connection
+) -> sa.Select[Any]:
+    name = source.table or ""
     schema, _, bare = name.rpartition(".")
     try:
         table = sa.Table(bare, sa.MetaData(), schema=schema or None, autoload_with=connection)
     except sa.exc.NoSuchTableError:
         raise UserError(f"{name}: the database has no such table. Correct `ingest.table` in params.yaml.") from None
-    missing = [column for column in columns if column not in table.columns]
+    wanted = [column for column, spec in columns.items() if spec.role != "ignore"]
+    missing = [column for column in wanted if column not in table.columns]
     if missing:
         raise UserError(f"{name}: the column {missing[0]!r} is missing. Correct `columns` in params.yaml.")
-    query = sa.select(*(table.columns[column] for column, spec in columns.items() if spec.role != "ignore"))
+    query = sa.select(*(table.columns[column] for column in wanted))
     when = columns.only("date")
-    if window is None or when is None:
+    if window is None or when is None or not _comparable(table.columns[when], source):
         return query
-    start, end = (_comparable(table.columns[when], bound) for bound in (window.start, window.end))
+    start, end = (_bound(table.columns[when], day) for day in (window.start, window.end))
     return query.where(
         sa.or_(table.columns[when].is_(None), sa.and_(table.columns[when] >= start, table.columns[when] < end))
     )
 
 
-def _comparable(column: sa.Column[Any], bound: date) -> date | str:
-    """ISO dates kept as text, as SQLite does, compare as text."""
-    return bound if isinstance(column.type, sa.Date | sa.DateTime) else bound.isoformat()
+def _comparable(column: sa.Column[Any], source: SqlSource) -> bool:
+    """Dates kept as text compare as text only when they are ISO dates."""
+    return isinstance(column.type, sa.Date | sa.DateTime) or source.date_format is None
+
+
+def _bound(column: sa.Column[Any], day: date) -> date | str:
+    if isinstance(column.type, sa.DateTime):
+        return datetime.combine(day, time.min)
+    return day if isinstance(column.type, sa.Date) else day.isoformat()
 
 
 def _bind(source: SqlSource, window: Window | None) -> sa.TextClause:
     statement = sa.text(source.query or "")
     bounds = {"start": window.start, "end": window.end} if window else {}
-    return statement.bindparams(**{name: value for name, value in bounds.items() if f":{name}" in str(statement)})
+    used = statement.compile().params
+    return statement.bindparams(**{name: day for name, day in bounds.items() if name in used})

@@ -19,23 +19,19 @@ _TRUE, _FALSE = ["true", "t", "yes", "y", "1"], ["false", "f", "no", "n", "0"]
 
 @dataclass(frozen=True)
 class Field:
-    """A column as lazy expressions over a source: its typed `value`, read from `origin` (None: it cannot fail)."""
+    """A column as lazy expressions over a source: its typed `value`, and the `origin` it is read from.
+
+    Where the origin has something and the value is null, it could not be read. None: that cannot happen.
+    """
 
     name: str
     value: pl.Expr
     origin: pl.Expr | None = None
 
-    @property
-    def fails(self) -> pl.Expr:
-        """True where the source has something and no value could be made of it."""
-        if self.origin is None:
-            return pl.lit(False)
-        return self.origin.is_not_null() & self.value.is_null()
-
 
 def read_text(name: str, column_type: ColumnType, date_format: str | None = None) -> Field:
     """A text column as the type; booleans are true/false, t/f, yes/no, y/n or 1/0, dates ISO 8601 or `date_format`."""
-    text = pl.col(name)
+    text = pl.col(name).cast(pl.String)
     match column_type:
         case "category":
             return Field(name, text)
@@ -65,8 +61,10 @@ def read_typed(name: str, column_type: ColumnType, dtype: pl.DataType, date_form
             return Field(name, _finite(number), number)
         case "integer" if dtype.is_integer():
             return Field(name, column.cast(pl.Int64))
-        case "boolean" if dtype == pl.Boolean or dtype.is_integer():
-            return Field(name, column.cast(pl.Boolean))
+        case "boolean" if dtype == pl.Boolean:
+            return Field(name, column)
+        case "boolean" if dtype.is_integer():
+            return Field(name, pl.when(column == 1).then(True).when(column == 0).then(False), column)
         case "category" if dtype.is_integer() or dtype == pl.Boolean:
             return Field(name, column.cast(pl.String))
     return None

@@ -2,7 +2,6 @@
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 BINS = 50
 
@@ -11,33 +10,42 @@ def separation(feature: pl.Series, target: pl.Series) -> float:
     """ROC AUC, in [0.5, 1], of ranking rows by the class share of their value's bin; 0.5 when one class is missing.
 
     Numbers are cut into at most 50 quantile bins, so a relation of any shape counts, and so does being missing. Each
-    half of the rows (even and odd) is ranked by the shares of the other, or values seen once would look like a leak.
+    half of the rows is ranked by the shares of the other, or values seen once would look like a leak. The halves are
+    random (and always the same), since rows may come ordered by class.
     """
-    bins = _binned(feature)
-    rows = pl.DataFrame({"bin": bins, "target": target.cast(pl.Float64)}).with_row_index("row")
-    rows = rows.with_columns(half=pl.col("row") % 2)
-    shares = rows.group_by("bin", "half").agg(share=pl.col("target").mean()).with_columns(half=1 - pl.col("half"))
-    base = rows["target"].mean()
-    score = rows.join(shares, on=["bin", "half"], how="left", nulls_equal=True, maintain_order="left")[
-        "share"
-    ].fill_null(base)
-    auc = _roc_auc(rows["target"].to_numpy(), score.to_numpy())
+    half = np.random.default_rng(0).permutation(len(target)) % 2 == 0
+    rows = pl.DataFrame({"bin": _binned(feature), "half": half, "target": target})
+    counts = rows.group_by("bin").agg(
+        first=pl.col("half").sum(),
+        first_positive=(pl.col("half") & (pl.col("target") == 1)).sum(),
+        second=(~pl.col("half")).sum(),
+        second_positive=(~pl.col("half") & (pl.col("target") == 1)).sum(),
+    )
+    auc = (_ranked(counts, "first", by="second") + _ranked(counts, "second", by="first")) / 2
     return max(auc, 1 - auc)
 
 
 def _binned(feature: pl.Series) -> pl.Series:
     if not feature.dtype.is_numeric() or feature.n_unique() <= BINS:
         return feature
-    values = feature.drop_nulls().to_numpy().astype(float)
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
-    return feature.cut(edges.tolist()).to_physical()
+    values = feature.cast(pl.Float64).to_numpy()
+    missing = np.isnan(values)
+    edges = np.unique(np.quantile(values[~missing], np.linspace(0, 1, BINS + 1)[1:-1]))
+    return pl.Series(np.where(missing, -1, np.searchsorted(edges, values)))
 
 
-def _roc_auc(target: NDArray[np.float64], score: NDArray[np.float64]) -> float:
-    """Mann-Whitney's statistic with mid-ranks for ties."""
-    ranks = pl.Series(score).rank("average").to_numpy()
-    positives = int(target.sum())
-    negatives = len(target) - positives
-    if not positives or not negatives:
+def _ranked(counts: pl.DataFrame, half: str, *, by: str) -> float:
+    """ROC AUC of one half's rows ranked by the other half's share of positives in their bin; ties count half."""
+    base = float(counts[f"{by}_positive"].sum()) / max(1, int(counts[by].sum()))
+    ranks = (
+        counts.with_columns(share=(pl.col(f"{by}_positive") / pl.col(by)).fill_nan(base))
+        .group_by("share")
+        .agg(positives=pl.col(f"{half}_positive").sum(), rows=pl.col(half).sum())
+        .sort("share")
+    )
+    positives = ranks["positives"].to_numpy().astype(float)
+    negatives = ranks["rows"].to_numpy() - positives
+    if not positives.sum() or not negatives.sum():
         return 0.5
-    return float((ranks[target == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    below = np.cumsum(negatives) - negatives
+    return float((positives * (below + negatives / 2)).sum() / (positives.sum() * negatives.sum()))

@@ -55,4 +55,4 @@ def _date(name: str) -> pl.Expr:
 
 
 def _money(text: pl.Expr) -> pl.Expr:
-    return text.str.replace_all(r"[$,\s]", "").cast(pl.Float64, strict=False)
+    return text.str.strip_chars(" $").str.replace_all(",", "", literal=True).cast(pl.Float64, strict=False)

@@ -24,11 +24,15 @@ EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Origin:
-    """An opened source: a name for messages, its rows, and the typed fields to take from them."""
+    """An opened source: a name for messages, its rows, and the typed fields to take from them.
+
+    `whole_rows`: parse the columns nobody takes as well, or a row with a separator too many shifts values unseen.
+    """
 
     name: str
     rows: pl.LazyFrame
     fields: list[Field]
+    whole_rows: bool = False
 
 
 def read_table(source: Source, columns: Columns, window: Window | None) -> pl.DataFrame:
@@ -39,16 +43,20 @@ def read_table(source: Source, columns: Columns, window: Window | None) -> pl.Da
     """
     origin = _open(source, columns, window)
     date = columns.only("date")
+    values = [field.value.alias(field.name) for field in origin.fields]
+    texts = [field.origin.alias(_text_of(field)) for field in origin.fields if field.origin is not None]
+    optimizations = pl.QueryOptFlags(projection_pushdown=not origin.whole_rows)
     try:
-        _refuse_unparsed(origin, columns)
-        rows = origin.rows.select(field.value.alias(field.name) for field in origin.fields)
+        rows = origin.rows.select(values + texts)
         if window is not None and date is not None:
             inside = pl.col(date).is_between(window.start, window.end, closed="left")
-            table = rows.filter(inside | pl.col(date).is_null()).collect()
-            if table[date].null_count() == table.height:
-                _explain_empty_window(origin.name, rows, date, window)
+            read = rows.filter(inside | pl.col(date).is_null()).collect(optimizations=optimizations)
         else:
-            table = rows.collect()
+            read = rows.collect(optimizations=optimizations)
+        _refuse_unparsed(origin, read, columns)
+        table = read.select(field.name for field in origin.fields)
+        if window is not None and date is not None and table[date].null_count() == table.height:
+            _explain_empty_window(origin.name, rows, date, window)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise UserError(
             f"{origin.name}: cannot be read as {'Parquet' if origin.name.endswith('.parquet') else 'UTF-8 CSV'} "
@@ -74,7 +82,8 @@ def _open(source: Source, columns: Columns, window: Window | None) -> Origin:
 
             rows = read_sql(source, columns, window)
             name = source.table or "ingest.query"
-            return Origin(name, rows.lazy(), _typed_fields(name, rows.schema, columns, source.date_format))
+            wanted = Columns({column: spec for column, spec in columns.items() if spec.role != "ignore"})
+            return Origin(name, rows.lazy(), _typed_fields(name, rows.schema, wanted, source.date_format))
         case _:
             assert_never(source)
 
@@ -112,10 +121,10 @@ def _open_file(path: Path, name: str, source: WheelSource | FileSource, columns:
     header = _read_header(path, name, separator)
     rows = pl.scan_csv(path, separator=separator, infer_schema=False, null_values=MISSING_VALUES)
     if source.adapter == "loans":
-        return Origin(name, rows, _loan_fields(name, header, columns))
+        return Origin(name, rows, _loan_fields(name, header, columns), whole_rows=True)
     _refuse_other_columns(name, header, list(columns))
     fields = [read_text(column, spec.type, source.date_format) for column, spec in columns.items()]
-    return Origin(name, rows, _without_ignored(fields, columns))
+    return Origin(name, rows, _without_ignored(fields, columns), whole_rows=True)
 
 
 def _read_header(path: Path, name: str, separator: str) -> list[str]:
@@ -128,6 +137,11 @@ def _read_header(path: Path, name: str, separator: str) -> list[str]:
     if repeated:
         raise UserError(
             f"{name}: the column {repeated[0]!r} is there {Counter(header)[repeated[0]]} times. Rename one."
+        )
+    if len(header) == 1:
+        raise UserError(
+            f"{name}: the header is one column, {header[0]!r}, with {separator!r} as the separator. Correct "
+            "`ingest.separator` in params.yaml, or the file."
         )
     return header
 
@@ -164,6 +178,8 @@ def _typed_fields(name: str, schema: pl.Schema, columns: Columns, date_format: s
     _refuse_other_columns(name, schema.names(), list(columns))
     fields = []
     for column, spec in columns.items():
+        if spec.role == "ignore":
+            continue
         field = read_typed(column, spec.type, schema[column], date_format)
         if field is None:
             raise UserError(
@@ -171,29 +187,38 @@ def _typed_fields(name: str, schema: pl.Schema, columns: Columns, date_format: s
                 "Correct `type` there, or convert the column."
             )
         fields.append(field)
-    return _without_ignored(fields, columns)
+    return fields
 
 
 def _without_ignored(fields: list[Field], columns: Columns) -> list[Field]:
     return [field for field in fields if columns[field.name].role != "ignore"]
 
 
-def _refuse_unparsed(origin: Origin, columns: Columns) -> None:
-    failures = origin.rows.select(field.fails.sum().alias(field.name) for field in origin.fields).collect()
+def _text_of(field: Field) -> str:
+    return f"text of {field.name}"
+
+
+def _refuse_unparsed(origin: Origin, read: pl.DataFrame, columns: Columns) -> None:
     for field in origin.fields:
-        count = failures[field.name][0]
-        if not count or field.origin is None:
+        if field.origin is None:
             continue
-        examples = origin.rows.filter(field.fails).select(field.origin).head(EXAMPLES).collect().to_series()
+        text = read[_text_of(field)]
+        failed = text.filter(text.is_not_null() & read[field.name].is_null())
+        if failed.is_empty():
+            continue
+        kind, count = columns[field.name].type, len(failed)
         raise UserError(
             f"{origin.name}: {count} {'value' if count == 1 else 'values'} of column {field.name!r} cannot be read as "
-            f"{columns[field.name].type}, such as {_listed(examples.cast(pl.String).to_list())}. Correct them, or the "
-            f"column's `type`{' or `ingest.date_format`' if columns[field.name].type == 'date' else ''} in params.yaml."
+            f"{kind}, such as {_listed(failed.head(EXAMPLES).cast(pl.String))}. Correct them, or the column's "
+            f"`type`{' or `ingest.date_format`' if kind == 'date' else ''} in params.yaml."
         )
 
 
 def _explain_empty_window(name: str, rows: pl.LazyFrame, date: str, window: Window) -> None:
-    first, last = rows.select(pl.col(date).min().alias("first"), pl.col(date).max().alias("last")).collect().row(0)
+    bounds = rows.select(first=pl.col(date).min(), last=pl.col(date).max(), height=pl.len()).collect()
+    first, last, height = bounds.row(0)
+    if not height:
+        return
     if first is None:
         raise UserError(f"{name}: the column {date!r} holds no date at all. Correct the table or `columns`.")
     raise UserError(

@@ -38,5 +38,8 @@ def _stratified(target: pl.Series, split: Split) -> pl.Series:
             range(len(target)), test_size=split.test_share, random_state=split.seed, stratify=target
         )
     except ValueError:
-        raise UserError(f"{len(target)} rows are too few to hold out {split.test_share:.0%} of each class.") from None
+        raise UserError(
+            f"{len(target)} rows are too few to hold out {split.test_share:.0%} of each class. Give more rows, or "
+            "correct `split.test_share` in params.yaml."
+        ) from None
     return pl.Series(range(len(target))).is_in(sorted(chosen))

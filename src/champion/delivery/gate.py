@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from champion.artifacts import read_json, sha256_of
+from champion.artifacts import read_json, rounded, sha256_of
 from champion.modeling.gates import judge
 from champion.params import Gate, Sections, load
 
@@ -32,8 +32,11 @@ def failures(root: Path) -> list[str]:
             "Run `dvc repro`."
         )
     verdicts = judge(metrics, gates)
-    if set(evaluated.get("verdicts", {})) != set(gates):
-        reasons.append("metrics/gates.json: it judges other gates than params.yaml has. Run `dvc repro`.")
+    if evaluated.get("verdicts") != rounded(verdicts):
+        reasons.append(
+            "metrics/gates.json: its verdicts are not those of metrics/evaluation.json under the gates of params.yaml. "
+            "Run `dvc repro`."
+        )
     for name, verdict in verdicts.items():
         if verdict["value"] is None:
             reasons.append(f"{name}: metrics/evaluation.json holds no such number")

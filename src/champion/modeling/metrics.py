@@ -88,10 +88,10 @@ def score_segments(
     segment: pl.Series, target: Target, probability: Scores, threshold: float, min_rows: int, samples: int, seed: int
 ) -> list[dict[str, Any]]:
     """One row of metrics per value of the segment column with at least `min_rows` rows, sorted by the value's text."""
-    text = segment.cast(pl.String).fill_null("(missing)")
-    counts = text.value_counts().filter(pl.col("count") >= min_rows).sort(text.name)
+    text = segment.cast(pl.String).fill_null("(missing)").alias("value")
+    counts = text.value_counts().filter(pl.col("count") >= min_rows).sort("value")
     rows = []
-    for value in counts[text.name]:
+    for value in counts["value"]:
         inside = (text == value).to_numpy()
         scores = score_with_intervals(target[inside], probability[inside], threshold, samples, seed)
         rows.append({"segment": segment.name, "value": value, "rows": int(inside.sum()), **scores})

@@ -1,6 +1,8 @@
 """Choosing hyper-parameters, and measuring what is chosen, by cross-validation on training rows."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +40,8 @@ def fit(pipeline: Pipeline, search: Search, seed: int, frame: pd.DataFrame, targ
     """Choose parameters as `search` says, cross-validate the choice on the same folds, and fit it on all rows.
 
     After a search the scores are of the parameters the search liked best on these folds, hence optimistic: the
-    held-out rows judge. Raises `UserError` when a class has fewer rows than there are folds.
+    held-out rows judge. Raises `UserError` when a class has fewer rows than there are folds, or when the estimator
+    refuses parameters together that it accepts one by one.
     """
     if np.bincount(target, minlength=2).min() < search.folds:
         raise UserError(
@@ -47,10 +50,11 @@ def fit(pipeline: Pipeline, search: Search, seed: int, frame: pd.DataFrame, targ
         )
     folds = StratifiedKFold(search.folds, shuffle=True, random_state=seed)
     # BLAS sums in another order on another number of threads: one thread, the same bytes anywhere.
-    with threadpool_limits(1, user_api="blas"):
+    with threadpool_limits(1, user_api="blas"), _refusals_told(pipeline):
         chosen = _choose(pipeline, search, folds, seed, frame, target)
+        pipeline.set_params(**chosen)
         measured = _with_progress(
-            GridSearchCV(pipeline.set_params(**chosen), {}, scoring=CV_SCORES, refit=search_metric(search), cv=folds)
+            GridSearchCV(pipeline, {}, scoring=CV_SCORES, refit=search_metric(search), cv=folds, error_score="raise")
         )
         measured.fit(frame, target)
     scores = {
@@ -74,7 +78,7 @@ def _choose(
     pipeline: Pipeline, search: Search, folds: StratifiedKFold, seed: int, frame: pd.DataFrame, target: NDArray[np.int8]
 ) -> dict[str, Any]:
     grid = {f"model__{name}": values for name, values in search.grid.items()}
-    common = {"scoring": search.scoring, "cv": folds, "refit": False}
+    common = {"scoring": search.scoring, "cv": folds, "refit": False, "error_score": "raise"}
     match search.method:
         case "none":
             return {}
@@ -86,6 +90,17 @@ def _choose(
             tuner = RandomizedSearchCV(pipeline, grid, n_iter=search.candidates, random_state=seed, **common)
     chosen: dict[str, Any] = _with_progress(tuner).fit(frame, target).best_params_
     return chosen
+
+
+@contextmanager
+def _refusals_told(pipeline: Pipeline) -> Iterator[None]:
+    """Tell what the estimator has against its parameters in one sentence; scikit-learn raises no type of its own."""
+    try:
+        yield
+    except ValueError as error:
+        name = type(pipeline.named_steps["model"]).__name__
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise UserError(f"params.yaml: `train`: {name} cannot be fitted ({reason}). Correct its parameters.") from error
 
 
 def _with_progress(tuner: Any) -> Any:

@@ -79,6 +79,8 @@ def load(path: Path, sha256: str | None = None) -> Model:
         if untrusted:
             raise UserError(f"{path}: holds the type {untrusted[0]}, which no model of ours holds; it is not loaded.")
         pipeline = skops.io.load(path, trusted=TRUSTED)
+        if not isinstance(pipeline, Pipeline):
+            raise UserError(f"{path}: holds a {type(pipeline).__name__}, not a model. Run `dvc repro`, which makes it.")
         features = [Feature(**feature) for feature in manifest["features"]]
         return Model(pipeline, features, manifest["base_rate"])
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:

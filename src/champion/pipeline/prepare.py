@@ -34,9 +34,11 @@ def prepare(raw: pl.DataFrame, params: PrepareParams) -> tuple[pl.DataFrame, pl.
     """
     columns = params.table
     when = columns.only("date")
-    table = drop_repeated(raw).with_columns(label_rows(columns, params.label))
+    table = raw.with_columns(label_rows(columns, params.label))
     table = table.drop_nulls([TARGET] if when is None else [TARGET, when])
     table = empty_strays(table, columns).select([*_kept(params), TARGET])
+    # Last: without an id, rows that differed only in what was just taken away are the same row.
+    table = drop_repeated(table, columns.only("id"))
     holdout_from = None
     if params.as_of is not None and params.window_months is not None:
         window = labelled_window(params.as_of, params.label.horizon_months, params.window_months)

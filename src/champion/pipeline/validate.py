@@ -45,7 +45,9 @@ def breach_table(findings: list[Finding]) -> str:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("table", "column", "expectation", "allowed", "rows", "found", box=SIMPLE)
+    table = Table(box=SIMPLE)
+    for header in ("table", "column", "expectation", "allowed", "rows", "found"):
+        table.add_column(header, overflow="fold")
     for finding in findings:
         found = ", ".join(finding.examples) or (
             "could not be checked" if finding.observed is None else _text(finding.observed)
@@ -99,6 +101,8 @@ def _number_or_text(value: Any) -> float | str:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

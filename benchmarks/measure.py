@@ -1,0 +1,45 @@
+"""Whole-process measurements from the operating system's own accounting."""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Seconds of wall time and of CPU, and megabytes of peak memory, of one process and its children."""
+
+    wall: float
+    cpu: float
+    peak: float
+
+
+def run(command: list[str], folder: Path, environment: Mapping[str, str] | None = None) -> Usage:
+    """Run a command to its end; its output is thrown away, a failure is raised."""
+    programs = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    env = os.environ | {"PATH": programs, "PYTHONPATH": str(folder / "src")} | dict(environment or {})
+    start = time.perf_counter()
+    process = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - start
+    if status:
+        raise SystemExit(f"{' '.join(command)} failed in {folder}")
+    return Usage(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def in_turn(ours: Callable[[], Usage], floor: Callable[[], Usage], rounds: int) -> list[tuple[Usage, Usage]]:
+    """Both, one after the other, after one uncounted round: a noisy machine slows both sides of a pair."""
+    ours(), floor()
+    return [(ours(), floor()) for _ in range(rounds)]
+
+
+def median(values: list[float]) -> float:
+    return statistics.median(values)

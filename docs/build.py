@@ -1,0 +1,71 @@
+"""Build what the docs do not write by hand: the command-line reference and the picture of the result.
+
+python docs/build.py            write docs/reference.md and docs/images/result.png
+python docs/build.py --check    exit non-zero when docs/reference.md is not what this would write
+"""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import typer
+import vl_convert
+
+from champion.cli import app
+
+FOLDER = Path(__file__).parent
+REFERENCE = FOLDER / "reference.md"
+PICTURE = FOLDER / "images/result.png"
+SHOWN = ("roc", "precision_recall", "calibration", "confusion", "importance", "score_distribution")
+COLUMNS = 3
+PANEL = (480, 380)
+
+
+def reference() -> str:
+    """Every command with its options, from the help the command itself gives."""
+    command = typer.main.get_command(app)
+    parts = ["# Command reference", "Written by `python docs/build.py` from `champion --help`; a test keeps it true."]
+    for name, sub in sorted(getattr(command, "commands", {}).items()):
+        parts += [f"## champion {name}", sub.help or ""]
+        options = []
+        for option in sub.params:
+            shown = ", ".join(f"`{flag}`" for flag in option.opts) or f"`{option.name}`"
+            default = "" if option.required or option.default in (None, False) else f" Default: `{option.default}`."
+            options.append(f"- {shown}: {getattr(option, 'help', None) or ''}{default}")
+        if options:
+            parts.append("\n".join(options))
+    return "\n\n".join(parts) + "\n"
+
+
+def picture() -> bytes:
+    """The plots of dvc.yaml, as `dvc plots show` specifies them, in one PNG."""
+    shown = subprocess.run(["dvc", "plots", "show", "--json"], capture_output=True, text=True, check=True)
+    plots = json.loads(shown.stdout)["data"]
+    panels, right, bottom = [], 0.0, 0.0
+    for number, name in enumerate(SHOWN):
+        content = plots[name][0]["content"]
+        svg = vl_convert.vegalite_to_svg(content if isinstance(content, dict) else json.loads(content))
+        svg = svg.replace("clip", f"{name}-clip")  # ids must differ within one picture
+        width, height = (float(re.search(rf'{side}="([\d.]+)"', svg)[1]) for side in ("width", "height"))
+        x, y = (number % COLUMNS) * PANEL[0], (number // COLUMNS) * PANEL[1]
+        panels.append(svg.replace("<svg ", f'<svg x="{x}" y="{y}" ', 1))
+        right, bottom = max(right, x + width), max(bottom, y + height)
+    opening = f'<svg xmlns="http://www.w3.org/2000/svg" width="{right}" height="{bottom}">'
+    white = '<rect width="100%" height="100%" fill="white"/>'
+    return vl_convert.svg_to_png(f"{opening}{white}{''.join(panels)}</svg>")
+
+
+def main() -> None:
+    if "--check" in sys.argv:
+        if REFERENCE.read_text(encoding="utf-8") != reference():
+            sys.exit("docs/reference.md is stale. Run `make docs`.")
+        return
+    REFERENCE.write_text(reference(), encoding="utf-8")
+    PICTURE.parent.mkdir(exist_ok=True)
+    PICTURE.write_bytes(picture())
+
+
+if __name__ == "__main__":
+    main()

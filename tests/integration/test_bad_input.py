@@ -1,0 +1,370 @@
+"""Every kind of bad input is one sentence that names the file, column or key and the fix, and changes nothing."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+import pytest
+from conftest import Project
+
+from integration.small import TABLE, refusal, sentence, small_table
+
+Break = Callable[[Project], None]
+
+# Permissions do not apply to root unless it gives up two capabilities (PR_CAPBSET_DROP of CAP_DAC_OVERRIDE and
+# CAP_DAC_READ_SEARCH); a write beyond RLIMIT_FSIZE fails half done, as on a full disk.
+WITHOUT_POWERS = "import ctypes; drop = ctypes.CDLL(None).prctl; [drop(24, power, 0, 0, 0) for power in (1, 2)]"
+ON_A_FULL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))"
+
+
+def table(change: Callable[[pl.DataFrame], pl.DataFrame]) -> Break:
+    return lambda project: change(small_table()).write_csv(project.folder / TABLE)
+
+
+def text(change: Callable[[str], str], encoding: str = "utf-8") -> Break:
+    def apply(project: Project) -> None:
+        path = project.folder / TABLE
+        path.write_bytes(change(path.read_text(encoding="utf-8")).encode(encoding))
+
+    return apply
+
+
+def parquet(change: Callable[[pl.DataFrame], pl.DataFrame], keep: float = 1.0) -> Break:
+    def apply(project: Project) -> None:
+        path = project.folder / "data/source/cases.parquet"
+        change(small_table()).write_parquet(path)
+        whole = path.read_bytes()
+        path.write_bytes(whole[: int(len(whole) * keep)])
+        project.edit_params(lambda params: params["ingest"].update(path=path.name))
+
+    return apply
+
+
+def params(change: Callable[[dict[str, Any]], Any]) -> Break:
+    return lambda project: project.edit_params(change)
+
+
+def value(column: str, written: str) -> Break:
+    """One value of the column, in the 700th row, is what is written."""
+    row = pl.int_range(pl.len()) == 700
+    return table(lambda rows: rows.with_columns(pl.when(row).then(pl.lit(written)).otherwise(column).alias(column)))
+
+
+FILES: dict[str, tuple[Break, str]] = {
+    "no such file": (
+        lambda project: (project.folder / TABLE).unlink(),
+        f"{TABLE}: no such file. Put the table there, or correct `ingest.path` in params.yaml.",
+    ),
+    "a folder": (
+        params(lambda p: p["ingest"].update(path=".")),
+        "data/source: no such file. Put the table there, or correct `ingest.path`",
+    ),
+    "empty file": (text(lambda _: ""), f"{TABLE}: the file is empty. Give a table with a header and rows."),
+    "blank line": (text(lambda _: "\n"), f"{TABLE}: the column .* is missing"),
+    "header only": (
+        table(lambda rows: rows.head(0)),
+        f"{TABLE}: there are no rows below the header. Give a table with rows.",
+    ),
+    "truncated parquet": (
+        parquet(lambda rows: rows, keep=0.5),
+        r"data/source/cases.parquet: not readable Parquet \(.+\). Write the file again.",
+    ),
+    "parquet cut to its magic": (
+        parquet(lambda rows: rows, keep=0.0002),
+        r"data/source/cases.parquet: not readable Parquet \(.+\). Write the file again.",
+    ),
+    "empty parquet table": (
+        parquet(lambda rows: rows.head(0)),
+        "data/source/cases.parquet: there are no rows below the header. Give a table with rows.",
+    ),
+    "csv named parquet": (
+        lambda project: [
+            (project.folder / TABLE).rename(project.folder / "data/source/cases.parquet"),
+            project.edit_params(lambda p: p["ingest"].update(path="cases.parquet")),
+        ],
+        r"data/source/cases.parquet: not readable Parquet \(.+\). Write the file again.",
+    ),
+    "latin-1": (
+        text(lambda content: content.replace("south", "süd"), "latin-1"),
+        f"{TABLE}: .*UTF-8.* Save the file with the encoding UTF-8.",
+    ),
+    "latin-1 in the header": (
+        text(lambda content: content.replace("region", "région"), "latin-1"),
+        f"{TABLE}: the text is not UTF-8. Save the file with the encoding UTF-8.",
+    ),
+    "utf-16": (
+        text(lambda content: content, "utf-16"),
+        f"{TABLE}: the text is not UTF-8. Save the file with the encoding UTF-8.",
+    ),
+    "another separator": (
+        params(lambda p: p["ingest"].update(separator=";")),
+        f"{TABLE}: the header is one column, 'case,opened,.*', with ';' as the separator. Correct `ingest.separator`",
+    ),
+    "a row too long": (
+        text(lambda content: content.replace("remark 700,", "remark 700,one,more,")),
+        rf"{TABLE}: cannot be read as UTF-8 CSV \(.+\). Repair or re-export the file.",
+    ),
+    "a quote left open": (
+        text(lambda content: content.replace("remark 700,", '"remark 700,')),
+        rf"{TABLE}: cannot be read as UTF-8 CSV \(.+\). Repair or re-export the file.",
+    ),
+}
+
+COLUMNS: dict[str, tuple[Break, str]] = {
+    "missing target": (
+        table(lambda rows: rows.drop("outcome")),
+        f"{TABLE}: the column 'outcome' is missing. Add it to the table, or correct `columns` in params.yaml.",
+    ),
+    "missing feature": (
+        table(lambda rows: rows.drop("amount")),
+        f"{TABLE}: the column 'amount' is missing. Add it to the table, or correct `columns` in params.yaml.",
+    ),
+    "extra": (
+        table(lambda rows: rows.with_columns(surprise=1)),
+        f"{TABLE}: the column 'surprise' is not declared. Declare it under `columns` in params.yaml",
+    ),
+    "reordered": (
+        table(lambda rows: rows.select("opened", "case", pl.all().exclude("opened", "case"))),
+        f"{TABLE}: column 1 is 'opened' where params.yaml declares 'case'. Put `columns` in the table's order.",
+    ),
+    "duplicated": (
+        text(lambda content: content.replace("case,", "opened,", 1)),
+        f"{TABLE}: the column 'opened' is there 2 times. Rename one.",
+    ),
+    "missing in parquet": (
+        parquet(lambda rows: rows.drop("outcome")),
+        "data/source/cases.parquet: the column 'outcome' is missing. Add it to the table, or correct `columns`",
+    ),
+    "extra in parquet": (
+        parquet(lambda rows: rows.with_columns(surprise=1)),
+        "data/source/cases.parquet: the column 'surprise' is not declared. Declare it under `columns`",
+    ),
+    "reordered in parquet": (
+        parquet(lambda rows: rows.select(reversed(rows.columns))),
+        "data/source/cases.parquet: column 1 is 'outcome' where params.yaml declares 'case'. Put `columns` in",
+    ),
+}
+
+VALUES: dict[str, tuple[Break, str]] = {
+    "text for a number": (
+        value("amount", "a lot"),
+        f"{TABLE}: 1 value of column 'amount' cannot be read as number, such as 'a lot'. Correct them, or the column's "
+        "`type` in params.yaml.",
+    ),
+    "a fraction for an integer": (value("visits", "2.5"), f"{TABLE}: 1 value of column 'visits' .* integer.* '2.5'"),
+    "beyond 64 bits": (value("visits", "9" * 20), f"{TABLE}: 1 value of column 'visits' .* integer.* '9{{20}}'"),
+    "neither true nor false": (value("member", "maybe"), f"{TABLE}: 1 value of column 'member' .* boolean.* 'maybe'"),
+    "text for every number": (
+        table(lambda rows: rows.with_columns(amount=pl.col("remark"))),
+        f"{TABLE}: 1000 values of column 'amount' cannot be read as number, such as 'remark 0', 'remark 1', 'remark 2'",
+    ),
+    "infinite": (value("amount", "inf"), f"{TABLE}: 1 value of column 'amount' .* number, such as 'inf'"),
+    "too large": (value("amount", "-1e999"), f"{TABLE}: 1 value of column 'amount' .* number, such as '-1e999'"),
+    "infinite in parquet": (
+        parquet(lambda rows: rows.with_columns(amount=pl.when(pl.col("case") < 3).then(-1.0).otherwise("amount") / 0)),
+        "data/source/cases.parquet: 1000 values of column 'amount' .* number, such as '-inf', '-inf', 'inf'",
+    ),
+    "a type of parquet": (
+        parquet(lambda rows: rows.with_columns(pl.col("opened").dt.year())),
+        "data/source/cases.parquet: the column 'opened' holds Int32, and params.yaml declares date. Correct `type`",
+    ),
+    "a date in another format": (
+        value("opened", "31/12/2020"),
+        f"{TABLE}: 1 value of column 'opened' cannot be read as date, such as '31/12/2020'. Correct them, or the "
+        "column's `type` or `ingest.date_format` in params.yaml.",
+    ),
+    "no day of the calendar": (value("opened", "2021-02-29"), "column 'opened' cannot be read as date.* '2021-02-29'"),
+    "no date at all": (
+        table(lambda rows: rows.with_columns(opened=None)),
+        f"{TABLE}: the column 'opened' holds no date at all. Correct the table or `columns`.",
+    ),
+    "as_of before the data": (
+        params(lambda p: p.update(as_of="2010-01-01")),
+        f"{TABLE}: no row is dated from 2006-07-01 to before 2009-07-01, the window that `as_of` leaves; the rows run "
+        r"from 2019-01-\d\d to 2021-12-\d\d. Correct `as_of`, `window_months` or `label.horizon_months` in params.yaml.",
+    ),
+    "as_of long after the data": (
+        params(lambda p: p.update(as_of="2040-01-01")),
+        f"{TABLE}: no row is dated from 2036-07-01 to before 2039-07-01, .*Correct `as_of`",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", [*FILES, *COLUMNS, *VALUES])
+def test_ingest_refuses(small: Project, case: str) -> None:
+    spoil, says = (FILES | COLUMNS | VALUES)[case]
+    spoil(small)
+    assert re.search(says, sentence(small, "ingest"))
+
+
+SPLITS: dict[str, tuple[Break, str]] = {
+    "one class only": (
+        table(lambda rows: rows.with_columns(outcome=pl.lit("good"))),
+        "the training split has rows of one class only.* Correct `split`, `window_months`, `as_of` or `label`",
+    ),
+    "one class in the held-out rows": (
+        table(
+            lambda rows: rows.with_columns(
+                outcome=pl.when(pl.col("opened").dt.year() == 2021).then(pl.lit("good")).otherwise("outcome")
+            )
+        ),
+        "the held-out split has rows of one class only.* Correct `split`",
+    ),
+    "a positive value nobody has": (
+        params(lambda p: p["label"].update(positive=["terrible"])),
+        "the training split has rows of one class only.* Correct `split`, `window_months`, `as_of` or `label`",
+    ),
+    "all rows are held out": (
+        params(lambda p: p["split"].update(test_months=36)),
+        "the training split has no row: .* Correct `split`, `window_months`, `as_of` or `label` in params.yaml.",
+    ),
+    "too few rows": (
+        table(lambda rows: rows.head(3)),
+        "the held-out split has no row: .* Correct `split`, `window_months`, `as_of` or `label` in params.yaml.",
+    ),
+    "too few rows to stratify": (
+        lambda project: [
+            table(lambda rows: rows.group_by("outcome", maintain_order=True).head(3).select(rows.columns))(project),
+            project.edit_params(lambda p: p.update(split={"strategy": "stratified", "test_share": 0.01})),
+        ],
+        "6 rows are too few to hold out 1% of each class. .*`split.test_share`",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SPLITS)
+def test_prepare_refuses(small: Project, case: str) -> None:
+    spoil, says = SPLITS[case]
+    spoil(small)
+    small.stage("ingest")
+    assert re.search(says, sentence(small, "prepare"))
+
+
+def test_validate_refuses_an_unknown_category_a_column_without_values_and_too_few_rows(small: Project) -> None:
+    value("region", "west")(small)
+    rows = pl.read_csv(small.folder / TABLE, infer_schema=False)
+    rows.with_columns(member=None).write_csv(small.folder / TABLE)
+    small.edit_params(lambda p: p["contract"].update(rows=[5000, None]))
+    small.stage("ingest")
+    small.stage("prepare")
+    said = refusal(small, "python", "-m", "champion.pipeline.validate")
+    assert said.startswith("error: the data breaks ")
+    assert re.search("raw +region +.* +one of north, south, east +1 of 1,000 +west", said)
+    assert re.search("raw +member +.*null +1,000 of 1,000 +missing", said)
+    assert re.search(r"raw +\(table\) +.*row_count.* +5000 to inf +1000", said)
+    assert said.endswith("Correct the data, or change the contract if the data is right.\n")
+
+
+def test_rows_in_any_order_of_dates_give_the_same_split(small: Project) -> None:
+    table(lambda rows: rows.sample(fraction=1, shuffle=True, seed=1))(small)
+    expected = [small_table().filter(pl.col("opened").dt.year() == 2021)["case"], range(1, 1001)]
+    small.stage("ingest")
+    small.stage("prepare")
+    train, test = (
+        pl.read_parquet(small.folder / f"data/prepared/{name}.parquet")["case"] for name in ("train", "test")
+    )
+    assert [sorted(test), sorted([*train, *test])] == [list(rows) for rows in expected]
+
+
+PARAMS: dict[str, tuple[str, str, str]] = {
+    "unknown at the top": ("split:", "splitt:", "unknown key `splitt`.* Correct or remove it."),
+    "unknown below": ("strategy:", "stratgy:", r"unknown key `split.stratgy` \(did you mean `strategy`\?\)."),
+    "unknown at a column": ("type: number", "tipe: number", "unknown key `columns.amount.tipe`.*did you mean `type`"),
+    "missing": ("window_months: 36", "", "the key `window_months` is missing. Add it."),
+    "negative": ("window_months: 36", "window_months: -36", r"`window_months`: .*greater than.* \(found -36\)."),
+    "text for a number": ("window_months: 36", "window_months: '36'", r"`window_months`: .*integer \(found '36'\)."),
+    "negative below": ("horizon_months: 6", "horizon_months: -1", r"`label.horizon_months`: .*\(found -1\)."),
+    "text for a bound": ("leak_auc: 0.9", "leak_auc: high", r"`contract.leak_auc`: .*number \(found 'high'\)."),
+    "a share above 1": (
+        "max_missing: 0.2",
+        "max_missing: 20",
+        r"`contract.columns.visits.max_missing`: .*\(found 20\).",
+    ),
+    "a date without quotes": ("as_of: '2022-07-01'", "as_of: 2022-07-01", "`as_of`: write the date in quotes"),
+    "no date": ("as_of: '2022-07-01'", "as_of: soon", "`as_of`: 'soon' is not a date such as"),
+    "no such column": (
+        "columns:\n    visits:",
+        "columns:\n    visit:",
+        r"contract.columns.visit: no such column \(did you mean `visits`\?\)",
+    ),
+    "no such source": ("source: file", "source: fiel", r"`ingest.source`: should be one of .* \(found 'fiel'\)."),
+    "not YAML": ("window_months: 36", "window_months: [36", r"not valid YAML \(.+\)."),
+}
+
+
+@pytest.mark.parametrize("case", PARAMS)
+def test_champion_check_refuses_params_with(small: Project, case: str) -> None:
+    right, wrong, says = PARAMS[case]
+    path = small.folder / "params.yaml"
+    content = path.read_text()
+    assert right in content
+    path.write_text(content.replace(right, wrong, 1))
+    said = refusal(small, "champion", "check")
+    assert re.match(f"error: params.yaml: .*{says}", said)
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("stage", "change", "says"),
+    [
+        ("ingest", lambda p: p["columns"]["amount"].update(typo=1), "unknown key `columns.amount.typo`"),
+        ("prepare", lambda p: p["split"].update(test_months=-1), r"`split.test_months`: .*\(found -1\)"),
+        ("train", lambda p: p["train"]["hist_gradient_boosting"].update(max_iter=-5), "max_iter.*-5"),
+        ("evaluate", lambda p: p["evaluate"].update(segments=["regoin"]), "`evaluate.segments`.*regoin"),
+    ],
+)
+def test_a_stage_refuses_the_params_it_reads(
+    small: Project, stage: str, change: Callable[[dict[str, Any]], Any], says: str
+) -> None:
+    small.edit_params(change)
+    assert re.match(f"error: params.yaml: .*{says}", sentence(small, stage))
+
+
+@pytest.mark.parametrize(
+    ("stage", "out"), [("ingest", "data/raw.parquet"), ("prepare", "data/prepared"), ("evaluate", "metrics/plots")]
+)
+def test_a_full_disk_leaves_the_earlier_outs(small: Project, stage: str, out: str) -> None:
+    said = sentence(small, stage, ON_A_FULL_DISK)
+    assert re.match(f"error: {out}: .*File too large.*. Free some space", said)
+
+
+@pytest.mark.parametrize(
+    ("stage", "out"), [("ingest", "data/raw.parquet"), ("prepare", "data/prepared"), ("train", "models/model.skops")]
+)
+def test_no_permission_to_write_leaves_the_earlier_outs(small: Project, stage: str, out: str) -> None:
+    (small.folder / out).parent.chmod(0o555)
+    said = sentence(small, stage, WITHOUT_POWERS)
+    assert said.startswith(f"error: {out}: Permission denied. ")
+    assert "correct the permissions" in said
+
+
+def test_no_permission_to_read_the_table_names_it(small: Project) -> None:
+    (small.folder / TABLE).chmod(0)
+    assert f"{TABLE}: Permission denied" in sentence(small, "ingest", WITHOUT_POWERS)
+
+
+@pytest.mark.parametrize(
+    ("stage", "missing"), [("prepare", "data/raw.parquet"), ("train", "data/prepared/schema.json")]
+)
+def test_a_stage_without_its_input_says_how_to_make_it(small: Project, stage: str, missing: str) -> None:
+    (small.folder / missing).unlink()
+    assert sentence(small, stage) == f"error: {missing}: no such file. Run `dvc repro`, which makes it.\n"
+
+
+def test_a_truncated_input_of_a_stage_says_how_to_make_it_again(small: Project) -> None:
+    path = small.folder / "data/raw.parquet"
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content[: len(content) // 2])
+    assert re.match("error: data/raw.parquet: not readable Parquet .*`dvc repro --force`", sentence(small, "prepare"))
+
+
+def test_under_dvc_a_refused_table_leaves_every_earlier_output(small: Project) -> None:
+    value("amount", "a lot")(small)
+    assert "column 'amount' cannot be read as number" in refusal(small, "dvc", "repro")
+
+
+def test_under_dvc_refused_params_leave_every_earlier_output(small: Project) -> None:
+    small.edit_params(lambda p: p["columns"]["amount"].update(typo=1))
+    assert "unknown key `columns.amount.typo`" in refusal(small, "dvc", "repro")

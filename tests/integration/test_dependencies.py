@@ -1,0 +1,174 @@
+"""dvc.yaml names everything that can change a stage's result, and nothing more."""
+
+import ast
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import REPOSITORY, Project
+from ruamel.yaml import YAML
+
+PIPELINE = "champion.pipeline"
+
+# In a process of its own, because grimp finds the package where Python would import it from. Imports inside functions
+# count; those for type checkers only do not, as they never run.
+IMPORTS = """
+import json, sys, grimp
+graph = grimp.build_graph(
+    "champion", include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None
+)
+print(json.dumps({stage: sorted(graph.find_upstream_modules(stage) | {stage}) for stage in sys.argv[1:]}))
+"""
+
+# Modules through which a result could come to depend on when or where it was computed.
+IMPURE = {
+    "time",
+    "random",
+    "secrets",
+    "uuid",
+    "socket",
+    "ssl",
+    "http",
+    "urllib",
+    "urllib3",
+    "requests",
+    "httpx",
+    "boto3",
+}
+CLOCK_CALLS = {"now", "today", "utcnow", "time", "time_ns", "getpid", "gethostname"}
+
+
+def stages_of(folder: Path) -> dict[str, dict[str, Any]]:
+    return dict(YAML(typ="safe").load(folder / "dvc.yaml")["stages"])
+
+
+def imports_of_stages(project: Project) -> dict[str, list[str]]:
+    """Every module each stage reaches, directly or not, itself included."""
+    modules = {name: f"{PIPELINE}.{name}" for name in stages_of(project.folder)}
+    found = json.loads(project.run("python", "-c", IMPORTS, *modules.values()).stdout)
+    return {name: found[module] for name, module in modules.items()}
+
+
+def source_of(module: str, folder: Path) -> Path:
+    path = folder / "src" / Path(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def wrong_dependencies(project: Project) -> list[str]:
+    """How dvc.yaml's code dependencies differ from what the stages import; empty when they do not."""
+    wrong = []
+    for name, modules in imports_of_stages(project).items():
+        imported = {source_of(module, project.folder) for module in modules if module.split(".")[0] == "champion"}
+        # Importing a module runs its packages first: they hold nothing, so that nobody need list them.
+        packages = {parent / "__init__.py" for path in imported for parent in path.parents if parent.name == "champion"}
+        packages |= {path.parent / "__init__.py" for path in imported}
+        wrong += [f"{path.relative_to(project.folder)} is not empty" for path in packages if path.read_text()]
+        needed = {str(path.relative_to(project.folder)) for path in imported - packages}
+        declared = {dep for dep in stages_of(project.folder)[name]["deps"] if dep.startswith("src/")}
+        wrong += [f"{name} lacks {path}" for path in sorted(needed - declared)]
+        wrong += [f"{name} does not import {path}" for path in sorted(declared - needed)]
+    return sorted(set(wrong))
+
+
+def impurities(project: Project) -> list[str]:
+    """Where a stage reaches for the clock, chance or the network; empty when none does."""
+    found = set()
+    for name, modules in imports_of_stages(project).items():
+        found |= {f"{name} imports {module}" for module in modules if module.split(".")[0] in IMPURE}
+        for module in modules:
+            if module.split(".")[0] == "champion":
+                tree = ast.parse(source_of(module, project.folder).read_text(encoding="utf-8"))
+                calls = [n.func for n in ast.walk(tree) if isinstance(n, ast.Call)]
+                names = {call.attr for call in calls if isinstance(call, ast.Attribute)}
+                found |= {f"{module} calls {call}()" for call in names & CLOCK_CALLS}
+    return sorted(found)
+
+
+def declared_sections(stage: str) -> list[str]:
+    """The fields of the stage's own class of params, from its source."""
+    tree = ast.parse((REPOSITORY / f"src/champion/pipeline/{stage}.py").read_text(encoding="utf-8"))
+    params = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == f"{stage.title()}Params")
+    return [n.target.id for n in params.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]
+
+
+def test_each_stage_depends_on_exactly_the_modules_it_imports() -> None:
+    assert wrong_dependencies(Project(REPOSITORY)) == []
+
+
+def test_each_stage_depends_on_the_environment() -> None:
+    assert [
+        name for name, stage in stages_of(REPOSITORY).items() if "requirements/runtime.txt" not in stage["deps"]
+    ] == []
+
+
+@pytest.mark.parametrize("stage", stages_of(REPOSITORY))
+def test_each_stage_tracks_exactly_the_params_it_reads(stage: str) -> None:
+    assert sorted(stages_of(REPOSITORY)[stage]["params"]) == sorted(declared_sections(stage))
+
+
+def test_no_stage_reads_the_clock_or_the_network() -> None:
+    assert impurities(Project(REPOSITORY)) == []
+
+
+def _append(path: str, text: str) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        with (folder / path).open("a", encoding="utf-8") as stream:
+            stream.write(text)
+
+    return edit
+
+
+def _depend_on_too_much(folder: Path) -> None:
+    text = (folder / "dvc.yaml").read_text(encoding="utf-8")
+    dep = "      - src/champion/modeling/features.py\n"
+    assert dep in text
+    (folder / "dvc.yaml").write_text(text.replace(dep, f"{dep}      - src/champion/modeling/metrics.py\n", 1))
+
+
+@pytest.mark.parametrize(
+    ("edit", "complaint"),
+    [
+        (
+            _append("src/champion/pipeline/train.py", "\nfrom champion.data.leaks import separation\n"),
+            "train lacks src/champion/data/leaks.py",
+        ),
+        (
+            _append(
+                "src/champion/modeling/features.py",
+                "\n\ndef late():\n    from champion.report import plots\n    return plots\n",
+            ),
+            "train lacks src/champion/report/plots.py",
+        ),
+        (_depend_on_too_much, "train does not import src/champion/modeling/metrics.py"),
+        (_append("src/champion/data/__init__.py", "X = 1\n"), "src/champion/data/__init__.py is not empty"),
+        (_append("src/champion/__init__.py", "X = 1\n"), "src/champion/__init__.py is not empty"),
+    ],
+    ids=["import", "import in a function of an imported module", "needless dependency", "package", "top package"],
+)
+def test_a_wrong_dependency_is_reported(project: Project, edit: Callable[[Path], None], complaint: str) -> None:
+    edit(project.folder)
+    assert complaint in wrong_dependencies(project)
+
+
+def test_an_import_for_type_checkers_alone_is_no_dependency(project: Project) -> None:
+    before = wrong_dependencies(project)
+    _append(
+        "src/champion/pipeline/train.py",
+        "\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from champion.data.leaks import separation\n",
+    )(project.folder)
+    assert wrong_dependencies(project) == before
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("import time", "train imports time"),
+        ("import urllib.request", "train imports urllib"),
+        ("from datetime import date; TODAY = date.today()", "champion.pipeline.train calls today()"),
+    ],
+)
+def test_a_clock_or_a_network_in_a_stage_is_reported(project: Project, line: str, complaint: str) -> None:
+    _append("src/champion/pipeline/train.py", f"\n{line}\n")(project.folder)
+    assert complaint in impurities(project)

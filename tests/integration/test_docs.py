@@ -1,0 +1,89 @@
+"""The docs say what is true."""
+
+import importlib.util
+import json
+import re
+from importlib.metadata import distribution
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from conftest import REPOSITORY, Project
+
+from champion.pipeline.evaluate import summary
+
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The fenced code blocks of a page in a language."""
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def docs_builder() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_build", REPOSITORY / "docs/build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_command_reference_is_what_the_commands_say() -> None:
+    assert (REPOSITORY / "docs/reference.md").read_text(encoding="utf-8") == docs_builder().reference()
+
+
+def test_the_readme_quotes_the_committed_metrics() -> None:
+    metrics = json.loads((REPOSITORY / "metrics/evaluation.json").read_text(encoding="utf-8"))
+    verdicts = json.loads((REPOSITORY / "metrics/gates.json").read_text(encoding="utf-8"))["verdicts"]
+    assert summary(metrics, verdicts) + "\n" in blocks("README.md", "text")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_make_target_and_command_in_the_docs_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    reference = docs_builder().reference()
+    for target in re.findall(r"(?:`|\$ )make ([a-z0-9-]+)", text):
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+    for command in re.findall(r"(?:`|\$ )champion ([a-z-]+)", text):
+        assert f"## champion {command}\n" in reference or command.startswith("--"), command
+
+
+def test_the_readme_change_reruns_the_stages_it_says(sample_run: Project, tmp_path: Path) -> None:
+    project = sample_run.copy_to(tmp_path / "readme")
+    (change,) = [block for block in blocks("README.md", "console") if "dvc metrics diff" in block]
+    commands = [line.removeprefix("$ ") for line in change.splitlines() if line.startswith("$ ")]
+    project.edit_params(lambda params: params["train"]["hist_gradient_boosting"].update(learning_rate=0.05))
+    project.run("dvc", "repro")
+    project.commit("As the README starts")
+    edit, repro, diff = commands
+    project.run("sh", "-c", edit)
+    assert project.ran(project.run("sh", "-c", repro).stdout) == ["train", "evaluate"]
+    assert "| metrics/evaluation.json | roc_auc" in project.run("sh", "-c", f"{diff} --md").stdout
+
+
+def test_the_walk_to_another_table_goes_as_told(project: Project) -> None:
+    page = "docs/adapt-to-your-data.md"
+    table = distribution("palmerpenguins").locate_file("palmerpenguins/data/penguins-raw.csv")
+    (project.folder / "data/source/penguins.csv").write_bytes(Path(str(table)).read_bytes())
+    (params,) = blocks(page, "yaml")
+    (project.folder / "params.yaml").write_text(params, encoding="utf-8")
+    project.run("champion", "check")
+    output = project.run("dvc", "repro").stdout
+    result, breach = blocks(page, "text")
+    assert result in output
+    for limit in ("    Sex: { max_missing: 0.05 }\n", "    Delta 15 N (o/oo): { max_missing: 0.1 }\n"):
+        params = params.replace(limit, "")
+    (project.folder / "params.yaml").write_text(params, encoding="utf-8")
+    again = project.run("dvc", "repro", check=False)
+    assert again.returncode != 0
+    assert breach.strip() in again.stderr

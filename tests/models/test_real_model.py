@@ -1,0 +1,128 @@
+"""The model that the real pipeline makes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from conftest import Project
+from sklearn import metrics as sk
+
+from champion.data.dataset import Dataset, read_split
+from champion.modeling.estimators import build_pipeline
+from champion.modeling.store import Model, load
+from champion.params import Params
+from champion.params import load as load_params
+
+Scored = tuple[Model, Dataset, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def scored(real_run: Project) -> Scored:
+    """The model, the held-out rows and their probabilities."""
+    model = load(real_run.folder / "models/model.skops")
+    held_out = read_split(real_run.folder / "data/prepared", "test")
+    return model, held_out, model.predict(held_out.rows)
+
+
+def read(project: Project, name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((project.folder / "metrics" / name).read_text(encoding="utf-8"))
+    return content
+
+
+def test_every_gate_passes(real_run: Project) -> None:
+    assert "the gate is open" in real_run.run("champion", "gate").stdout
+
+
+def test_probabilities_are_numbers_between_zero_and_one(scored: Scored) -> None:
+    _, held_out, probability = scored
+    assert probability.shape == (held_out.rows.height,)
+    assert np.isfinite(probability).all()
+    assert (probability >= 0).all()
+    assert (probability <= 1).all()
+    assert len(np.unique(probability)) > 1000
+
+
+def test_the_reported_metrics_are_scikit_learns(real_run: Project, scored: Scored) -> None:
+    _, held_out, probability = scored
+    reported = read(real_run, "evaluation.json")
+    called = probability >= read_split(real_run.folder / "data/prepared", "train").target.mean()
+    expected = {
+        "accuracy": sk.accuracy_score(held_out.target, called),
+        "precision": sk.precision_score(held_out.target, called),
+        "recall": sk.recall_score(held_out.target, called),
+        "f1_weighted": sk.f1_score(held_out.target, called, average="weighted"),
+        "roc_auc": sk.roc_auc_score(held_out.target, probability),
+        "average_precision": sk.average_precision_score(held_out.target, probability),
+        "brier": sk.brier_score_loss(held_out.target, probability),
+        "log_loss": sk.log_loss(held_out.target, probability),
+    }
+    assert {name: reported[name] for name in expected} == pytest.approx(expected, abs=1e-6)
+    assert reported["roc_auc_low"] < reported["roc_auc"] < reported["roc_auc_high"]
+    assert reported["brier_skill_low"] < reported["brier_skill"] < reported["brier_skill_high"]
+
+
+def test_the_model_beats_the_base_rate_and_a_logistic_regression(real_run: Project, scored: Scored) -> None:
+    _, held_out, probability = scored
+    assert read(real_run, "evaluation.json")["brier_skill_low"] > 0
+    params = load_params(Params, real_run.folder / "params.yaml").train
+    train = read_split(real_run.folder / "data/prepared", "train")
+    peer = build_pipeline(params.model_copy(update={"estimator": "logistic_regression"}), train.features)
+    linear = peer.fit(train.frame, train.target).predict_proba(held_out.frame)[:, 1]
+    assert sk.roc_auc_score(held_out.target, probability) > sk.roc_auc_score(held_out.target, linear)
+    assert sk.brier_score_loss(held_out.target, probability) < sk.brier_score_loss(held_out.target, linear)
+
+
+def test_the_order_of_columns_and_rows_and_columns_it_does_not_know_change_nothing(scored: Scored) -> None:
+    model, held_out, probability = scored
+    rows = held_out.rows.head(2000)
+    shuffled = rows.select(reversed(rows.columns)).with_columns(unknown=pl.lit("x")).reverse()
+    np.testing.assert_array_equal(model.predict(shuffled)[::-1], probability[:2000])
+
+
+def test_one_row_at_a_time_gives_what_the_batch_gives(scored: Scored) -> None:
+    model, held_out, probability = scored
+    one_by_one = [float(model.predict(held_out.rows[row])[0]) for row in range(25)]
+    np.testing.assert_array_equal(one_by_one, probability[:25])
+
+
+def test_unseen_categories_and_missing_values_are_predicted(scored: Scored) -> None:
+    model, held_out, _ = scored
+    rows = held_out.rows.head(10)
+    names = [feature.name for feature in model.features]
+    text = [feature.name for feature in model.features if feature.kind == "category"]
+    unseen = rows.with_columns(pl.lit("never seen").alias(name) for name in text)
+    missing = rows.with_columns(pl.lit(None, dtype=rows.schema[name]).alias(name) for name in names)
+    for odd in (unseen, missing):
+        assert np.isfinite(model.predict(odd)).all()
+
+
+def test_the_worst_segment_is_the_one_that_ranks_worst(real_run: Project, scored: Scored) -> None:
+    _, held_out, probability = scored
+    report = read(real_run, "segments.json")
+    worst = report["worst"]
+    assert worst["roc_auc"] == min(segment["roc_auc"] for segment in report["segments"])
+    inside = (held_out.rows[worst["segment"]] == worst["value"]).fill_null(False).to_numpy()
+    assert worst["rows"] == inside.sum()
+    again = sk.roc_auc_score(held_out.target[inside], probability[inside])
+    assert worst["roc_auc"] == pytest.approx(again, abs=1e-6)
+
+
+def test_cross_validation_on_drifting_data_is_reported_beside_the_held_out_truth(real_run: Project) -> None:
+    folds = read(real_run, "training.json")["cross_validation"]
+    assert folds["roc_auc"]["mean"] > read(real_run, "evaluation.json")["roc_auc"]
+    assert 0 < folds["roc_auc"]["std"] < 0.02
+
+
+def test_a_swapped_model_file_closes_the_gate(real_run: Project, tmp_path: Path) -> None:
+    for name in ("params.yaml", "metrics", "models"):
+        (tmp_path / name).symlink_to(real_run.folder / name)
+    (tmp_path / "models").unlink()
+    (tmp_path / "models").mkdir()
+    content = (real_run.folder / "models/model.skops").read_bytes()
+    (tmp_path / "models/model.skops").write_bytes(content + b"\0")
+    swapped = Project(tmp_path).run("champion", "gate", check=False)
+    assert swapped.returncode != 0
+    assert "its sha256 is" in swapped.stderr

@@ -1,0 +1,87 @@
+"""What prepare takes away, for any table."""
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from champion.data.cleaning import drop_repeated, empty_strays, is_stray
+from champion.params import Column, Columns
+
+COLUMNS = Columns(
+    {
+        "id": Column(type="integer", role="id", range=(0, 2)),
+        "count": Column(type="integer", range=(0, 10)),
+        "share": Column(type="number", range=(None, 1.0)),
+        "code": Column(type="category", values=("Y", "N")),
+        "free": Column(type="category"),
+        "bad": Column(type="boolean", role="label"),
+    }
+)
+SCHEMA = {
+    "id": pl.Int64,
+    "count": pl.Int64,
+    "share": pl.Float64,
+    "code": pl.String,
+    "free": pl.String,
+    "bad": pl.Boolean,
+}
+ROWS = st.tuples(
+    st.integers(0, 3),
+    st.none() | st.integers(-2, 12),
+    st.none() | st.floats(-1, 2),
+    st.none() | st.sampled_from(["Y", "N", "0", ""]),
+    st.none() | st.sampled_from(["a", "b"]),
+    st.none() | st.booleans(),
+)
+TABLES = st.lists(ROWS, max_size=30).map(lambda rows: pl.DataFrame(rows, schema=SCHEMA, orient="row"))
+
+
+@given(TABLES)
+def test_no_stray_is_left_in_a_feature(table: pl.DataFrame) -> None:
+    cleaned = empty_strays(table, COLUMNS)
+    for name in COLUMNS.named("feature"):
+        stray = is_stray(COLUMNS, name)
+        if stray is not None:
+            assert cleaned.filter(stray).is_empty()
+
+
+@given(TABLES)
+def test_emptying_strays_twice_is_the_same_as_once(table: pl.DataFrame) -> None:
+    once = empty_strays(table, COLUMNS)
+    assert empty_strays(once, COLUMNS).equals(once)
+
+
+@given(TABLES)
+def test_what_is_no_stray_stays_where_it_is(table: pl.DataFrame) -> None:
+    cleaned = empty_strays(table, COLUMNS)
+    assert cleaned.schema == table.schema
+    for name in COLUMNS:
+        stray = is_stray(COLUMNS, name)
+        kept = table if stray is None or COLUMNS[name].role != "feature" else table.filter(~stray)
+        same = cleaned if kept is table else cleaned.filter(table.select(~stray).to_series().fill_null(False))  # type: ignore[operator]
+        assert same[name].equals(kept[name])
+
+
+@given(TABLES, st.sampled_from([None, "id"]))
+def test_dropping_repeated_rows_keeps_the_first_of_each_in_order(table: pl.DataFrame, key: str | None) -> None:
+    cleaned = drop_repeated(table, key)
+    assert cleaned.rows() == list(dict.fromkeys(table.rows()))
+    assert drop_repeated(cleaned, key).equals(cleaned)
+
+
+def test_rows_that_share_an_id_but_differ_are_kept_for_the_contract_to_refuse() -> None:
+    table = pl.DataFrame({"id": [1, 1], "x": [1, 2]})
+    assert drop_repeated(table, "id").equals(table)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("count", [True, False, False, True, None]), ("share", None)])
+def test_bounds_themselves_are_no_strays(name: str, expected: list[bool | None] | None) -> None:
+    values = [-1, 0, 10, 11, None] if expected else [-9.9, 1.0, 1.1, None]
+    stray = is_stray(COLUMNS, name)
+    assert stray is not None
+    assert pl.DataFrame({name: values}).select(stray).to_series().to_list() == expected or [False, False, True, None]
+
+
+def test_a_column_that_declares_no_values_and_no_range_has_no_strays() -> None:
+    assert is_stray(COLUMNS, "free") is None

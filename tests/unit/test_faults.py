@@ -1,0 +1,199 @@
+"""Every mistake in params.yaml is a sentence that names the key and, where one is close, the right one."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from champion.errors import UserError
+from champion.faults import did_you_mean
+from champion.params import Params, load
+
+Edit = Callable[[dict[str, Any]], object]
+
+
+def document() -> dict[str, Any]:
+    """A small valid params.yaml of a dated table."""
+    return {
+        "as_of": "2020-01-01",
+        "window_months": 24,
+        "ingest": {"source": "file", "path": "table.csv"},
+        "columns": {
+            "opened": {"type": "date", "role": "date"},
+            "amount": {"type": "number", "range": [0, 100]},
+            "branch": {"type": "category", "values": ["a", "b"]},
+            "closed": {"type": "date", "role": "label"},
+        },
+        "label": {"kind": "event", "horizon_months": 6},
+        "split": {"strategy": "out_of_time", "test_months": 6},
+        "contract": {"rows": [1, None], "class_share": [0, 1], "leak_auc": 0.9, "columns": {"branch": {}}},
+        "train": {"estimator": "random_forest", "search": {"method": "none"}},
+        "evaluate": {},
+        "gates": {"roc_auc": {"min": 0.6}},
+    }
+
+
+def sentence_after(edit: Edit, folder: Path) -> str:
+    content = document()
+    edit(content)
+    path = folder / "params.yaml"
+    with path.open("w", encoding="utf-8") as stream:
+        YAML().dump(content, stream)
+    with pytest.raises(UserError) as error:
+        load(Params, path)
+    return str(error.value).removeprefix(f"{path}: ")
+
+
+def valued(content: dict[str, Any], column_type: str, positive: list[Any]) -> None:
+    content["columns"]["closed"]["type"] = column_type
+    content["label"] = {"kind": "value", "positive": positive}
+
+
+MISTAKES: list[tuple[Edit, str]] = [
+    (lambda c: c.update(evalute={}), "unknown key `evalute` (did you mean `evaluate`?). Correct or remove it."),
+    (lambda c: c.update(zzz={}), "unknown key `zzz`. Correct or remove it."),
+    (lambda c: c.pop("gates"), "the key `gates` is missing. Add it."),
+    (
+        lambda c: c["train"].update(max_categoris=9),
+        "unknown key `train.max_categoris` (did you mean `max_categories`?)",
+    ),
+    (
+        lambda c: c["columns"]["amount"].update(rnage=[0, 1]),
+        "unknown key `columns.amount.rnage` (did you mean `range`?)",
+    ),
+    (lambda c: c["columns"].update(note={"typ": "category"}), "unknown key `columns.note.typ` (did you mean `type`?)"),
+    (lambda c: c["columns"].update(file={"role": "feature"}), "the key `columns.file.type` is missing"),
+    (lambda c: c["ingest"].pop("path"), "the key `ingest.path` is missing"),
+    (lambda c: c["ingest"].pop("source"), "the key `ingest.source` is missing"),
+    (lambda c: c["ingest"].update(source="fiel"), "`ingest.source`: should be one of 'wheel', 'file', 'sql'"),
+    (lambda c: c["ingest"].update(separator=";;"), "`ingest.separator`: string should have at most 1 character"),
+    (lambda c: c.update(ingest={"source": "sql"}), "`ingest`: give either `table` or `query`"),
+    (lambda c: c.update(ingest={"source": "sql", "table": "t", "query": "q"}), "`ingest`: give either `table` or"),
+    (lambda c: c["train"].update(seed=-1), "`train.seed`: input should be greater than or equal to 0 (found -1)"),
+    (lambda c: c["train"].update(seed="1"), "`train.seed`: input should be a valid integer (found '1')"),
+    (lambda c: c["train"].update(seed=True), "`train.seed`: input should be a valid integer (found True)"),
+    (lambda c: c["train"].update(estimator="forest"), "`train.estimator`: input should be 'hist_gradient_boosting'"),
+    (lambda c: c["train"]["search"].update(method="grid"), "`train.search`: method `grid` needs a `grid`"),
+    (lambda c: c["train"]["search"].update(grid={"C": 1}), "`train.search.grid.C`: input should be a valid list"),
+    (
+        lambda c: c["train"]["search"].update(folds=1),
+        "`train.search.folds`: input should be greater than or equal to 2",
+    ),
+    (lambda c: c["split"].update(test_months=0), "`split.test_months`: input should be greater than or equal to 1"),
+    (lambda c: c["split"].update(test_share="0.2"), "`split.test_share`: input should be a valid number (found '0.2')"),
+    (lambda c: c["split"].update(test_share=1), "`split.test_share`: input should be less than 1"),
+    (
+        lambda c: c["evaluate"].update(threshold="basrate"),
+        "`evaluate.threshold`: input should be a valid number, or input should be 'base_rate' (found 'basrate')",
+    ),
+    (lambda c: c["contract"].update(rows=[9, 1]), "`contract`: `rows`: the lower bound 9 is above the upper bound 1"),
+    (
+        lambda c: c["contract"].update(rows=["9", None]),
+        "`contract.rows.0`: input should be a valid integer (found '9')",
+    ),
+    (lambda c: c["contract"].update(class_share=[0.5, 0.1]), "`contract`: `class_share`: the lower bound 0.5 is above"),
+    (lambda c: c["contract"].update(leak_auc=0.5), "`contract.leak_auc`: input should be greater than 0.5"),
+    (
+        lambda c: c["contract"]["columns"].update(brnch={}),
+        "contract.columns.brnch: no such column (did you mean `branch`?)",
+    ),
+    (lambda c: c["contract"]["columns"].update(branch={"max_stray": 2}), "`contract.columns.branch.max_stray`: input"),
+    (lambda c: c["gates"].update(brier={}), "`gates.brier`: give `min`, `max` or both"),
+    (lambda c: c["gates"].update(brier={"min": 1, "max": 0}), "`gates.brier`: `min`: the lower bound 1 is above"),
+    (lambda c: c["gates"].update(brier={"min": float("nan")}), "`gates.brier.min`: input should be a finite number"),
+    (lambda c: c["columns"]["amount"].update(range=[5, 1]), "`columns.amount`: `range`: the lower bound 5 is above"),
+    (
+        lambda c: c["columns"]["amount"].update(range=["5", 9]),
+        "`columns.amount.range.0`: input should be a valid number",
+    ),
+    (
+        lambda c: c["columns"]["amount"].update(values=["5"]),
+        "`columns.amount`: `values` is for a column of type category",
+    ),
+    (lambda c: c["columns"]["branch"].pop("values") and c["columns"]["branch"].update(range=[0, 1]), "`range` is for"),
+    (lambda c: c["columns"]["branch"].update(values=[1]), "`columns.branch.values.0`: input should be a valid string"),
+    (lambda c: c["columns"]["branch"].update(values="ab"), "`columns.branch.values`: input should be a valid tuple"),
+    (
+        lambda c: c["columns"]["branch"].update(type="text"),
+        "`columns.branch.type`: input should be 'integer', 'number'",
+    ),
+    (lambda c: c["columns"]["opened"].update(role="feature"), "`columns.opened`: a date cannot be a feature"),
+    (lambda c: c["columns"]["opened"].update(role="ignore"), "label: an event label needs a column with the role date"),
+    (lambda c: c["columns"]["opened"].update(type="category"), "columns: the column with the role date needs the type"),
+    (
+        lambda c: c["columns"]["closed"].update(role="ignore"),
+        "columns: exactly one column needs the role label, found 0",
+    ),
+    (
+        lambda c: c["columns"]["branch"].update(role="label"),
+        "columns: exactly one column needs the role label, found 2",
+    ),
+    (
+        lambda c: [c["columns"][n].update(role="id") for n in ("amount", "branch")],
+        "at most one column can have the role id",
+    ),
+    (lambda c: [c["columns"][n].update(role="ignore") for n in ("amount", "branch")], "no column has the role feature"),
+    (lambda c: c["columns"].update(target={"type": "number"}), "columns: the name `target` is taken"),
+    (lambda c: c.update(columns=None), "`columns`: input should be a valid dictionary (found None)"),
+    (
+        lambda c: c["columns"].update({1: {"type": "number"}}),
+        "`columns.1.[key]`: input should be a valid string (found 1)",
+    ),
+    (lambda c: c.update(as_of=None), "as_of: the table has a column with the role date, so set it"),
+    (lambda c: c.update(window_months=None), "window_months: the table has a column with the role date, so set it"),
+    (lambda c: c.update(as_of="01/02/2020"), "`as_of`: '01/02/2020' is not a date such as \"2010-01-01\""),
+    (lambda c: c.update(as_of="0020-01-01"), "`as_of`: '0020-01-01' is before the year 1000"),
+    (lambda c: c.update(as_of=2020), '`as_of`: write the date in quotes, such as "2010-01-01" (found 2020)'),
+    (lambda c: c.update(window_months=-1), "`window_months`: input should be greater than or equal to 1 (found -1)"),
+    (lambda c: c["label"].update(horizon_months=0), "`label`: an event label needs `horizon_months` of at least 1"),
+    (
+        lambda c: c["label"].update(positive=["x"]),
+        "`label`: an event label needs `horizon_months` of at least 1 and no",
+    ),
+    (lambda c: c.update(label={"kind": "value"}), "`label`: a value label needs `positive`"),
+    (lambda c: valued(c, "date", ["x"]), "label: a value label cannot be read from a label column of type date"),
+    (lambda c: valued(c, "boolean", ["yes"]), "label: `positive` holds 'yes', and the label column is of type boolean"),
+    (
+        lambda c: valued(c, "integer", [1, "bad"]),
+        "label: `positive` holds 'bad', and the label column is of type integer",
+    ),
+]
+
+
+@pytest.mark.parametrize(("edit", "expected"), MISTAKES, ids=[expected[:50] for _, expected in MISTAKES])
+def test_a_mistake_is_a_sentence_naming_the_key(edit: Edit, expected: str, tmp_path: Path) -> None:
+    sentence = sentence_after(edit, tmp_path)
+    assert sentence.startswith(expected) or f" {expected}" in sentence, sentence
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+
+
+def test_without_a_date_column_dates_are_refused(tmp_path: Path) -> None:
+    def undated(content: dict[str, Any]) -> None:
+        content["columns"]["opened"] = {"type": "category"}
+        valued(content, "category", ["yes"])
+        content["split"]["strategy"] = "stratified"
+
+    assert sentence_after(undated, tmp_path).startswith(
+        "as_of: the table has no column with the role date, so set it to"
+    )
+
+    def undated_split(content: dict[str, Any]) -> None:
+        undated(content)
+        content["split"]["strategy"] = "out_of_time"
+
+    assert sentence_after(undated_split, tmp_path).startswith("split: out_of_time needs a column with the role date")
+
+
+def test_no_sentence_shows_an_address_of_the_validation_library(tmp_path: Path) -> None:
+    for edit, _ in MISTAKES:
+        assert not re.search(r"https?:|pydantic|type=", sentence_after(edit, tmp_path))
+
+
+def test_a_hint_is_given_only_for_a_close_name() -> None:
+    assert did_you_mean("sate", ["state", "bank"]) == " (did you mean `state`?)"
+    assert did_you_mean("sate", ["bank"]) == ""
+    assert did_you_mean("sate", []) == ""

@@ -1,0 +1,84 @@
+"""params.yaml as the stages read it. What each mistake in it says is in test_faults.py."""
+
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+from pydantic import ValidationError
+
+from champion.errors import UserError
+from champion.params import Column, Columns, Gate, Params, Sections, Split, load
+
+COLUMNS = Columns(
+    {
+        "opened": Column(type="date", role="date"),
+        "amount": Column(type="number", range=(0, None)),
+        "branch": Column(type="category"),
+        "note": Column(type="category", role="ignore"),
+        "bad": Column(type="boolean", role="label"),
+    }
+)
+
+
+class OnlySplit(Sections):
+    split: Split
+
+
+def test_the_committed_params_are_valid() -> None:
+    assert load(Params, REPOSITORY / "params.yaml").gates
+
+
+def test_columns_are_found_by_role_in_the_tables_order() -> None:
+    assert COLUMNS.named("feature") == ["amount", "branch"]
+    assert COLUMNS.only("date") == "opened"
+    assert COLUMNS.only("id") is None
+    assert COLUMNS.label == "bad"
+
+
+def test_a_stage_reads_its_own_sections_whatever_the_others_hold(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("split: {strategy: stratified}\ntrain: nonsense\nnobody: declares this\n")
+    assert load(OnlySplit, path).split.strategy == "stratified"
+
+
+def test_params_cannot_be_changed_once_read() -> None:
+    split = Split(strategy="stratified")
+    with pytest.raises(ValidationError, match="frozen"):
+        split.seed = 1  # type: ignore[misc]
+
+
+def test_equal_bounds_are_in_order() -> None:
+    assert Gate(min=0.5, max=0.5).min == 0.5
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("", "expected sections such as `train:`, found none"),
+        ("just text", "expected sections such as `train:`, found none"),
+        ("- a\n- b", "expected sections such as `train:`, found none"),
+        ("split: {strategy: stratified", "not valid YAML"),
+        ("split: {strategy: stratified}\nsplit: {strategy: stratified}", "not valid YAML"),
+        ("split: !!python/object/apply:os.getcwd []", "not valid YAML"),
+        ("strategy: stratified", "the key `split` is missing"),
+    ],
+)
+def test_a_file_that_is_no_params_file_is_a_sentence(content: str, expected: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(content)
+    with pytest.raises(UserError, match=expected) as error:
+        load(OnlySplit, path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_in_another_encoding_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes("split: {strategy: stratifié}".encode("latin-1"))
+    with pytest.raises(UserError, match="not valid YAML"):
+        load(OnlySplit, path)
+
+
+def test_no_file_says_where_to_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no such file\. Run this where params.yaml is"):
+        load(OnlySplit, tmp_path / "params.yaml")
