@@ -15,6 +15,9 @@ import pytest
 from filelock import FileLock
 from ruamel.yaml import YAML
 
+# Two workers share the cores: a thread that waits must not spin on one.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 REPOSITORY = Path(__file__).parent.parent
 
 # A test that names `real_run` belongs to this group, so that one worker runs the whole pipeline once for all of them.

@@ -91,7 +91,7 @@ def _reasons(change: Any, handed_on: dict[str, tuple[str, str]], uncached: set[s
                 yield from (f"the parameter {key} is {how} since dvc.lock was made" for key, how in state.items())
             elif path in uncached or path not in handed_on:
                 yield f"{path} is {state} since dvc.lock was made ({what})"
-            elif state != "deleted":
+            elif state not in ("deleted", "not in cache"):
                 yield f"{path} is {state} ({what})"
 
 

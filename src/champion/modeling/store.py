@@ -111,5 +111,18 @@ def _normalised(archive: bytes, manifest: Mapping[str, Any]) -> bytes:
         out.writestr(zipfile.ZipInfo(MANIFEST, EPOCH), json.dumps(manifest, sort_keys=True))
         out.writestr(zipfile.ZipInfo("schema.json", EPOCH), schema)
         for name in sorted(members, key=lambda name: int(members[name].partition(".")[0])):
-            out.writestr(zipfile.ZipInfo(members[name], EPOCH), source.read(name))
+            out.writestr(zipfile.ZipInfo(members[name], EPOCH), _without_padding(source.read(name)))
     return target.getvalue()
+
+
+def _without_padding(content: bytes) -> bytes:
+    """An array file whose records, a tree's nodes, have zeros between their fields, not left-over memory."""
+    array = np.load(io.BytesIO(content), allow_pickle=False)
+    if array.dtype.names is None:
+        return content
+    clean = np.zeros(array.shape, array.dtype)
+    for name in array.dtype.names:
+        clean[name] = array[name]
+    out = io.BytesIO()
+    np.save(out, clean, allow_pickle=False)
+    return out.getvalue()

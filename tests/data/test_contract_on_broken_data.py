@@ -1,0 +1,335 @@
+"""The data contract on data broken in one way at a time."""
+
+import math
+import os
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+from conftest import Project
+from integration.small import snapshot
+
+from champion.data.window import labelled_window
+from champion.params import Column, load
+
+if TYPE_CHECKING:
+    from champion.data.contract import Finding
+    from champion.pipeline.validate import ValidateParams
+
+# One worker imports Great Expectations, and not before these tests run.
+pytestmark = pytest.mark.xdist_group("contract")
+
+
+@dataclass(frozen=True)
+class Data:
+    """What validate reads."""
+
+    raw: pl.DataFrame
+    train: pl.DataFrame
+    test: pl.DataFrame
+    params: "ValidateParams"
+
+
+@pytest.fixture(scope="module")
+def whole(sample_run: Project) -> Data:
+    """The loan sample, unbroken."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of the modules that Great Expectations imports
+        from champion.pipeline.validate import ValidateParams
+
+    data = sample_run.folder / "data"
+    train, test = (pl.read_parquet(data / f"prepared/{name}.parquet") for name in ("train", "test"))
+    return Data(
+        pl.read_parquet(data / "raw.parquet"), train, test, load(ValidateParams, sample_run.folder / "params.yaml")
+    )
+
+
+def breaches(data: Data) -> "list[Finding]":
+    from champion.data.contract import check, tables_to_check
+
+    params = data.params
+    assert params.as_of is not None
+    assert params.window_months is not None
+    window = labelled_window(params.as_of, params.label.horizon_months, params.window_months)
+    splits = {"train": data.train, "test": data.test}
+    findings = check(list(tables_to_check(data.raw, splits, params.table, params.contract, window)))
+    return [finding for finding in findings if not finding.passed]
+
+
+def put(table: pl.DataFrame, column: str, value: object, share: float = 1.0) -> pl.DataFrame:
+    """The table with the value in that share of its rows, the first ones."""
+    chosen = pl.int_range(pl.len()) < math.ceil(share * table.height)
+    return table.with_columns(
+        pl.when(chosen).then(pl.lit(value)).otherwise(column).cast(table[column].dtype).alias(column)
+    )
+
+
+def raw(change: Callable[[pl.DataFrame], pl.DataFrame]) -> Callable[[Data], Data]:
+    return lambda data: replace(data, raw=change(data.raw))
+
+
+def train(change: Callable[[pl.DataFrame], pl.DataFrame]) -> Callable[[Data], Data]:
+    return lambda data: replace(data, train=change(data.train))
+
+
+def held_out(change: Callable[[pl.DataFrame], pl.DataFrame]) -> Callable[[Data], Data]:
+    return lambda data: replace(data, test=change(data.test))
+
+
+# What is broken, and the line of the breach table that tells it: table, column, expectation, allowed, rows, found.
+BROKEN: dict[str, tuple[Callable[[Data], Data], str]] = {
+    "missing where nothing may be": (
+        raw(lambda rows: put(rows, "amount_approved", None, 0.0001)),
+        r"raw  amount_approved  column_values_to_not_be_null    1 of 9,365  missing",
+    ),
+    "missing beyond the limit": (
+        raw(lambda rows: put(rows, "bank", None, 0.02)),
+        r"raw  bank  column_values_to_not_be_null  in 0.99 of rows  188 of 9,365  missing",
+    ),
+    "a date missing": (
+        raw(lambda rows: put(rows, "approval_date", None, 0.0001)),
+        "raw  approval_date  column_values_to_not_be_null    1 of 9,365  missing",
+    ),
+    "not a number": (
+        raw(lambda rows: put(rows, "amount_approved", math.nan, 0.0001)),
+        "raw  amount_approved  column_values_to_not_be_null    1 of 9,365  missing",
+    ),
+    "stray category beyond the limit": (
+        raw(lambda rows: put(rows, "low_doc", "Z", 0.05)),
+        r"raw  low_doc  column_values_to_be_in_set  one of Y, N in 0.98 of rows  \d+ of 9,\d+  .*Z",
+    ),
+    "out of range": (
+        raw(lambda rows: put(rows, "amount_approved", -5.0, 0.0002)),
+        "raw  amount_approved  column_values_to_be_between  1 to 10000000  2 of 9,365  -5",
+    ),
+    "out of range beyond the limit": (
+        raw(lambda rows: put(rows, "employees", 9999, 0.01)),
+        r"raw  employees  column_values_to_be_between  0 to 5000 in 0.999 of rows  \d+ of 9,365  9999",
+    ),
+    "infinite": (
+        raw(lambda rows: put(rows, "guaranteed_share", math.inf, 0.0001)),
+        "raw  guaranteed_share  column_values_to_be_between  0 to 1  1 of 9,365  inf",
+    ),
+    "infinite in a split": (
+        train(lambda rows: put(rows, "amount_approved", -math.inf, 0.0001)),
+        "train  amount_approved  column_values_to_be_between  1 to 10000000  1 of 7,405  -inf",
+    ),
+    "stray category left in a split": (
+        held_out(lambda rows: put(rows, "low_doc", "Z", 0.0001)),
+        "test  low_doc  column_values_to_be_in_set  one of Y, N  1 of [0-9,]+  Z",
+    ),
+    "duplicate id": (
+        raw(lambda rows: put(rows, "loan_id", rows["loan_id"][0], 0.0002)),
+        r"raw  loan_id  column_values_to_be_unique    2 of 9,365  \d{10}",
+    ),
+    "integers as decimals": (
+        raw(lambda rows: rows.cast({"employees": pl.Float64})),
+        "raw columns  employees  column_distinct_values_to_be_in_set  one of Int64    Float64",
+    ),
+    "numbers as text": (
+        raw(lambda rows: rows.cast({"employees": pl.String})),
+        "raw columns  employees  column_distinct_values_to_be_in_set  one of Int64    String",
+    ),
+    "dates with a time": (
+        raw(lambda rows: rows.cast({"approval_date": pl.Datetime("ms")})),
+        r"raw columns  approval_date  column_distinct_values_to_be_in_set  one of Date    Datetime\(.*",
+    ),
+    "numbers as text in a split": (
+        train(lambda rows: rows.cast({"amount_approved": pl.String})),
+        "train columns  amount_approved  column_distinct_values_to_be_in_set  one of Float64    String",
+    ),
+    "a label of decimals": (
+        held_out(lambda rows: rows.cast({"target": pl.Float64})),
+        "test columns  target  column_distinct_values_to_be_in_set  one of Int8    Float64",
+    ),
+    "columns in another order": (
+        raw(lambda rows: rows.select(reversed(rows.columns))),
+        r"raw columns  \(table\)  .*_match_ordered_list  the declared columns, in their order    charge_off_date where "
+        "loan_id should be",
+    ),
+    "a missing column": (
+        raw(lambda rows: rows.drop("bank")),
+        r"raw columns  \(table\)  .*_match_ordered_list  the declared columns, in their order    without bank",
+    ),
+    "an extra column": (
+        raw(lambda rows: rows.with_columns(surprise=1)),
+        r"raw columns  \(table\)  .*_match_ordered_list  the declared columns, in their order    with surprise",
+    ),
+    "a missing column in a split": (
+        train(lambda rows: rows.drop("loan_id", "bank")),
+        r"train columns  \(table\)  .*_list  the declared columns, in their order    without loan_id, bank",
+    ),
+    "the label column in a split": (
+        held_out(lambda rows: rows.with_columns(charge_off_date=None)),
+        r"test columns  \(table\)  .*_match_ordered_list  the declared columns, in their order    with charge_off_date",
+    ),
+    "too few rows": (
+        raw(lambda rows: rows.head(999)),
+        r"raw  \(table\)  table_row_count_to_be_between  1000 to inf    999",
+    ),
+    "no rows": (raw(lambda rows: rows.head(0)), r"raw  \(table\)  table_row_count_to_be_between  1000 to inf    0"),
+    "too many rows": (
+        lambda data: replace(
+            data,
+            params=data.params.model_copy(
+                update={"contract": data.params.contract.model_copy(update={"rows": (1, 9000)})}
+            ),
+        ),
+        r"raw  \(table\)  table_row_count_to_be_between  1 to 9000    9365",
+    ),
+    "too many of the class": (
+        train(lambda rows: put(rows, "target", 1, 0.5)),
+        r"train  target  column_mean_to_be_between  0.01 to 0.3    0.5\d+",
+    ),
+    "too few of the class": (
+        held_out(lambda rows: put(rows, "target", 0)),
+        "test  target  column_mean_to_be_between  0.01 to 0.3    0",
+    ),
+    "a label that is no class": (
+        held_out(lambda rows: put(rows, "target", 2, 0.001)),
+        r"test  target  column_values_to_be_in_set  one of 0, 1  2 of [0-9,]+  2",
+    ),
+    "a label missing": (
+        train(lambda rows: put(rows, "target", None, 0.0001)),
+        "train  target  column_values_to_not_be_null    1 of 7,405  missing",
+    ),
+    "rows in both splits": (
+        lambda data: replace(data, test=pl.concat([data.test, data.train.head(2)])),
+        r"test  loan_id also in train  column_values_to_be_null    2 of [0-9,]+  \d{10}, \d{10}",
+    ),
+    "dates before the window": (
+        raw(lambda rows: put(rows, "approval_date", date(2000, 12, 31), 0.0002)),
+        "raw  approval_date outside 2001-01-01 to before 2007-01-01  column_.*_null    2 of 9,365  2000-12-31",
+    ),
+    "dates after the window": (
+        raw(lambda rows: put(rows, "approval_date", date(2007, 1, 1), 0.0001)),
+        "raw  approval_date outside 2001-01-01 to before 2007-01-01  column_.*_null    1 of 9,365  2007-01-01",
+    ),
+    "an event before its start": (
+        raw(lambda rows: put(rows, "charge_off_date", date(1999, 9, 9), 0.0001)),
+        "raw  charge_off_date before approval_date  column_.*_null  in 0.99999 of rows  1 of 9,365  1999-09-09",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_breach_names_table_column_rows_and_examples(whole: Data, case: str) -> None:
+    spoil, line = BROKEN[case]
+    from champion.pipeline.validate import breach_table
+
+    (told,) = breach_table(breaches(spoil(whole))).strip().splitlines()[2:]
+    # Cells are three spaces apart, and more where one is empty.
+    assert re.fullmatch(re.sub(" {2,}", " {3,}", line), told.strip()), told
+
+
+def test_nothing_is_found_in_data_that_is_not_broken(whole: Data) -> None:
+    assert breaches(whole) == []
+
+
+def test_what_the_limits_allow_is_no_breach(whole: Data) -> None:
+    spoilt = raw(lambda rows: put(put(rows, "bank", None, 0.009), "low_doc", "Z", 0.01))(whole)
+    assert breaches(spoilt) == []
+
+
+def test_every_breach_is_told_at_once(whole: Data) -> None:
+    spoilt = raw(lambda rows: put(put(rows, "approval_date", date(1999, 1, 1), 0.001), "employees", -1, 0.5))(whole)
+    spoilt = held_out(lambda rows: put(rows, "target", 1))(spoilt)
+    assert [(finding.table, finding.column.split()[0]) for finding in breaches(spoilt)] == [
+        ("raw", "approval_date"),
+        ("raw", "employees"),
+        ("test", "target"),
+    ]
+
+
+def with_feature(data: Data, feature: pl.DataFrame) -> Data:
+    """The data with one more feature, given by loan id, as its last column but the label."""
+
+    def add(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.join(feature, on="loan_id", how="left", maintain_order="left").select(
+            pl.exclude(rows.columns[-1]), rows.columns[-1]
+        )
+
+    name = feature.columns[-1]
+    columns = {k: v for k, v in data.params.columns.items() if v.role != "label"}
+    columns |= {name: Column(type="integer"), data.params.table.label: data.params.columns[data.params.table.label]}
+    params = data.params.model_copy(update={"columns": columns})
+    return Data(add(data.raw), add(data.train), add(data.test), params)
+
+
+def test_a_column_known_only_at_the_end_of_the_loan_is_a_leak(whole: Data, sample_run: Project) -> None:
+    from champion.pipeline.validate import breach_table
+
+    source = pl.read_csv(sample_run.folder / "data/source/loans.csv", infer_schema=False)
+    term = source.select(pl.col("LoanNr_ChkDgt").cast(pl.Int64).alias("loan_id"), pl.col("Term").cast(pl.Int64))
+    (leak,) = breaches(with_feature(whole, term.rename({"Term": "term"})))
+    assert (leak.table, leak.column) == ("leaks", "term")
+    assert leak.observed > whole.params.contract.leak_auc
+    assert re.search(r"leaks +term +column_max_to_be_between +-inf to 0.85 +0\.[89]", breach_table([leak]))
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [
+        pl.when(pl.col("target") == 1).then(None).otherwise(pl.col("loan_id") % 7),
+        pl.when(pl.col("target") == 1).then(50).otherwise(pl.col("loan_id") % 2 * 100),
+    ],
+    ids=["by being missing", "in the middle of its range"],
+)
+def test_a_column_that_follows_the_label_is_a_leak(whole: Data, leak: pl.Expr) -> None:
+    both = pl.concat([whole.train, whole.test])
+    spoilt = with_feature(whole, both.select("loan_id", leak.alias("hint")))
+    assert ("leaks", "hint") in [(finding.table, finding.column) for finding in breaches(spoilt)]
+
+
+def test_the_stage_tells_the_breaches_and_leaves_every_file_as_it_was(sample_run: Project, tmp_path: Path) -> None:
+    project = sample_run.copy_to(tmp_path / "project")
+    path = project.folder / "data/raw.parquet"
+    rows = put(put(pl.read_parquet(path), "approval_date", date(1999, 1, 1), 0.001), "low_doc", "Z", 0.5)
+    path.unlink()  # a link to the cache
+    rows.write_parquet(path)
+    before = snapshot(project)
+    result = project.stage("validate", check=False)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: the data breaks 2 of ")
+    assert re.search(r"raw +approval_date outside .* 10 of 9,365 +1999-01-01", result.stderr)
+    assert re.search(r"raw +low_doc +column_values_to_be_in_set +one of Y, N .* of 9,\d+ .*Z", result.stderr)
+    assert result.stderr.endswith("Correct the data, or change the contract if the data is right.\n")
+    assert "Traceback" not in result.stderr
+    assert snapshot(project) == before
+
+
+def test_under_dvc_a_breach_stops_the_pipeline_and_keeps_the_earlier_outputs(
+    sample_run: Project, tmp_path: Path
+) -> None:
+    project = sample_run.copy_to(tmp_path / "project")
+    source = project.folder / "data/source/loans.csv"
+    put(pl.read_csv(source, infer_schema=False), "LowDoc", "Z", 0.5).write_csv(source)
+
+    def outputs() -> dict[str, str]:
+        kept = ("metrics/", "models/", "data/validated.json")
+        return {name: digest for name, digest in snapshot(project).items() if name.startswith(kept)}
+
+    before = outputs()
+    result = project.run("dvc", "repro", check=False)
+    assert result.returncode != 0
+    assert project.ran(result.stdout) == ["ingest", "prepare", "validate"]
+    assert re.search("raw +low_doc +column_values_to_be_in_set", result.stderr)
+    assert outputs() == before
+    assert {"metrics/validation.json", "models/model.skops", "data/validated.json"} <= before.keys()
+
+
+def test_the_report_is_the_same_bytes_in_every_run(sample_run: Project, tmp_path: Path) -> None:
+    project = sample_run.copy_to(tmp_path / "project")
+    paths = [project.folder / "metrics/validation.json", project.folder / "data/validated.json"]
+    before = [path.read_bytes() for path in paths]
+    for path in paths:
+        path.unlink()
+    other = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
+    project.stage("validate", environment={"PYTHONHASHSEED": other, "TZ": "Asia/Tokyo", "POLARS_MAX_THREADS": "1"})
+    assert [path.read_bytes() for path in paths] == before

@@ -1,0 +1,132 @@
+"""The committed dvc.lock and metrics can be had again, bit for bit, elsewhere; where they are stale, that is said."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Project
+from ruamel.yaml import YAML
+
+ONE_THREAD_FAR_EAST = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "POLARS_MAX_THREADS": "1",
+    "PYTHONHASHSEED": "1",
+    "TZ": "Pacific/Kiritimati",
+    "LC_ALL": "C",
+}
+TWO_THREADS_FAR_WEST = {
+    "OMP_NUM_THREADS": "2",
+    "OPENBLAS_NUM_THREADS": "2",
+    "POLARS_MAX_THREADS": "2",
+    "PYTHONHASHSEED": "2",
+    "TZ": "America/Los_Angeles",
+    "LC_ALL": "C.UTF-8",
+}
+
+
+@pytest.fixture
+def committed(sample_run: Project, tmp_path: Path) -> Project:
+    """A copy of the run on a sample, committed and clean."""
+    return sample_run.copy_to(tmp_path / "project")
+
+
+def replace(path: str, old: str, new: str) -> Callable[[Project], None]:
+    def edit(project: Project) -> None:
+        file = project.folder / path
+        text = file.read_text(encoding="utf-8")
+        assert text.count(old) >= 1
+        file.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    return edit
+
+
+def hand_on_another_hash(project: Project) -> None:
+    """Edit dvc.lock by hand, so that train seems to have read other rows than prepare left."""
+    yaml = YAML()
+    lock = yaml.load(project.folder / "dvc.lock")
+    dep = next(dep for dep in lock["stages"]["train"]["deps"] if dep["path"] == "data/prepared")
+    dep["md5"] = "0" * 32 + ".dir"
+    yaml.dump(lock, project.folder / "dvc.lock")
+
+
+def remove_from_lock(project: Project) -> None:
+    yaml = YAML()
+    lock = yaml.load(project.folder / "dvc.lock")
+    del lock["stages"]["validate"]
+    yaml.dump(lock, project.folder / "dvc.lock")
+
+
+STALE: dict[str, tuple[Callable[[Project], None], str]] = {
+    "a param": (
+        replace("params.yaml", "test_months: 12", "test_months: 6"),
+        "stage prepare: the parameter split is modified",
+    ),
+    "a module": (
+        replace("src/champion/modeling/search.py", "import sys", "import sys  # edited"),
+        "stage train: src/champion/modeling/search.py is modified",
+    ),
+    "a command": (
+        replace("dvc.yaml", "python -m champion.pipeline.evaluate", "python -O -m champion.pipeline.evaluate"),
+        "stage evaluate: changed command",
+    ),
+    "the environment": (
+        lambda project: (
+            (project.folder / "requirements/runtime.txt").write_text("numpy==1\n", encoding="utf-8") and None
+        ),
+        "stage ingest: requirements/runtime.txt is modified",
+    ),
+    "a metrics file": (
+        replace("metrics/evaluation.json", '"roc_auc": 0.', '"roc_auc": 1.'),
+        "stage evaluate: metrics/evaluation.json is modified",
+    ),
+    "a stage that is not in the lock": (remove_from_lock, "stage validate: it is not in dvc.lock"),
+    "a hash edited by hand": (
+        hand_on_another_hash,
+        "stage train: it was run on another data/prepared than stage prepare left",
+    ),
+    "no lock": (lambda project: (project.folder / "dvc.lock").unlink(), "dvc.lock is not committed"),
+}
+
+
+def test_a_clean_project_passes_the_fast_check(sample_run: Project) -> None:
+    assert "dvc.lock is up to date with HEAD" in sample_run.run("champion", "reproduce", "--fast").stdout
+
+
+@pytest.mark.parametrize("edited", STALE)
+def test_the_fast_check_names_what_is_stale_and_why(committed: Project, edited: str) -> None:
+    edit, reason = STALE[edited]
+    edit(committed)
+    committed.commit("Forget to run dvc repro")
+    result = committed.run("champion", "reproduce", "--fast", check=False)
+    assert result.returncode == 1
+    assert reason in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_fast_check_judges_head_not_the_working_tree(committed: Project) -> None:
+    STALE["a param"][0](committed)
+    assert committed.run("champion", "reproduce", "--fast", check=False).returncode == 0
+
+
+def test_a_run_elsewhere_gives_every_output_again(sample_run: Project, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "another pläce"
+    elsewhere.mkdir()
+    result = sample_run.run("champion", "reproduce", environment=ONE_THREAD_FAR_EAST | {"TMPDIR": str(elsewhere)})
+    assert "reproduced: every output of HEAD is bit for bit the same" in result.stdout
+
+
+def test_a_tampered_metric_that_dvc_blessed_is_the_one_output_that_differs(committed: Project) -> None:
+    # The last output of the last stage: that it is named means that all those before came out the same.
+    last = list(YAML(typ="safe").load(committed.folder / "dvc.lock")["stages"]["evaluate"]["outs"])[-1]["path"]
+    report = committed.folder / last
+    content = json.loads(report.read_text(encoding="utf-8"))
+    content["worst"]["roc_auc"] = 0.999
+    report.write_text(json.dumps(content), encoding="utf-8")
+    committed.run("dvc", "commit", "--force")
+    committed.commit("Look better")
+    assert committed.run("champion", "reproduce", "--fast", check=False).returncode == 0
+    result = committed.run("champion", "reproduce", check=False, environment=TWO_THREADS_FAR_WEST)
+    assert result.returncode == 1
+    assert f"not reproduced: stage evaluate: {last} came out as" in result.stderr

@@ -1,0 +1,95 @@
+"""The same rows and params give the same model file, byte for byte, whatever the machine looks like."""
+
+import json
+from typing import Any
+
+import pytest
+from conftest import Project
+from numpy._core._multiarray_umath import __cpu_dispatch__ as dispatched
+from numpy._core._multiarray_umath import __cpu_features__ as features
+
+# Every estimator, and every search over one of them, small enough to fit in a moment.
+TRAIN = """
+import hashlib, json, sys
+from pathlib import Path
+from champion.pipeline.train import summarise, train_model
+from champion.artifacts import rounded
+from champion.data.dataset import Dataset, read_split
+from champion.modeling.store import save
+from champion.params import Train
+
+whole = read_split(Path("data/prepared"), "train")
+data = Dataset(whole.rows.gather_every(4), whole.features)
+digests = {}
+for name, section in json.loads(sys.argv[2]).items():
+    train = Train.model_validate(section)
+    model, fitted = train_model(train, data)
+    path = Path(sys.argv[1]) / "model.skops"
+    save(model, path)
+    summary = summarise(train, data, fitted)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digests[name] = {"model": digest, "chosen": summary["chosen"], "scores": rounded(summary["cross_validation"])}
+print(json.dumps(digests))
+"""
+
+GRID = {"learning_rate": [0.05, 0.2], "max_leaf_nodes": [4, 8]}
+
+
+def section(estimator: str, method: str) -> dict[str, Any]:
+    return {
+        "estimator": estimator,
+        "hist_gradient_boosting": {"max_iter": 5},
+        "random_forest": {"n_estimators": 10, "min_samples_leaf": 5},
+        "max_categories": 50,
+        "search": {"method": method, "folds": 2, "candidates": 2, "grid": GRID if method != "none" else {}},
+    }
+
+
+SECTIONS = {
+    **{name: section(name, "none") for name in ("hist_gradient_boosting", "random_forest", "logistic_regression")},
+    **{f"{method} search": section("hist_gradient_boosting", method) for method in ("grid", "halving", "random")},
+}
+
+
+def other_machine() -> dict[str, str]:
+    """Settings that make numpy and OpenBLAS compute as on another processor, as far as this one can."""
+    machine = {"NPY_DISABLE_CPU_FEATURES": " ".join(name for name in dispatched if features.get(name))}
+    if features.get("AVX512_SKX"):
+        return machine | {"OPENBLAS_CORETYPE": "SkylakeX"}
+    return machine | ({"OPENBLAS_CORETYPE": "Nehalem"} if features.get("AVX2") else {})
+
+
+def trained(project: Project, folder: str, environment: dict[str, str]) -> dict[str, Any]:
+    ran = project.run("python", "-c", TRAIN, folder, json.dumps(SECTIONS), environment=environment)
+    return dict(json.loads(ran.stdout))
+
+
+@pytest.fixture(scope="module")
+def twice(sample_run: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Every model trained by two processes: one thread here, two threads on what looks like another processor."""
+    folder = tmp_path_factory.mktemp("models")
+    here = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "0", "OPENBLAS_CORETYPE": "Haswell"}
+    if not features.get("AVX2"):
+        del here["OPENBLAS_CORETYPE"]
+    there = {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2", "PYTHONHASHSEED": "1"} | other_machine()
+    return trained(sample_run, str(folder), here), trained(sample_run, str(folder), there)
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_training_again_on_another_machine_gives_the_same_bytes(
+    twice: tuple[dict[str, Any], dict[str, Any]], name: str
+) -> None:
+    first, second = twice
+    assert first[name] == second[name]
+
+
+@pytest.mark.parametrize("method", ["grid", "halving", "random"])
+def test_a_search_chooses_from_its_grid(twice: tuple[dict[str, Any], dict[str, Any]], method: str) -> None:
+    chosen = twice[0][f"{method} search"]["chosen"]
+    assert set(chosen) == set(GRID)
+    assert all(value in GRID[name] for name, value in chosen.items())
+
+
+def test_models_that_differ_have_different_bytes(twice: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    digests = [twice[0][name]["model"] for name in ("hist_gradient_boosting", "random_forest", "logistic_regression")]
+    assert len(set(digests)) == 3
