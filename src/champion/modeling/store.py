@@ -83,7 +83,7 @@ def load(path: Path, sha256: str | None = None) -> Model:
             raise UserError(f"{path}: holds a {type(pipeline).__name__}, not a model. Run `dvc repro`, which makes it.")
         features = [Feature(**feature) for feature in manifest["features"]]
         return Model(pipeline, features, manifest["base_rate"])
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (zipfile.BadZipFile, EOFError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path}: not a model file ({type(error).__name__}). Run `dvc repro`, which makes it."
         ) from None
