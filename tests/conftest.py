@@ -15,6 +15,8 @@ import pytest
 from filelock import FileLock
 from ruamel.yaml import YAML
 
+pytest_plugins = ["workshop"]
+
 REPOSITORY = Path(__file__).parent.parent
 
 # A test that names `real_run` belongs to this group, so that one worker runs the whole pipeline once for all of them.
