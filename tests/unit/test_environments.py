@@ -65,7 +65,7 @@ def test_a_secret_is_in_no_representation(root: Path, monkeypatch: pytest.Monkey
         (
             "promoted_from: s",
             "promoted_fron: s",
-            "`environments.production.promoted_fron`; did you mean `promoted_from`",
+            "`environments.production.promoted_fron` (did you mean `promoted_from`?)",
         ),
         ("environments:\n", "more: 1\nenvironments:\n", "unknown key `more`"),
         ("promoted_from: staging", "promoted_from: stage", "there is no environment 'stage'"),
