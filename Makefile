@@ -6,8 +6,9 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps
-LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --no-header --universal --python-version 3.11 \
-	--fork-strategy fewest --generate-hashes
+RESOLVE := $(BIN)/uv pip compile --quiet --no-header --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes
+LOCK := $(RESOLVE) pyproject.toml
 
 .PHONY: help repro test lint reproduce check-lock data-docs bench docs lock
 
@@ -38,6 +39,7 @@ data-docs: $(BIN)/.runtime ## Great Expectations' pages about the data, in repor
 
 lock: $(BIN)/.bootstrap ## resolve requirements/*.txt again from pyproject.toml
 	$(LOCK) --group data -o requirements/runtime.txt
+	$(RESOLVE) --group pyproject.toml:s3 -c requirements/runtime.txt -o requirements/s3.txt
 	$(LOCK) --group data --group dev -c requirements/runtime.txt -o requirements/development.txt
 
 $(BIN)/.bootstrap: requirements/bootstrap.txt
@@ -49,6 +51,10 @@ $(BIN)/.bootstrap: requirements/bootstrap.txt
 $(BIN)/.runtime: $(BIN)/.bootstrap requirements/runtime.txt pyproject.toml
 	@$(UV_INSTALL) --compile-bytecode --require-hashes -r requirements/runtime.txt
 	@$(UV_INSTALL) --editable .
+	@touch $@
+
+$(BIN)/.s3: $(BIN)/.runtime requirements/s3.txt
+	@$(UV_INSTALL) --compile-bytecode --require-hashes -r requirements/s3.txt
 	@touch $@
 
 $(BIN)/.development: $(BIN)/.runtime requirements/development.txt
