@@ -15,6 +15,14 @@ app = typer.Typer(
 )
 
 
+BaseOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar="CHAMPION_BASE", help="Branch, tag or commit to compare with; else origin/main, or main without one."
+    ),
+]
+
+
 @app.command()
 def check() -> None:
     """Check params.yaml: every key known, every value of the right type and range."""
@@ -38,6 +46,61 @@ def gate() -> None:
 
 
 @app.command()
+def compare(
+    base: BaseOption = None,
+    allow_no_baseline: Annotated[
+        bool, typer.Option("--allow-no-baseline", help="Pass when the pipeline never ran at the base: a first model.")
+    ] = False,
+) -> None:
+    """Exit non-zero when a held-out metric fell, against the base, by more than its tolerance in params.yaml."""
+    from champion.params import load
+    from champion.report.comparison import CompareParams, breaches
+    from champion.report.revision import default_base, revision, working_tree
+
+    with told_plainly():
+        before = revision(Path(), base or default_base(Path()))
+        tolerances = load(CompareParams).compare
+        reasons = breaches(before, working_tree(Path()), tolerances, allow_no_baseline=allow_no_baseline)
+        if reasons:
+            raise UserError(f"worse than {before.name}:\n  " + "\n  ".join(reasons))
+        typer.echo(f"no metric fell beyond its tolerance against {before.name}")
+
+
+@app.command()
+def report(
+    base: BaseOption = None,
+    output: Annotated[Path | None, typer.Option(help="Write the Markdown here, not to the terminal.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report with all plots as one HTML file too.")] = None,
+) -> None:
+    """Show what the working tree does to the model against the base: the Markdown that a pull request gets."""
+    from champion.artifacts import replacing
+    from champion.delivery.gate import failures
+    from champion.params import load
+    from champion.report.document import to_markdown
+    from champion.report.page import to_html
+    from champion.report.pull_request import Checks, ReportParams, build
+    from champion.report.revision import default_base, revision, working_tree
+    from champion.reproduction import changed_stages, last_answer
+
+    with told_plainly():
+        before, params = revision(Path(), base or default_base(Path())), load(ReportParams)
+        try:
+            closed = failures(Path())
+        except UserError as error:
+            closed = [str(error)]
+        reproduced, reason = last_answer(Path())
+        checks = Checks(closed, changed_stages(Path()), reproduced, reason)
+        document = build(working_tree(Path()), before, params.gates, params.compare, checks)
+        contents = {output: to_markdown(document)} | ({html: to_html(document)} if html else {})
+        for path, content in contents.items():
+            if path is None:
+                typer.echo(content, nl=False)
+            else:
+                with replacing(path) as draft:
+                    draft.write_text(content, encoding="utf-8")
+
+
+@app.command()
 def data_docs(
     folder: Annotated[Path, typer.Option(help="Where to write the pages.")] = Path("reports/data-docs"),
 ) -> None:
@@ -55,10 +118,14 @@ def reproduce(
     fast: Annotated[bool, typer.Option("--fast", help="Compare without data or runs, in seconds.")] = False,
 ) -> None:
     """Run the pipeline of HEAD again in a clone, and fail unless dvc.lock and metrics/ are bit for bit as committed."""
+    from champion.reproduction import RECORD, recorded
     from champion.reproduction import reproduce as reproduce_head
 
     with told_plainly():
-        reproduce_head(Path(), fast=fast)
+        if fast:
+            reproduce_head(Path(), fast=True)
+        else:
+            recorded(Path(), RECORD)
         typer.echo(
             "dvc.lock is up to date with HEAD" if fast else "reproduced: every output of HEAD is bit for bit the same"
         )

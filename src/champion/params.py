@@ -216,6 +216,12 @@ class Gate(Section):
         return self
 
 
+class Compare(Section):
+    """How far each held-out metric may move the wrong way, against a base, before `champion compare` fails."""
+
+    tolerances: dict[str, Annotated[float, Field(ge=0)]] = {}
+
+
 class Columns(dict[str, Column]):
     """The table's columns in their order, with the lookups by role that the stages need."""
 
@@ -266,6 +272,7 @@ class Params(Sections):
     train: Train
     evaluate: Evaluate
     gates: dict[str, Gate]
+    compare: Compare = Compare()
 
 
 SectionsT = TypeVar("SectionsT", bound=Sections)

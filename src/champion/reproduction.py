@@ -12,7 +12,11 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from champion.artifacts import read_json, write_json
 from champion.errors import UserError
+
+# What the last full check of this working copy found, for `champion report`; not in git.
+RECORD = Path("reports/reproduction.json")
 
 
 @contextmanager
@@ -79,6 +83,32 @@ def reproduce(repository: Path, *, fast: bool) -> None:
         difference = first_difference(clone, before)
     if difference:
         raise UserError(f"not reproduced: {difference}.")
+
+
+def recorded(repository: Path, record: Path) -> None:
+    """`reproduce`, with its answer written down for the report: a JSON object with `commit`, `reproduced`, `reason`."""
+    answer = {"commit": _run(["git", "rev-parse", "HEAD"], repository).stdout.strip(), "reproduced": True, "reason": ""}
+    try:
+        reproduce(repository, fast=False)
+    except UserError as error:
+        answer |= {"reproduced": False, "reason": str(error)}
+        raise
+    finally:
+        write_json(record, answer)
+
+
+def last_answer(repository: Path) -> tuple[bool | None, str]:
+    """Whether HEAD was reproduced, and why not, as the last full check said; None when none was of this commit."""
+    if not (repository / RECORD).exists():
+        return None, ""
+    answer = read_json(repository / RECORD)
+    same = answer.get("commit") == _run(["git", "rev-parse", "HEAD"], repository).stdout.strip()
+    return (answer.get("reproduced") is True, str(answer.get("reason"))) if same else (None, "")
+
+
+def changed_stages(repository: Path) -> list[str]:
+    """The stages that `dvc repro` would run in this working tree, by DVC's own account."""
+    return sorted(json.loads(_run([_dvc(), "status", "--json"], repository).stdout))
 
 
 def _reasons(change: Any, handed_on: dict[str, tuple[str, str]], uncached: set[str]) -> Iterator[str]:

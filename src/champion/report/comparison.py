@@ -1,0 +1,144 @@
+"""What a change does to the held-out metrics: each one's direction, its noise, and whether it fell too far."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from champion.artifacts import DECIMALS
+from champion.errors import UserError
+from champion.params import Compare, Sections
+from champion.report.revision import EVALUATION, Revision, number
+
+HIGHER_IS_BETTER = frozenset(
+    {
+        "accuracy",
+        "average_precision",
+        "average_precision_lift",
+        "brier_skill",
+        "f1_weighted",
+        "precision",
+        "recall",
+        "roc_auc",
+    }
+)
+LOWER_IS_BETTER = frozenset({"brier", "log_loss"})
+ENDS = ("_low", "_high")
+
+Verdict = Literal["better", "worse", "noise", "same", "moved"]
+
+
+class CompareParams(Sections):
+    """The sections of params.yaml that `champion compare` reads."""
+
+    compare: Compare = Compare()
+
+
+@dataclass(frozen=True)
+class Change:
+    """One metric before and after; a side that has no such finite number is None.
+
+    `noise` is the wider statement: with bootstrap intervals on both sides, a change is beyond noise only when each
+    value lies outside the other's interval. Without intervals a change is just better or worse; without a direction,
+    it just moved.
+    """
+
+    name: str
+    before: float | None
+    after: float | None
+    before_interval: tuple[float, float] | None = None
+    after_interval: tuple[float, float] | None = None
+
+    @property
+    def delta(self) -> float | None:
+        """After minus before, or None when a side is missing."""
+        if self.before is None or self.after is None:
+            return None
+        return round(self.after - self.before, DECIMALS) + 0.0
+
+    @property
+    def gain(self) -> float | None:
+        """The change in the direction that is better; None without a direction or a side."""
+        sign = direction(self.name)
+        return None if sign is None or self.delta is None else sign * self.delta + 0.0
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What the change amounts to; None when a side is missing."""
+        if self.delta is None:
+            return None
+        if self.delta == 0:
+            return "same"
+        if self.gain is None:
+            return "moved"
+        if self.within_noise:
+            return "noise"
+        return "better" if self.gain > 0 else "worse"
+
+    @property
+    def within_noise(self) -> bool:
+        """Whether either value lies inside the other's interval; False without intervals."""
+        if self.before is None or self.after is None or self.before_interval is None or self.after_interval is None:
+            return False
+        low, high = self.before_interval
+        return low <= self.after <= high or self.after_interval[0] <= self.before <= self.after_interval[1]
+
+
+def direction(name: str) -> int | None:
+    """1 when more of the metric is better, -1 when less is, None when neither is known."""
+    base = name.removesuffix("_low").removesuffix("_high")
+    return 1 if base in HIGHER_IS_BETTER else -1 if base in LOWER_IS_BETTER else None
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+    """Every metric of either side, sorted by name; ends of intervals belong to their metric."""
+    names = sorted(set(before) | set(after))
+    return [
+        Change(name, number(before.get(name)), number(after.get(name)), _interval(before, name), _interval(after, name))
+        for name in names
+        if not (name.endswith(ENDS) and name.rpartition("_")[0] in names)
+    ]
+
+
+def breaches(base: Revision, head: Revision, compare: Compare, *, allow_no_baseline: bool = False) -> list[str]:
+    """Why the change may not be merged, one sentence per metric; empty when every tolerance holds.
+
+    A tolerance whose metric is missing or not a number on either side is a breach. So is a base without metrics,
+    unless `allow_no_baseline` is set and the base never had a pipeline's outputs. Raises `UserError` when there is
+    nothing to compare by.
+    """
+    if not compare.tolerances:
+        raise UserError("params.yaml: `compare.tolerances` is empty, so any drop would pass. Add a tolerance.")
+    for name in compare.tolerances:
+        if direction(name) is None:
+            known = ", ".join(sorted(HIGHER_IS_BETTER | LOWER_IS_BETTER))
+            raise UserError(
+                f"params.yaml: `compare.tolerances.{name}`: not known whether more of it is better. Use one of {known}."
+            )
+    if allow_no_baseline and not base.has_model:
+        return [
+            f"{name}: {EVALUATION} of {head.name} holds no such number"
+            for name in compare.tolerances
+            if number(head.evaluation.get(name)) is None
+        ]
+    return [
+        reason
+        for name, tolerance in compare.tolerances.items()
+        if (reason := _breach(name, tolerance, base, head)) is not None
+    ]
+
+
+def _breach(name: str, tolerance: float, base: Revision, head: Revision) -> str | None:
+    change = Change(name, number(base.evaluation.get(name)), number(head.evaluation.get(name)))
+    for value, side in ((change.before, base), (change.after, head)):
+        if value is None:
+            return f"{name}: {EVALUATION} of {side.name} holds no such number"
+    gain = change.gain
+    if gain is not None and gain >= -tolerance:
+        return None
+    moved = "fell" if direction(name) == 1 else "rose"
+    return f"{name}: {moved} from {change.before:g} to {change.after:g}, beyond its tolerance of {tolerance:g}"
+
+
+def _interval(metrics: Mapping[str, Any], name: str) -> tuple[float, float] | None:
+    low, high = (number(metrics.get(f"{name}{end}")) for end in ENDS)
+    return None if low is None or high is None else (low, high)

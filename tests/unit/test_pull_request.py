@@ -1,0 +1,348 @@
+"""The report on a change: its verdict, what it shows, and text that cannot be anything but text."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import REPOSITORY, Project
+from hypothesis import given
+from hypothesis import strategies as st
+
+from champion.errors import UserError
+from champion.params import Compare, Gate
+from champion.report.comparison import Change, breaches, changes
+from champion.report.document import LIMIT, Code, Document, Paragraph, Section, Table, to_markdown
+from champion.report.page import to_html
+from champion.report.pull_request import Checks, build
+from champion.report.revision import Revision, revision, working_tree
+
+GATES = {"roc_auc_low": Gate(min=0.65), "f1_weighted": Gate(min=0.6)}
+COMPARE = Compare(tolerances={"roc_auc": 0.01, "brier": 0.01})
+METRICS: dict[str, Any] = {
+    "roc_auc": 0.72,
+    "roc_auc_low": 0.70,
+    "roc_auc_high": 0.74,
+    "f1_weighted": 0.70,
+    "brier": 0.09,
+    "base_rate": 0.11,
+    "rows": 1000,
+}
+
+
+def files(folder: Path, metrics: dict[str, Any] | None = None, **others: str) -> Revision:
+    """A folder with the committed outputs, these metrics, and other files by their name without folder and ending."""
+    for name in ("metrics", "params.yaml", "dvc.lock"):
+        source = REPOSITORY / name
+        for path in [source, *source.rglob("*")]:
+            if path.is_file():
+                target = folder / path.relative_to(REPOSITORY)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(path.read_bytes())
+    (folder / "metrics/evaluation.json").write_text(json.dumps(METRICS if metrics is None else metrics))
+    for name, text in others.items():
+        next(folder.rglob(f"{name}.*")).write_text(text, encoding="utf-8")
+    return working_tree(folder)
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Revision:
+    return Revision(files(tmp_path / "base").root, "main")
+
+
+def report(head: Revision, base: Revision, **checks: Any) -> str:
+    return to_markdown(build(head, base, GATES, COMPARE, Checks(**checks)))
+
+
+def title(text: str) -> str:
+    return text.partition("\n")[0]
+
+
+def test_the_same_outputs_are_unchanged(base: Revision) -> None:
+    text = report(base, base, reproduced=True)
+    assert title(text) == "## ✅ Model: gates pass; unchanged from `main`"
+    assert "| Reproducible | ✅ |" in text
+
+
+def test_a_change_beyond_both_intervals_is_better_or_worse(base: Revision, tmp_path: Path) -> None:
+    high = METRICS | {"roc_auc": 0.77, "roc_auc_low": 0.75, "roc_auc_high": 0.79}
+    better = files(tmp_path / "head", high)
+    assert title(report(better, base)).endswith("better than `main`")
+    worse = title(report(base, Revision(better.root, "main")))
+    assert worse == "## ❌ Model: a metric dropped beyond its tolerance; worse than `main`"
+
+
+def test_a_change_inside_either_interval_is_noise(base: Revision, tmp_path: Path) -> None:
+    head = files(tmp_path / "head", METRICS | {"roc_auc": 0.735, "roc_auc_low": 0.725, "roc_auc_high": 0.745})
+    text = report(head, base)
+    assert title(text).endswith("within noise of `main`")
+    assert "| ROC AUC | 0.7200 (0.7000 to 0.7400) | 0.7350 (0.7250 to 0.7450) | +0.0150 | ≈ within noise |" in text
+
+
+def test_marks_follow_each_metrics_direction(base: Revision, tmp_path: Path) -> None:
+    text = report(files(tmp_path / "head", METRICS | {"brier": 0.085, "f1_weighted": 0.69, "base_rate": 0.1}), base)
+    assert "| Brier score | 0.0900 | 0.0850 | -0.0050 | ▲ |" in text
+    assert "| Weighted F1 | 0.7000 | 0.6900 | -0.0100 | ▼ |" in text
+    assert "| `base_rate` | 0.1100 | 0.1000 | -0.0100 |  |" in text
+
+
+def test_a_failed_gate_leads_the_report_even_when_no_caller_says_so(base: Revision, tmp_path: Path) -> None:
+    head = files(tmp_path / "head", METRICS | {"f1_weighted": 0.5})
+    assert title(report(head, base)).startswith("## ❌ Model: gate closed; ")
+    assert "| `f1_weighted` | 0.5000 | min 0.6 | -0.1000 | ❌ **fail**, was pass |" in report(head, base)
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), "0.9", True])
+def test_a_gated_metric_that_is_no_number_closes_the_gate(value: Any, base: Revision, tmp_path: Path) -> None:
+    head = files(tmp_path / "head", METRICS | {"f1_weighted": value})
+    assert "gate closed" in title(report(head, base))
+
+
+def test_what_other_commands_found_is_in_the_verdict(base: Revision) -> None:
+    text = report(base, base, gate=["m: swapped"], stale=["train"], reproduced=False, reproduction="stage train: x")
+    assert title(text).startswith("## ❌ Model: outputs out of date, gate closed, not reproducible; ")
+    assert "run `dvc repro` for `train`" in text
+    assert "`stage train: x`" in text
+
+
+def test_without_a_baseline_the_report_stands_alone(base: Revision, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    text = report(base, Revision(tmp_path / "empty", "main"))
+    assert title(text) == "## ✅ Model: gates pass; first model: `main` has none"
+    assert "| ROC AUC | — | 0.7200 (0.7000 to 0.7400) | — |  |" in text
+    assert "There is no params.yaml in `main` to compare with." in text
+    assert "orange" not in text
+
+
+def test_a_baseline_that_lost_its_metrics_is_not_a_first_model(base: Revision, tmp_path: Path) -> None:
+    broken = files(tmp_path / "broken", {})
+    text = report(base, Revision(broken.root, "main"))
+    assert title(text) == "## ❌ Model: a metric dropped beyond its tolerance; no baseline: `main` has no metrics"
+
+
+def test_other_metrics_at_the_base_are_shown_as_new_or_gone(base: Revision, tmp_path: Path) -> None:
+    head = files(tmp_path / "head", {key: value for key, value in METRICS.items() if key != "brier"} | {"extra": 3.5})
+    text = report(head, base)
+    assert "| `extra` | — | 3.5000 | — | new |" in text
+    assert "| Brier score | 0.0900 | — | — | no number any more |" in text
+
+
+def test_no_metrics_to_report_is_an_error_that_names_the_file(base: Revision, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"metrics/evaluation.json: no metrics to report. Run `dvc repro`"):
+        report(working_tree(tmp_path), base)
+
+
+def test_unreadable_metrics_at_the_base_are_an_error_and_no_guess(base: Revision, tmp_path: Path) -> None:
+    broken = files(tmp_path / "broken", evaluation="[1]")
+    with pytest.raises(UserError, match=r"metrics/evaluation.json of main: not a JSON object"):
+        report(base, Revision(broken.root, "main"))
+
+
+def test_changed_params_are_shown_with_their_type(base: Revision, tmp_path: Path) -> None:
+    other = (base.root / "params.yaml").read_text().replace("test_months: 12", 'test_months: "12"')
+    text = report(files(tmp_path / "head", params=other + "\nextra: { a: true }\n"), base)
+    assert "| `split.test_months` | `12` | `'12'` |" in text
+    assert "| `extra.a` | — | `True` |" in text
+
+
+def test_changed_data_is_a_caution(base: Revision, tmp_path: Path) -> None:
+    lock = (base.root / "dvc.lock").read_text()
+    prepared = re.search(r"path: data/prepared\n\s+hash: md5\n\s+md5: (\S+)", lock)
+    assert prepared is not None
+    head = files(tmp_path / "head", dvc=lock.replace(prepared[1], "0" * 32 + ".dir"))
+    assert "**The prepared data changed**" in report(head, base)
+    assert "**The prepared data changed**" not in report(base, base)
+
+
+def test_a_broken_contract_is_told_with_its_columns(base: Revision, tmp_path: Path) -> None:
+    validation = json.loads((base.root / "metrics/validation.json").read_text())
+    validation["findings"][0] |= {"passed": False, "table": "raw", "column": "bank", "check": "not_null"}
+    text = report(files(tmp_path / "head", validation=json.dumps(validation)), base)
+    assert "broken: `raw.bank: not_null` |" in text
+
+
+def test_curves_of_base_and_head_are_drawn_for_github(base: Revision) -> None:
+    text = report(base, base)
+    charts = re.findall(r"```mermaid\n(.*?)```", text, flags=re.DOTALL)
+    assert len(charts) == 2
+    for chart in charts:
+        lines = re.findall(r"line \[([^\]]*)\]", chart)
+        assert [len(line.split(",")) for line in lines] == [21, 21, 21]
+        assert "xychart-beta" in chart
+    assert "grey: chance, orange: before, blue: after." in text
+
+
+def test_equal_inputs_give_equal_bytes(base: Revision) -> None:
+    assert report(base, base) == report(base, base)
+    page = build(base, base, GATES, COMPARE, Checks())
+    assert to_html(page) == to_html(page)
+
+
+class Tags(HTMLParser):
+    """Every tag of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002
+        self.tags.add(tag)
+
+
+OUR_TAGS = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "img", "ul", "li", "code", "b"}
+OUR_TAGS |= {"table", "tr", "th", "td"}
+
+
+def test_the_page_holds_its_plots_and_reaches_for_nothing(base: Revision) -> None:
+    page = to_html(build(base, base, GATES, COMPARE, Checks()))
+    assert page.count('src="data:image/svg+xml;base64,') == 5
+    assert Tags(page).tags <= OUR_TAGS
+    assert not re.search(r"(src|href)=[\"'](?!data:)", page)
+
+
+def assert_only_text(markdown: str) -> None:
+    """Outside code there is no markup but the report's own, and every row of a table has as many cells."""
+    shown = markdown.replace("\n", "") + "".join(chr(int(code)) for code in re.findall(r"&#(\d+);", markdown))
+    assert shown.isprintable()
+    outside = re.sub(r"```mermaid\n.*?```", "", markdown, flags=re.DOTALL)
+    outside = re.sub(r"<code>[^<>`|@\n\\]*</code>|`[^`|@<>\n\\]+`", "X", outside)
+    outside = outside.replace("<details><summary>", "").replace("</summary>", "").replace("</details>", "")
+    assert not re.search(r"[`<>@\\\r]|!\[|\]\(", outside), outside
+    width = 0
+    for line in outside.split("\n"):
+        cells = line.count("|") if line.startswith("|") else 0
+        assert not width or cells in (0, width), line
+        width = cells
+
+
+HOSTILE = [
+    "a|b",
+    "`a`",
+    "``` ```mermaid",
+    "<script>alert(1)</script>",
+    "@everyone",
+    "x\n\n# heading\n| a | b |",
+    "\\|",
+    "[a](javascript:b)",
+    "![i](https://x.example/i.png)",
+    "\u202ereversed",
+    "$`x`$",
+    "-->",
+    "&lt;b&gt;",
+    "\ud800",
+    "long" * 200,
+    "",
+    " ",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_names_stay_text_in_every_place(text: str, base: Revision, tmp_path: Path) -> None:
+    evaluation = json.dumps(METRICS | {text: 0.5, f"{text}_low": 0.4, f"{text}_high": 0.6})
+    segments = json.dumps({"worst": {"segment": text, "value": text, "roc_auc": 0.5, "rows": 9}, "segments": []})
+    validation = json.dumps(
+        {"passed": False, "rows": {text: 1}, "findings": [{"table": text, "column": text, "check": text}]}
+    )
+    importance = f'feature,importance,std\n"{text.encode(errors="replace").decode().replace(chr(34), "")}",1,0\n'
+    params = json.dumps({"train": {text: text}})
+    head = files(
+        tmp_path / "head",
+        evaluation=evaluation,
+        segments=segments,
+        params=params if text != "\ud800" else "{}",
+        validation=validation,
+        importance=importance,
+    )
+    document = build(head, Revision(base.root, text), GATES, COMPARE, Checks([text], [text], False, text))
+    assert_only_text(to_markdown(document))
+    assert Tags(to_html(document)).tags <= OUR_TAGS
+
+
+@given(st.text())
+def test_any_text_stays_in_one_cell_of_its_table(text: str) -> None:
+    rendered = to_markdown(Document("t", [Section("s", [Table(["a", "b"], [[Code(text), Code(text)]])])]))
+    assert_only_text(rendered)
+    assert len(rendered.splitlines()) == 7
+
+
+def test_a_report_is_never_longer_than_a_comment_can_be(base: Revision, tmp_path: Path) -> None:
+    awful = "\U0001f4a3|" * 60
+    many = {f"{awful}{number}": awful for number in range(2000)}
+    head = files(
+        tmp_path / "head",
+        evaluation=json.dumps(METRICS | dict.fromkeys(many, 0.5)),
+        params=json.dumps({"train": {f"{number}{awful}": awful for number in range(2000)}}),
+    )
+    text = report(head, base, gate=list(many), stale=list(many), reproduced=False, reproduction="\n".join(many))
+    assert len(text.encode()) <= LIMIT
+    assert title(text).startswith("## ❌")
+
+
+def test_what_does_not_fit_is_named() -> None:
+    long = Section("Long", [Paragraph("x" * 900)])
+    text = to_markdown(Document("t", [long, Section("Short", [Paragraph("y")])]), limit=1000)
+    assert text.endswith("y\n\nToo long for a comment, so only in the HTML report: Long.\n")
+
+
+def test_a_drop_is_a_breach_only_beyond_its_tolerance(base: Revision, tmp_path: Path) -> None:
+    exactly = files(tmp_path / "a", METRICS | {"roc_auc": 0.71, "brier": 0.1})
+    assert breaches(base, exactly, COMPARE) == []
+    beyond = files(tmp_path / "b", METRICS | {"roc_auc": 0.709999, "brier": 0.100001})
+    assert breaches(base, beyond, COMPARE) == [
+        "roc_auc: fell from 0.72 to 0.709999, beyond its tolerance of 0.01",
+        "brier: rose from 0.09 to 0.100001, beyond its tolerance of 0.01",
+    ]
+    assert breaches(beyond, base, COMPARE) == []
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf"), "0.72", True])
+def test_a_compared_metric_that_is_no_number_is_a_breach(value: Any, base: Revision, tmp_path: Path) -> None:
+    broken = files(tmp_path / "broken", METRICS | {"roc_auc": value})
+    sentence = "roc_auc: metrics/evaluation.json of {} holds no such number"
+    assert breaches(base, broken, COMPARE) == [sentence.format("the working tree")]
+    assert breaches(Revision(broken.root, "main"), base, COMPARE) == [sentence.format("main")]
+
+
+def test_no_baseline_is_a_breach_unless_the_base_never_had_one(base: Revision, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    empty = Revision(tmp_path / "empty", "main")
+    assert len(breaches(empty, base, COMPARE)) == 2
+    assert breaches(empty, base, COMPARE, allow_no_baseline=True) == []
+    lost = files(tmp_path / "lost", {})
+    assert len(breaches(lost, base, COMPARE, allow_no_baseline=True)) == 2
+    nothing = files(tmp_path / "nothing", {"roc_auc": 0.7})
+    assert len(breaches(empty, nothing, COMPARE, allow_no_baseline=True)) == 1
+
+
+def test_tolerances_that_compare_nothing_are_an_error(base: Revision) -> None:
+    with pytest.raises(UserError, match=r"`compare.tolerances` is empty, so any drop would pass"):
+        breaches(base, base, Compare(tolerances={}))
+    with pytest.raises(UserError, match=r"`compare.tolerances.rows`: not known whether more of it is better"):
+        breaches(base, base, Compare(tolerances={"rows": 1.0}))
+
+
+def test_a_project_without_tolerances_still_has_a_report(base: Revision) -> None:
+    text = to_markdown(build(base, base, GATES, Compare(), Checks()))
+    assert title(text) == "## ✅ Model: gates pass; unchanged from `main`"
+    assert "| Tolerances | ➖ | none in `params.yaml: compare` |" in text
+
+
+def test_ends_of_an_interval_belong_to_their_metric() -> None:
+    found = changes({"a": 1, "a_low": 0, "a_high": 2, "lone_low": 1}, {"a": 1})
+    assert found == [Change("a", 1, 1, (0, 2), None), Change("lone_low", 1, None)]
+
+
+def test_a_base_that_git_does_not_know_is_one_sentence(project: Project) -> None:
+    with pytest.raises(UserError, match=r"'--output=x': no such branch, tag or commit here. Fetch it"):
+        revision(project.folder, "--output=x")
+
+
+def test_a_revision_reads_what_was_committed_not_what_is_there(project: Project) -> None:
+    before = revision(project.folder, "main")
+    (project.folder / "metrics/evaluation.json").write_text("{}")
+    assert before.evaluation["roc_auc"] > 0.5
+    assert working_tree(project.folder).evaluation == {}
+    assert before.read("no/such/file") is None
