@@ -6,10 +6,11 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps
-LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --no-header --universal --python-version 3.11 \
-	--fork-strategy fewest --generate-hashes
+RESOLVE := $(BIN)/uv pip compile --quiet --no-header --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes
+LOCK := $(RESOLVE) pyproject.toml
 
-.PHONY: help repro test lint reproduce check-lock data-docs bench docs lock
+.PHONY: help repro test lint reproduce check-lock gate diff compare report pull push comment data-docs bench docs lock
 
 help: ## list these targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,17 +22,44 @@ repro: $(BIN)/.runtime ## set everything up and run the pipeline: dvc repro
 test: $(BIN)/.development lint ## set everything up, check style and types, and run the whole suite
 	python -m pytest
 
-lint: $(BIN)/.development ## ruff, mypy and the import rules
+lint: $(BIN)/.development ## ruff, mypy, the import rules, and the workflows
 	ruff check .
 	ruff format --check .
 	mypy
 	lint-imports
+	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	actionlint
+	zizmor --offline --no-progress --quiet --pedantic .github/workflows
 
 reproduce: $(BIN)/.runtime ## run the pipeline of HEAD again in a clone: every output must be bit for bit the same
 	champion reproduce
 
 check-lock: $(BIN)/.runtime ## the same without data, in seconds: is the committed dvc.lock stale?
 	champion reproduce --fast
+
+gate: $(BIN)/.runtime ## fail unless the evaluated model is the one on disk and passes every gate
+	champion gate
+
+diff: $(BIN)/.runtime ## DVC's own account of changed metrics and params, against CHAMPION_BASE (origin/main)
+	dvc metrics diff --all "$${CHAMPION_BASE:-origin/main}"
+	dvc params diff --all "$${CHAMPION_BASE:-origin/main}"
+
+compare: $(BIN)/.runtime ## fail when a metric fell, against CHAMPION_BASE, beyond its tolerance
+	champion compare --allow-no-baseline
+
+report: $(BIN)/.runtime $(BIN)/.report ## what a pull request would show against CHAMPION_BASE: Markdown and HTML in reports/change
+	champion report --output reports/change/report.md --html reports/change/report.html
+
+pull: $(BIN)/.runtime ## fetch what the remote has of the data and the model; dvc repro makes the rest
+	dvc pull --allow-missing
+
+push: $(BIN)/.runtime ## send what the committed lock names to the remote
+	@git diff --exit-code --stat HEAD -- dvc.lock metrics || { echo "error: the run gave another dvc.lock than the committed one: nothing was pushed" >&2; exit 1; }
+	dvc push
+
+# Needs no environment: the job that may write to pull requests installs nothing.
+comment:
+	PYTHONPATH=src $(PYTHON) -m champion.delivery.comment "$$REPORT"
 
 data-docs: $(BIN)/.runtime ## Great Expectations' pages about the data, in reports/data-docs
 	champion data-docs
@@ -44,6 +72,7 @@ bench: $(BIN)/.development ## measure every figure that the docs quote (half an 
 
 lock: $(BIN)/.bootstrap ## resolve requirements/*.txt again from pyproject.toml
 	$(LOCK) --group data -o requirements/runtime.txt
+	$(RESOLVE) --group pyproject.toml:report -c requirements/runtime.txt -o requirements/report.txt
 	$(LOCK) --group data --group dev -c requirements/runtime.txt -o requirements/development.txt
 
 $(BIN)/.bootstrap: requirements/bootstrap.txt
@@ -55,6 +84,10 @@ $(BIN)/.bootstrap: requirements/bootstrap.txt
 $(BIN)/.runtime: $(BIN)/.bootstrap requirements/runtime.txt pyproject.toml
 	@$(UV_INSTALL) --compile-bytecode --require-hashes -r requirements/runtime.txt
 	@$(UV_INSTALL) --editable .
+	@touch $@
+
+$(BIN)/.report: $(BIN)/.runtime requirements/report.txt
+	@$(UV_INSTALL) --compile-bytecode --require-hashes -r requirements/report.txt
 	@touch $@
 
 $(BIN)/.development: $(BIN)/.runtime requirements/development.txt

@@ -1,0 +1,372 @@
+"""The workflows, run by act in temporary clones, against stand-ins for GitHub's actions and API."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import REPOSITORY, Project
+from github_api import Hub, serving
+from ruamel.yaml import YAML
+
+pytestmark = pytest.mark.xdist_group("workflows")
+
+WORKFLOWS = sorted((REPOSITORY / ".github/workflows").glob("*.yml"))
+STAND_INS = Path(__file__).parent / "actions"
+PULL_ROLE = "arn:aws:iam::000000000000:role/pull"
+PUSH_ROLE = "arn:aws:iam::000000000000:role/push"
+HOSTILE = "x$(touch${IFS}PWNED)`touch${IFS}PWNED`;touch${IFS}PWNED;'\"|<b>@all&"
+HOSTILE_METRIC = "x|`<img src=x onerror=alert(1)>`\n\n# @everyone [a](javascript:b)"
+
+
+def yaml(path: Path) -> dict[str, Any]:
+    return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+
+
+def uses() -> list[str]:
+    return re.findall(r"uses: (\S+)", "\n".join(path.read_text(encoding="utf-8") for path in WORKFLOWS))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A workflow run: what it printed, whether it passed, and what it left."""
+
+    number: int
+    passed: bool
+    log: str
+    artifacts: Path
+    roles: list[str]
+    sha: str = ""
+
+    @property
+    def report(self) -> str:
+        return (self.artifacts / "report/report.md").read_text(encoding="utf-8")
+
+    def step_failed(self, name: str) -> bool:
+        return f"❌  Failure - Main {name}" in self.log
+
+
+@dataclass
+class Runner:
+    """Runs workflows in fresh clones of `origin`, each with artifacts of its own, and talks to `hub`."""
+
+    folder: Path
+    origin: Project
+    hub: Hub
+    runs: list[Run] = field(default_factory=list)
+
+    def pull_request(self, head: str, base: str, *, owner: str = "o") -> Run:
+        """pipeline.yml on the merge of two of origin's branches, as GitHub checks it out."""
+        number = len(self.runs) + 1
+        clone = Project(self.folder / f"clone{number}")
+        self.origin.run("git", "clone", "--quiet", str(self.origin.folder), str(clone.folder))
+        for key in ("user.name", "user.email"):
+            clone.run("git", "config", key, "test@example.org")
+        clone.run("git", "checkout", "--quiet", "--detach", f"origin/{base}")
+        clone.run(
+            "git",
+            "merge",
+            "--quiet",
+            "--no-ff",
+            "--allow-unrelated-histories",
+            "-X",
+            "theirs",
+            "-m",
+            "Merge",
+            f"origin/{head}",
+        )
+        sha = clone.run("git", "rev-parse", f"origin/{head}").stdout.strip()
+        event = {
+            "action": "synchronize",
+            "number": number,
+            "pull_request": {
+                "number": number,
+                "title": HOSTILE,
+                "body": HOSTILE,
+                "head": {"ref": HOSTILE, "sha": sha, "repo": {"full_name": f"{owner}/champion"}},
+                "base": {"ref": base, "repo": {"full_name": self.hub.repository}},
+            },
+        }
+        run = self.act(clone.folder, "pipeline", "change", "pull_request", event, sha=sha)
+        self.runs.append(run)
+        return run
+
+    def comment(self, run: Run, *, owner: str = "o", branch: str = HOSTILE, fork_gone: bool = False) -> Run:
+        """comment.yml, as it is started when that run of pipeline.yml ends."""
+        repository = {"full_name": f"{owner}/champion", "owner": {"login": owner}}
+        workflow_run = {
+            "id": run.number,
+            "run_number": run.number,
+            "event": "pull_request",
+            "conclusion": "success" if run.passed else "failure",
+            "head_sha": run.sha,
+            "head_branch": branch,
+            "head_repository": None if fork_gone else repository,
+            "html_url": f"https://github.example/runs/{run.number}",
+        }
+        event = {"action": "completed", "workflow_run": workflow_run}
+        return self.act(
+            self.origin.folder, "comment", "comment", "workflow_run", event, artifacts=run.artifacts, number=run.number
+        )
+
+    def act(
+        self,
+        folder: Path,
+        workflow: str,
+        job: str,
+        event_name: str,
+        event: dict[str, Any],
+        *options: str,
+        sha: str = "",
+        artifacts: Path | None = None,
+        number: int | None = None,
+    ) -> Run:
+        number = number or len(self.runs) + 1
+        artifacts = artifacts or self.folder / f"artifacts{number}"
+        roles = self.folder / f"roles-{workflow}-{number}.txt"
+        full = {"repository": {"full_name": self.hub.repository, "default_branch": "main"}, **event}
+        (self.folder / "event.json").write_text(json.dumps(full), encoding="utf-8")
+        environment = {
+            "GITHUB_REPOSITORY": self.hub.repository,
+            "GITHUB_API_URL": self.hub.url,
+            "OMP_NUM_THREADS": "1",
+            "STAND_IN_ARTIFACTS": str(artifacts),
+            "STAND_IN_ENVIRONMENT": sys.prefix,
+            "STAND_IN_ROLES": str(roles),
+            "STAND_IN_RUN": str(number),
+        }
+        command = [
+            str(Path(sys.executable).with_name("act")), event_name,
+            "--workflows", f".github/workflows/{workflow}.yml", "--job", job,
+            "--eventpath", str(self.folder / "event.json"),
+            "--platform", "ubuntu-latest=-self-hosted", "--no-cache-server", "--secret", "GITHUB_TOKEN=ghs_test",
+            "--var", f"AWS_PULL_ROLE={PULL_ROLE}", "--var", f"AWS_PUSH_ROLE={PUSH_ROLE}", "--var", "AWS_REGION=x",
+            *(word for key, value in environment.items() for word in ("--env", f"{key}={value}")),
+            *(word for name in set(uses()) if not name.startswith("actions/checkout@")
+              for word in ("--local-repository", f"{name}={STAND_INS / name.partition('@')[0].rpartition('/')[2]}")),
+            *options,
+        ]  # fmt: skip
+        outside = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "GITHUB_", "PYTHON"))}
+        result = subprocess.run(
+            command,
+            cwd=folder,
+            env=outside | {"XDG_CACHE_HOME": str(self.folder / "act")},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        taken = roles.read_text(encoding="utf-8").split() if roles.exists() else []
+        log = result.stdout + result.stderr
+        return Run(number, result.returncode == 0, log, artifacts, taken, sha)
+
+
+@pytest.fixture(scope="module")
+def origin(sample_run: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The repository at GitHub: branches that change the model in the ways a pull request can, and a filled remote."""
+    folder = tmp_path_factory.mktemp("origin")
+    project = sample_run.copy_to(folder / "champion")
+    remote = {"environment": {"OMP_NUM_THREADS": "1"}}
+
+    def push(message: str) -> None:
+        project.run("dvc", "repro", **remote)
+        project.commit(message)
+        project.run("dvc", "push", **remote)
+
+    def set_iterations(number: int) -> None:
+        project.edit_params(lambda params: params["train"]["hist_gradient_boosting"].update(max_iter=number))
+
+    def loosen(params: dict[str, Any]) -> None:
+        params["gates"] = {"roc_auc": {"min": 0.6}, "brier_skill": {"min": 0.0}}
+        params["compare"] = {"tolerances": {"roc_auc": 0.05, "brier_skill": 0.01}}
+
+    project.run("dvc", "remote", "add", "--default", "--force", "folder", str(folder / "remote"))
+    project.edit_params(loosen)
+    push("A model that passes")
+
+    project.run("git", "checkout", "--quiet", "-b", "worse")
+    set_iterations(1)
+    push("One tree")
+
+    project.run("git", "checkout", "--quiet", "-b", "better")
+    project.run("git", "checkout", "main", "--", ".")
+    project.commit("Twenty trees again")
+
+    project.run("git", "checkout", "--quiet", "-b", "unchanged", "main")
+    (project.folder / "README.md").write_text("Changed.\n", encoding="utf-8")
+    project.commit("Words only")
+
+    project.run("git", "checkout", "--quiet", "-b", "stale", "main")
+    set_iterations(10)
+    project.commit("Ten trees, and nobody ran them")
+
+    project.run("git", "checkout", "--quiet", "-b", HOSTILE, "main")
+    metrics = json.loads((project.folder / "metrics/evaluation.json").read_text(encoding="utf-8"))
+    (project.folder / "metrics/evaluation.json").write_text(json.dumps(metrics | {HOSTILE_METRIC: 1}), encoding="utf-8")
+    project.commit("A metric with a name")
+
+    project.run("git", "checkout", "--quiet", "--orphan", "empty")
+    project.run("git", "rm", "-rfq", ".")
+    (project.folder / "LICENSE").write_text("MIT\n", encoding="utf-8")
+    project.run("git", "add", "LICENSE")
+    project.run("git", "commit", "--quiet", "--message", "Before there was a pipeline")
+
+    project.run("git", "checkout", "--quiet", "--force", "main")
+    return project
+
+
+@pytest.fixture(scope="module")
+def runner(origin: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+    with serving(Hub()) as hub:
+        yield Runner(tmp_path_factory.mktemp("runs"), origin, hub)
+
+
+@pytest.fixture(scope="module")
+def unchanged(runner: Runner) -> Run:
+    return runner.pull_request("unchanged", "main")
+
+
+@pytest.fixture(scope="module")
+def worse(runner: Runner) -> Run:
+    return runner.pull_request("worse", HOSTILE)
+
+
+@pytest.fixture(scope="module")
+def better_from_a_fork(runner: Runner) -> Run:
+    return runner.pull_request("better", "worse", owner="stranger")
+
+
+@pytest.fixture(scope="module")
+def stale(runner: Runner) -> Run:
+    return runner.pull_request("stale", "empty")
+
+
+def test_an_unchanged_model_passes_with_what_the_remote_has(unchanged: Run, origin: Project) -> None:
+    assert unchanged.passed, unchanged.log
+    assert unchanged.roles == [PULL_ROLE]
+    assert "Data and pipelines are up to date." in unchanged.log
+    assert unchanged.report.startswith("## ✅ Model: gates pass; unchanged from `origin/main`\n")
+    assert "a clone gave every output again, bit for bit" in unchanged.report
+    assert (unchanged.artifacts / "report/report.html").stat().st_size > 10_000
+    assert not (unchanged.artifacts / "regenerated-lock").exists()
+
+
+def test_a_worse_model_fails_at_the_gate_and_says_by_how_much_it_fell(worse: Run) -> None:
+    assert not worse.passed
+    assert worse.step_failed("Do all gates pass?")
+    assert worse.step_failed("Did a metric fall beyond its tolerance?")
+    assert not worse.step_failed("Is the committed lock true, bit for bit?")
+    title = worse.report.splitlines()[0]
+    assert "❌ Model: gate closed, a metric dropped beyond its tolerance; worse than " in title
+    assert "| `train.hist_gradient_boosting.max_iter` | `20` | `1` |" in worse.report
+
+
+def test_hostile_names_run_nothing_and_stay_text(worse: Run, runner: Runner) -> None:
+    assert not [path for path in runner.folder.rglob("PWNED*") if path.is_file()]
+    assert "PWNED" in worse.report, "the base branch is named, as text"
+    assert "&#64;everyone" in worse.report, "so is the metric"
+    assert not re.search(r"<(?!/?(details|summary|code)>)|@|\n# ", worse.report.replace("<details><summary>", ""))
+
+
+def test_a_better_model_of_a_fork_is_rebuilt_from_the_source_without_credentials(better_from_a_fork: Run) -> None:
+    assert better_from_a_fork.passed, better_from_a_fork.log
+    assert better_from_a_fork.roles == []
+    assert "Running stage 'ingest'" in better_from_a_fork.log.partition("bit for bit?")[0]
+    assert better_from_a_fork.report.startswith("## ✅ Model: gates pass; better than `origin/worse`\n")
+
+
+def test_a_stale_lock_names_its_stage_and_offers_the_lock_to_commit(stale: Run, origin: Project) -> None:
+    assert not stale.passed
+    assert stale.step_failed("Is the committed lock true, bit for bit?")
+    assert "stage train: the parameter train is modified since dvc.lock was made" in stale.log
+    assert "❌ Model: not reproducible" in stale.report
+    assert "stage train" in stale.report
+    lock = yaml(stale.artifacts / "regenerated-lock/dvc.lock")
+    assert lock["stages"]["train"]["params"]["params.yaml"]["train"]["hist_gradient_boosting"]["max_iter"] == 10
+    assert (stale.artifacts / "regenerated-lock/metrics/evaluation.json").is_file()
+
+
+def test_a_first_pull_request_has_no_baseline_to_fall_from(stale: Run) -> None:
+    assert stale.report.startswith("## ❌ Model: not reproducible; first model: `origin/empty` has none\n")
+    assert not stale.step_failed("Did a metric fall beyond its tolerance?")
+    assert not stale.step_failed("Do all gates pass?")
+
+
+def test_a_second_push_updates_the_one_comment(unchanged: Run, stale: Run, runner: Runner) -> None:
+    runner.hub.comments.clear()
+    runner.hub.pulls[:] = []
+    pull = runner.hub.open(7, head=f"o:{HOSTILE}", sha=unchanged.sha)
+    first = runner.comment(unchanged)
+    assert first.passed, first.log
+    assert "unchanged from" in runner.hub.comments[0]["body"]
+    pull["head"]["sha"] = stale.sha
+    assert runner.comment(stale).passed
+    [comment] = runner.hub.comments
+    assert comment["issue"] == 7
+    assert "❌ Model: not reproducible" in comment["body"]
+
+
+def test_a_run_that_left_no_report_says_so_in_the_comment(runner: Runner, tmp_path: Path) -> None:
+    runner.hub.comments.clear()
+    runner.hub.pulls[:] = []
+    runner.hub.open(8, head=f"stranger:{HOSTILE}", sha="a" * 40)
+    run = Run(9, passed=False, log="", artifacts=tmp_path / "none", roles=[], sha="a" * 40)
+    assert runner.comment(run, owner="stranger").passed
+    [comment] = runner.hub.comments
+    assert "no report" in comment["body"]
+    assert "https://github.example/runs/9" in comment["body"]
+
+
+def test_a_push_to_main_sends_what_the_lock_names_to_the_remote(origin: Project, runner: Runner) -> None:
+    outs = {out["path"]: out["md5"] for out in yaml(origin.folder / "dvc.lock")["stages"]["train"]["outs"]}
+    model = outs["models/model.skops"]
+    stored = origin.folder.parent / "remote/files/md5" / model[:2] / model[2:]
+    stored.unlink()
+    run = runner.act(origin.folder, "pipeline", "store", "push", {"ref": "refs/heads/main", "after": "0" * 40})
+    assert run.passed, run.log
+    assert run.roles == [PUSH_ROLE]
+    assert "Running stage 'train'" in run.log, "S3 had no model: it is made again"
+    assert "Running stage 'ingest'" not in run.log, "S3 had its data"
+    assert stored.is_file()
+
+
+def test_the_tests_workflow_runs_lint_and_tests(origin: Project, runner: Runner) -> None:
+    clone = Project(runner.folder / "tests-clone")
+    origin.run("git", "clone", "--quiet", str(origin.folder), str(clone.folder))
+    for path in (clone.folder / "tests").rglob("test_*.py"):
+        path.unlink()
+    (clone.folder / "tests/unit").mkdir(exist_ok=True)
+    (clone.folder / "tests/unit/test_one.py").write_text(
+        '"""One test."""\n\nimport champion.errors\n\n\ndef test_one() -> None:\n    assert champion.errors\n',
+        encoding="utf-8",
+    )
+    run = runner.act(clone.folder, "tests", "test", "push", {}, "--matrix", "python-version:3.11")
+    assert run.passed, run.log
+    assert "1 passed" in run.log
+    assert "src/champion/errors.py" in run.log, "coverage is shown"
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflows_are_thin_and_closed(path: Path) -> None:
+    workflow = yaml(path)
+    assert workflow["permissions"] == {}
+    assert "pull_request_target" not in workflow["on"]
+    assert "concurrency" in workflow
+    for job in workflow["jobs"].values():
+        assert job["timeout-minutes"] <= 60
+        assert job["permissions"]
+        for step in job["steps"]:
+            assert "uses" in step or re.fullmatch(r"make [a-z-]+", step["run"])
+
+
+def test_actions_are_pinned_by_commit_and_say_their_version() -> None:
+    for path in WORKFLOWS:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if "uses:" in line:
+                assert re.search(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line), line
