@@ -10,7 +10,7 @@ RESOLVE := $(BIN)/uv pip compile --quiet --no-header --universal --python-versio
 	--generate-hashes
 LOCK := $(RESOLVE) pyproject.toml
 
-.PHONY: help repro test lint reproduce check-lock gate diff compare report pull push comment data-docs bench docs lock
+.PHONY: help repro test lint reproduce check-lock gate diff compare report pull push s3 comment data-docs bench docs lock
 
 help: ## list these targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,6 +57,9 @@ push: $(BIN)/.runtime ## send what the committed lock names to the remote
 	@git diff --exit-code --stat HEAD -- dvc.lock metrics || { echo "error: the run gave another dvc.lock than the committed one: nothing was pushed" >&2; exit 1; }
 	dvc push
 
+s3: $(BIN)/.s3 ## an S3 server on this machine, with the bucket of the default remote, until Ctrl-C
+	@champion s3
+
 # Needs no environment: the job that may write to pull requests installs nothing.
 comment:
 	PYTHONPATH=src $(PYTHON) -m champion.delivery.comment "$$REPORT"
@@ -73,6 +76,7 @@ bench: $(BIN)/.development ## measure every figure that the docs quote (half an 
 lock: $(BIN)/.bootstrap ## resolve requirements/*.txt again from pyproject.toml
 	$(LOCK) --group data -o requirements/runtime.txt
 	$(RESOLVE) --group pyproject.toml:report -c requirements/runtime.txt -o requirements/report.txt
+	$(RESOLVE) --group pyproject.toml:s3 -c requirements/runtime.txt -o requirements/s3.txt
 	$(LOCK) --group data --group dev -c requirements/runtime.txt -o requirements/development.txt
 
 $(BIN)/.bootstrap: requirements/bootstrap.txt
@@ -88,6 +92,10 @@ $(BIN)/.runtime: $(BIN)/.bootstrap requirements/runtime.txt pyproject.toml
 
 $(BIN)/.report: $(BIN)/.runtime requirements/report.txt
 	@$(UV_INSTALL) --compile-bytecode --require-hashes -r requirements/report.txt
+	@touch $@
+
+$(BIN)/.s3: $(BIN)/.runtime requirements/s3.txt
+	@$(UV_INSTALL) --compile-bytecode --require-hashes -r requirements/s3.txt
 	@touch $@
 
 $(BIN)/.development: $(BIN)/.runtime requirements/development.txt

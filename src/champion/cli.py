@@ -129,3 +129,16 @@ def reproduce(
         typer.echo(
             "dvc.lock is up to date with HEAD" if fast else "reproduced: every output of HEAD is bit for bit the same"
         )
+
+
+@app.command()
+def s3(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where it listens, on this machine only.")] = 8333,
+    folder: Annotated[Path, typer.Option(help="Where its objects and credentials stay.")] = Path(".s3"),
+) -> None:
+    """Run a real S3 server with the remote's bucket on this machine, to try `dvc push` and `dvc pull`, until Ctrl-C."""
+    from champion.storage.remote import default_remote
+    from champion.storage.server import LocalServer, serve
+
+    with told_plainly():
+        serve(LocalServer(folder, default_remote(Path()).bucket, port), typer.echo)
