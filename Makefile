@@ -10,7 +10,7 @@ RESOLVE := $(BIN)/uv pip compile --quiet --no-header --universal --python-versio
 	--generate-hashes
 LOCK := $(RESOLVE) pyproject.toml
 
-.PHONY: help repro test lint reproduce check-lock gate diff compare report pull push s3 comment data-docs bench docs lock
+.PHONY: help repro test lint reproduce check-lock gate diff compare report pull push resolve-lock s3 comment data-docs bench docs lock
 
 help: ## list these targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,11 +51,13 @@ report: $(BIN)/.runtime $(BIN)/.report ## what a pull request would show against
 	champion report --output reports/change/report.md --html reports/change/report.html
 
 pull: $(BIN)/.runtime ## fetch what the remote has of the data and the model; dvc repro makes the rest
-	dvc pull --allow-missing
+	champion pull --allow-missing
 
 push: $(BIN)/.runtime ## send what the committed lock names to the remote
-	@git diff --exit-code --stat HEAD -- dvc.lock metrics || { echo "error: the run gave another dvc.lock than the committed one: nothing was pushed" >&2; exit 1; }
-	dvc push
+	champion push
+
+resolve-lock: $(BIN)/.runtime ## after a merge conflict in dvc.lock: run what the merge changed, and stage the result
+	champion resolve-lock
 
 s3: $(BIN)/.s3 ## an S3 server on this machine, with the bucket of the default remote, until Ctrl-C
 	@champion s3

