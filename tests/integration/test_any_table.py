@@ -206,6 +206,7 @@ def test_a_million_rows_are_ingested_and_prepared(project: Project) -> None:
 def test_the_code_knows_no_column_of_the_loans() -> None:
     names = list(YAML(typ="safe").load(REPOSITORY / "params.yaml")["columns"])
     for path in (REPOSITORY / "src/champion").rglob("*.py"):
-        if path.name != "loans.py":
+        # GitHub's API has a "state" too.
+        if path.name not in ("loans.py", "comment.py"):
             text = path.read_text(encoding="utf-8")
             assert [name for name in names if f'"{name}"' in text] == [], path

@@ -20,7 +20,8 @@ from ruamel.yaml import YAML
 from champion.storage.remote import default_remote
 from champion.storage.server import LocalServer
 
-pytestmark = pytest.mark.xdist_group("s3")
+# The tests of the one server that all these share.
+SHARED = pytest.mark.xdist_group("s3")
 
 BUCKET = "champion-dvc"
 BIG_FILES = 4
@@ -105,6 +106,7 @@ def clone(filled: Project, tmp_path: Path) -> Project:
     return Project(folder)
 
 
+@SHARED
 def test_a_new_machine_pulls_and_has_nothing_left_to_compute(clone: Project, server: LocalServer) -> None:
     clone.run("dvc", "pull", environment=server.environment)
     result = clone.run("dvc", "repro", environment=server.environment)
@@ -115,6 +117,7 @@ def test_a_new_machine_pulls_and_has_nothing_left_to_compute(clone: Project, ser
     clone.run("champion", "reproduce", "--fast")
 
 
+@SHARED
 def test_champion_pull_is_dvc_pull_when_nothing_is_wrong(clone: Project, server: LocalServer) -> None:
     clone.run("champion", "pull", environment=server.environment)
     assert clone.run("dvc", "status", "--quiet", environment=server.environment).returncode == 0
@@ -123,6 +126,7 @@ def test_champion_pull_is_dvc_pull_when_nothing_is_wrong(clone: Project, server:
 NO_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
 
 
+@SHARED
 @pytest.mark.parametrize("command", ["pull", "push"])
 @pytest.mark.parametrize(
     ("change", "sentence"),
@@ -148,6 +152,7 @@ def test_wrong_settings_are_one_sentence_and_change_nothing(
     assert not (clone.folder / "models/model.skops").exists()
 
 
+@SHARED
 @pytest.mark.parametrize("command", ["pull", "push"])
 def test_a_missing_bucket_is_named_with_where_it_was_looked_for(
     command: str, clone: Project, filled: Project, server: LocalServer
@@ -159,6 +164,7 @@ def test_a_missing_bucket_is_named_with_where_it_was_looked_for(
     assert "has no bucket named nobodys. Create it, or correct the remote in .dvc/config." in result.stderr
 
 
+@SHARED
 def test_a_server_that_takes_connections_and_never_answers_is_given_up(clone: Project, server: LocalServer) -> None:
     assert server.process is not None
     os.kill(server.process.pid, signal.SIGSTOP)
@@ -186,6 +192,7 @@ def spoil_in_parts(store: Store, oid: str) -> None:
     store.overwrite_in_parts(oid, flip(store.read(oid)))
 
 
+@SHARED
 @pytest.mark.parametrize(
     ("path", "damage"),
     [
@@ -233,6 +240,7 @@ def test_a_damaged_object_is_named_rebuilt_and_repaired(
         store.overwrite(oid, content)
 
 
+@SHARED
 def test_a_push_refuses_a_lock_that_nobody_can_ask_for(filled: Project, server: LocalServer, tmp_path: Path) -> None:
     project = filled.copy_to(tmp_path / "project")
     with (project.folder / "dvc.lock").open("a", encoding="utf-8") as lock:
@@ -323,6 +331,7 @@ def test_a_server_killed_in_the_middle_loses_nothing_and_the_retry_succeeds(
     assert {path.name: hashlib.sha256(path.read_bytes()).digest() for path in project.folder.glob("big?")} == contents
 
 
+@SHARED
 def test_champion_s3_says_how_to_use_it_and_stops_cleanly(filled: Project, tmp_path: Path) -> None:
     program = str(Path(sys.executable).with_name("champion"))
     folder = tmp_path / "s3"
@@ -348,12 +357,14 @@ def test_champion_s3_says_how_to_use_it_and_stops_cleanly(filled: Project, tmp_p
     assert "nothing answers at" in result.stderr, "the server is gone"
 
 
+@SHARED
 def test_a_taken_port_is_one_sentence(server: LocalServer, filled: Project) -> None:
     result = filled.run("champion", "s3", "--port", str(server.port), check=False)
     assert result.returncode == 1
     assert f"port {server.port} of 127.0.0.1 is in use" in result.stderr
 
 
+@SHARED
 def test_the_committed_remote_is_on_s3_and_holds_no_secret(filled: Project) -> None:
     remote = default_remote(filled.folder)
     assert remote.url == "s3://champion-dvc/store"
