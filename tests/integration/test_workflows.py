@@ -1,4 +1,4 @@
-"""The workflows, run by act in temporary clones, against stand-ins for GitHub's actions and API."""
+"""The workflows, run by act in temporary clones, against a local S3 server and stand-ins for GitHub."""
 
 import json
 import os
@@ -10,10 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 from conftest import REPOSITORY, Project
 from github_api import Hub, serving
 from ruamel.yaml import YAML
+
+from champion.storage.remote import default_remote
+from champion.storage.server import LocalServer
 
 pytestmark = pytest.mark.xdist_group("workflows")
 
@@ -21,6 +25,7 @@ WORKFLOWS = sorted((REPOSITORY / ".github/workflows").glob("*.yml"))
 STAND_INS = Path(__file__).parent / "actions"
 PULL_ROLE = "arn:aws:iam::000000000000:role/pull"
 PUSH_ROLE = "arn:aws:iam::000000000000:role/push"
+REGION = "us-east-1"
 HOSTILE = "x$(touch${IFS}PWNED)`touch${IFS}PWNED`;touch${IFS}PWNED;'\"|<b>@all&"
 HOSTILE_METRIC = "x|`<img src=x onerror=alert(1)>`\n\n# @everyone [a](javascript:b)"
 
@@ -33,6 +38,24 @@ def uses() -> list[str]:
     return re.findall(r"uses: (\S+)", "\n".join(path.read_text(encoding="utf-8") for path in WORKFLOWS))
 
 
+def s3(server: LocalServer) -> Any:
+    """A client of the server."""
+    given = server.environment
+    return botocore.session.get_session().create_client(
+        "s3",
+        region_name=REGION,
+        endpoint_url=given["AWS_ENDPOINT_URL"],
+        aws_access_key_id=given["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+def stored(server: LocalServer) -> set[str]:
+    """The keys of all objects in the server's bucket."""
+    pages = s3(server).get_paginator("list_objects_v2").paginate(Bucket=server.bucket)
+    return {item["Key"] for page in pages for item in page.get("Contents", [])}
+
+
 @dataclass(frozen=True)
 class Run:
     """A workflow run: what it printed, whether it passed, and what it left."""
@@ -42,7 +65,13 @@ class Run:
     log: str
     artifacts: Path
     roles: list[str]
+    cache: Path
     sha: str = ""
+
+    @property
+    def built(self) -> list[str]:
+        """The stages that were run before the whole pipeline was reproduced in a clone."""
+        return re.findall(r"Running stage '(\w+)'", self.log.partition("Run Main Is the committed lock true")[0])
 
     @property
     def report(self) -> str:
@@ -54,15 +83,21 @@ class Run:
 
 @dataclass
 class Runner:
-    """Runs workflows in fresh clones of `origin`, each with artifacts of its own, and talks to `hub`."""
+    """Runs workflows in fresh clones of `origin`, each with artifacts and a cache of its own, and talks to `hub`."""
 
     folder: Path
     origin: Project
     hub: Hub
+    server: LocalServer
     runs: list[Run] = field(default_factory=list)
 
-    def pull_request(self, head: str, base: str, *, owner: str = "o") -> Run:
-        """pipeline.yml on the merge of two of origin's branches, as GitHub checks it out."""
+    def pull_request(
+        self, head: str, base: str, *, owner: str = "o", name: str = "topic", after: Run | None = None
+    ) -> Run:
+        """pipeline.yml on the merge of two of origin's branches, as GitHub checks it out, with what `after` cached.
+
+        `name` is the pull request's title, its text and the name that its branch has at GitHub.
+        """
         number = len(self.runs) + 1
         clone = Project(self.folder / f"clone{number}")
         self.origin.run("git", "clone", "--quiet", str(self.origin.folder), str(clone.folder))
@@ -87,13 +122,14 @@ class Runner:
             "number": number,
             "pull_request": {
                 "number": number,
-                "title": HOSTILE,
-                "body": HOSTILE,
-                "head": {"ref": HOSTILE, "sha": sha, "repo": {"full_name": f"{owner}/champion"}},
+                "title": name,
+                "body": name,
+                "head": {"ref": name, "sha": sha, "repo": {"full_name": f"{owner}/champion"}},
                 "base": {"ref": base, "repo": {"full_name": self.hub.repository}},
             },
         }
-        run = self.act(clone.folder, "pipeline", "change", "pull_request", event, sha=sha)
+        cache = after.cache if after else None
+        run = self.act(clone.folder, "pipeline", "change", "pull_request", event, sha=sha, cache=cache)
         self.runs.append(run)
         return run
 
@@ -125,18 +161,30 @@ class Runner:
         *options: str,
         sha: str = "",
         artifacts: Path | None = None,
+        cache: Path | None = None,
         number: int | None = None,
     ) -> Run:
         number = number or len(self.runs) + 1
+        cache = cache or self.folder / f"cache-{workflow}-{number}"
+        home = self.folder / f"home-{workflow}-{number}"
+        for path in (cache, home):
+            path.mkdir(exist_ok=True)
+        given = self.server.environment
+        keys = [f"{key}={given[key]}\n" for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")]
+        (self.folder / "credentials").write_text("".join(keys), encoding="utf-8")
         artifacts = artifacts or self.folder / f"artifacts{number}"
         roles = self.folder / f"roles-{workflow}-{number}.txt"
         full = {"repository": {"full_name": self.hub.repository, "default_branch": "main"}, **event}
         (self.folder / "event.json").write_text(json.dumps(full), encoding="utf-8")
         environment = {
+            "AWS_EC2_METADATA_DISABLED": "true",
             "GITHUB_REPOSITORY": self.hub.repository,
             "GITHUB_API_URL": self.hub.url,
+            "HOME": str(home),
             "OMP_NUM_THREADS": "1",
             "STAND_IN_ARTIFACTS": str(artifacts),
+            "STAND_IN_CACHE": str(cache),
+            "STAND_IN_CREDENTIALS": str(self.folder / "credentials"),
             "STAND_IN_ENVIRONMENT": sys.prefix,
             "STAND_IN_ROLES": str(roles),
             "STAND_IN_RUN": str(number),
@@ -146,7 +194,8 @@ class Runner:
             "--workflows", f".github/workflows/{workflow}.yml", "--job", job,
             "--eventpath", str(self.folder / "event.json"),
             "--platform", "ubuntu-latest=-self-hosted", "--no-cache-server", "--secret", "GITHUB_TOKEN=ghs_test",
-            "--var", f"AWS_PULL_ROLE={PULL_ROLE}", "--var", f"AWS_PUSH_ROLE={PUSH_ROLE}", "--var", "AWS_REGION=x",
+            "--var", f"AWS_PULL_ROLE={PULL_ROLE}", "--var", f"AWS_PUSH_ROLE={PUSH_ROLE}",
+            "--var", f"AWS_REGION={REGION}", "--var", f"AWS_ENDPOINT_URL={given['AWS_ENDPOINT_URL']}",
             *(word for key, value in environment.items() for word in ("--env", f"{key}={value}")),
             *(word for name in set(uses()) if not name.startswith("actions/checkout@")
               for word in ("--local-repository", f"{name}={STAND_INS / name.partition('@')[0].rpartition('/')[2]}")),
@@ -164,20 +213,27 @@ class Runner:
         )
         taken = roles.read_text(encoding="utf-8").split() if roles.exists() else []
         log = result.stdout + result.stderr
-        return Run(number, result.returncode == 0, log, artifacts, taken, sha)
+        return Run(number, result.returncode == 0, log, artifacts, taken, cache, sha)
 
 
 @pytest.fixture(scope="module")
-def origin(sample_run: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    with LocalServer(tmp_path_factory.mktemp("s3"), default_remote(REPOSITORY).bucket) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def origin(sample_run: Project, server: LocalServer, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The repository at GitHub: branches that change the model in the ways a pull request can, and a filled remote."""
     folder = tmp_path_factory.mktemp("origin")
     project = sample_run.copy_to(folder / "champion")
-    remote = {"environment": {"OMP_NUM_THREADS": "1"}}
+    (folder / "home").mkdir()
+    alone = {"HOME": str(folder / "home"), "AWS_EC2_METADATA_DISABLED": "true", "OMP_NUM_THREADS": "1"}
 
     def push(message: str) -> None:
-        project.run("dvc", "repro", **remote)
+        project.run("dvc", "repro", environment=alone)
         project.commit(message)
-        project.run("dvc", "push", **remote)
+        project.run("dvc", "push", environment=alone | server.environment)
 
     def set_iterations(number: int) -> None:
         project.edit_params(lambda params: params["train"]["hist_gradient_boosting"].update(max_iter=number))
@@ -186,7 +242,6 @@ def origin(sample_run: Project, tmp_path_factory: pytest.TempPathFactory) -> Pro
         params["gates"] = {"roc_auc": {"min": 0.6}, "brier_skill": {"min": 0.0}}
         params["compare"] = {"tolerances": {"roc_auc": 0.05, "brier_skill": 0.01}}
 
-    project.run("dvc", "remote", "add", "--default", "--force", "folder", str(folder / "remote"))
     project.edit_params(loosen)
     push("A model that passes")
 
@@ -222,9 +277,9 @@ def origin(sample_run: Project, tmp_path_factory: pytest.TempPathFactory) -> Pro
 
 
 @pytest.fixture(scope="module")
-def runner(origin: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+def runner(origin: Project, server: LocalServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
     with serving(Hub()) as hub:
-        yield Runner(tmp_path_factory.mktemp("runs"), origin, hub)
+        yield Runner(tmp_path_factory.mktemp("runs"), origin, hub, server)
 
 
 @pytest.fixture(scope="module")
@@ -233,23 +288,14 @@ def unchanged(runner: Runner) -> Run:
 
 
 @pytest.fixture(scope="module")
-def worse(runner: Runner) -> Run:
-    return runner.pull_request("worse", HOSTILE)
+def fork(runner: Runner) -> Run:
+    return runner.pull_request("unchanged", "main", owner="stranger")
 
 
-@pytest.fixture(scope="module")
-def better_from_a_fork(runner: Runner) -> Run:
-    return runner.pull_request("better", "worse", owner="stranger")
-
-
-@pytest.fixture(scope="module")
-def stale(runner: Runner) -> Run:
-    return runner.pull_request("stale", "empty")
-
-
-def test_an_unchanged_model_passes_with_what_the_remote_has(unchanged: Run, origin: Project) -> None:
+def test_an_unchanged_model_passes_with_what_s3_has(unchanged: Run) -> None:
     assert unchanged.passed, unchanged.log
     assert unchanged.roles == [PULL_ROLE]
+    assert unchanged.built == []
     assert "Data and pipelines are up to date." in unchanged.log
     assert unchanged.report.startswith("## ✅ Model: gates pass; unchanged from `origin/main`\n")
     assert "a clone gave every output again, bit for bit" in unchanged.report
@@ -257,83 +303,132 @@ def test_an_unchanged_model_passes_with_what_the_remote_has(unchanged: Run, orig
     assert not (unchanged.artifacts / "regenerated-lock").exists()
 
 
-def test_a_worse_model_fails_at_the_gate_and_says_by_how_much_it_fell(worse: Run) -> None:
-    assert not worse.passed
-    assert worse.step_failed("Do all gates pass?")
-    assert worse.step_failed("Did a metric fall beyond its tolerance?")
-    assert not worse.step_failed("Is the committed lock true, bit for bit?")
-    title = worse.report.splitlines()[0]
-    assert "❌ Model: gate closed, a metric dropped beyond its tolerance; worse than " in title
-    assert "| `train.hist_gradient_boosting.max_iter` | `20` | `1` |" in worse.report
+def test_a_better_model_passes_and_is_called_better(runner: Runner) -> None:
+    run = runner.pull_request("better", "worse")
+    assert run.passed, run.log
+    assert run.built == []
+    assert run.report.startswith("## ✅ Model: gates pass; better than `origin/worse`\n")
 
 
-def test_hostile_names_run_nothing_and_stay_text(worse: Run, runner: Runner) -> None:
-    assert not [path for path in runner.folder.rglob("PWNED*") if path.is_file()]
-    assert "PWNED" in worse.report, "the base branch is named, as text"
-    assert "&#64;everyone" in worse.report, "so is the metric"
-    assert not re.search(r"<(?!/?(details|summary|code)>)|@|\n# ", worse.report.replace("<details><summary>", ""))
+def test_a_worse_model_fails_at_the_gate_and_says_by_how_much_it_fell(runner: Runner) -> None:
+    run = runner.pull_request("worse", "main")
+    assert not run.passed
+    assert run.step_failed("Do all gates pass?")
+    assert run.step_failed("Did a metric fall beyond its tolerance?")
+    assert not run.step_failed("Is the committed lock true, bit for bit?")
+    title = run.report.splitlines()[0]
+    assert title == "## ❌ Model: gate closed, a metric dropped beyond its tolerance; worse than `origin/main`"
+    assert "| `train.hist_gradient_boosting.max_iter` | `20` | `1` |" in run.report
 
 
-def test_a_better_model_of_a_fork_is_rebuilt_from_the_source_without_credentials(better_from_a_fork: Run) -> None:
-    assert better_from_a_fork.passed, better_from_a_fork.log
-    assert better_from_a_fork.roles == []
-    assert "Running stage 'ingest'" in better_from_a_fork.log.partition("bit for bit?")[0]
-    assert better_from_a_fork.report.startswith("## ✅ Model: gates pass; better than `origin/worse`\n")
-
-
-def test_a_stale_lock_names_its_stage_and_offers_the_lock_to_commit(stale: Run, origin: Project) -> None:
-    assert not stale.passed
-    assert stale.step_failed("Is the committed lock true, bit for bit?")
-    assert "stage train: the parameter train is modified since dvc.lock was made" in stale.log
-    assert "❌ Model: not reproducible" in stale.report
-    assert "stage train" in stale.report
-    lock = yaml(stale.artifacts / "regenerated-lock/dvc.lock")
+def test_a_stale_lock_names_its_stage_and_offers_the_lock_to_commit(runner: Runner) -> None:
+    run = runner.pull_request("stale", "main")
+    assert not run.passed
+    assert run.built[0] == "train", "S3 had what the lock names"
+    assert run.step_failed("Is the committed lock true, bit for bit?")
+    assert "stage train: the parameter train is modified since dvc.lock was made" in run.log
+    assert run.report.startswith("## ❌ Model: not reproducible; ")
+    assert "stage train" in run.report
+    lock = yaml(run.artifacts / "regenerated-lock/dvc.lock")
     assert lock["stages"]["train"]["params"]["params.yaml"]["train"]["hist_gradient_boosting"]["max_iter"] == 10
-    assert (stale.artifacts / "regenerated-lock/metrics/evaluation.json").is_file()
+    assert (run.artifacts / "regenerated-lock/metrics/evaluation.json").is_file()
 
 
-def test_a_first_pull_request_has_no_baseline_to_fall_from(stale: Run) -> None:
-    assert stale.report.startswith("## ❌ Model: not reproducible; first model: `origin/empty` has none\n")
-    assert not stale.step_failed("Did a metric fall beyond its tolerance?")
-    assert not stale.step_failed("Do all gates pass?")
+def test_a_first_pull_request_has_no_baseline_to_fall_from(runner: Runner) -> None:
+    run = runner.pull_request("main", "empty")
+    assert run.passed, run.log
+    assert run.report.startswith("## ✅ Model: gates pass; first model: `origin/empty` has none\n")
 
 
-def test_a_second_push_updates_the_one_comment(unchanged: Run, stale: Run, runner: Runner) -> None:
+def test_a_fork_has_no_credentials_and_rebuilds_from_the_source(fork: Run, unchanged: Run) -> None:
+    assert fork.passed, fork.log
+    assert fork.roles == []
+    assert sorted(fork.built) == ["ingest", "prepare", "train", "validate"], "all but the evaluation, which git has"
+    assert "AWS_ACCESS_KEY_ID" in unchanged.log
+    assert "AWS_ACCESS_KEY_ID" not in fork.log
+    assert fork.report.partition("<summary>Lineage")[0] == unchanged.report.partition("<summary>Lineage")[0]
+
+
+@pytest.fixture(scope="module")
+def second(runner: Runner, fork: Run) -> Run:
+    return runner.pull_request("worse", "main", owner="stranger", after=fork)
+
+
+@pytest.mark.xfail(strict=True, reason="dvc repro looks at the cache for no stage with a persistent output")
+def test_a_second_push_takes_from_the_cache_what_the_first_made(second: Run) -> None:
+    assert second.built == ["train"]
+
+
+def test_a_second_push_updates_the_one_comment(fork: Run, second: Run, runner: Runner) -> None:
     runner.hub.comments.clear()
     runner.hub.pulls[:] = []
-    pull = runner.hub.open(7, head=f"o:{HOSTILE}", sha=unchanged.sha)
-    first = runner.comment(unchanged)
+    pull = runner.hub.open(7, head="stranger:topic", sha=fork.sha)
+    first = runner.comment(fork, owner="stranger", branch="topic")
     assert first.passed, first.log
     assert "unchanged from" in runner.hub.comments[0]["body"]
-    pull["head"]["sha"] = stale.sha
-    assert runner.comment(stale).passed
+    pull["head"]["sha"] = second.sha
+    assert runner.comment(second, owner="stranger", branch="topic").passed
     [comment] = runner.hub.comments
     assert comment["issue"] == 7
-    assert "❌ Model: not reproducible" in comment["body"]
+    assert "❌ Model: gate closed" in comment["body"]
+    assert "unchanged from" not in comment["body"]
+
+
+def test_hostile_names_run_nothing_and_stay_text(runner: Runner) -> None:
+    run = runner.pull_request("worse", HOSTILE, name=HOSTILE)
+    assert run.step_failed("Do all gates pass?"), run.log
+    assert not run.step_failed("The report")
+    assert "PWNED" in run.report, "the base branch is named, as text"
+    assert "&#64;everyone" in run.report, "so is the metric"
+    runner.hub.comments.clear()
+    runner.hub.pulls[:] = []
+    runner.hub.open(9, head=f"o:{HOSTILE}", sha=run.sha)
+    assert runner.comment(run, branch=HOSTILE).passed
+    [comment] = runner.hub.comments
+    assert comment["issue"] == 9
+    assert "&#64;everyone" in comment["body"]
+    assert not re.search(r"<(?!/?(details|summary|code)>)|@|\n# ", run.report)
+    assert not [path for path in runner.folder.rglob("PWNED*") if path.is_file()]
 
 
 def test_a_run_that_left_no_report_says_so_in_the_comment(runner: Runner, tmp_path: Path) -> None:
     runner.hub.comments.clear()
     runner.hub.pulls[:] = []
     runner.hub.open(8, head=f"stranger:{HOSTILE}", sha="a" * 40)
-    run = Run(9, passed=False, log="", artifacts=tmp_path / "none", roles=[], sha="a" * 40)
+    run = Run(9, passed=False, log="", artifacts=tmp_path / "none", roles=[], cache=tmp_path / "cache", sha="a" * 40)
     assert runner.comment(run, owner="stranger").passed
     [comment] = runner.hub.comments
     assert "no report" in comment["body"]
     assert "https://github.example/runs/9" in comment["body"]
 
 
-def test_a_push_to_main_sends_what_the_lock_names_to_the_remote(origin: Project, runner: Runner) -> None:
+def test_a_push_to_main_sends_what_s3_lacks(origin: Project, runner: Runner, server: LocalServer) -> None:
     outs = {out["path"]: out["md5"] for out in yaml(origin.folder / "dvc.lock")["stages"]["train"]["outs"]}
     model = outs["models/model.skops"]
-    stored = origin.folder.parent / "remote/files/md5" / model[:2] / model[2:]
-    stored.unlink()
+    before = stored(server)
+    [key] = [key for key in before if key.endswith(f"/{model[:2]}/{model[2:]}")]
+    s3(server).delete_object(Bucket=server.bucket, Key=key)
+    assert stored(server) == before - {key}
     run = runner.act(origin.folder, "pipeline", "store", "push", {"ref": "refs/heads/main", "after": "0" * 40})
     assert run.passed, run.log
     assert run.roles == [PUSH_ROLE]
-    assert "Running stage 'train'" in run.log, "S3 had no model: it is made again"
-    assert "Running stage 'ingest'" not in run.log, "S3 had its data"
-    assert stored.is_file()
+    assert re.findall(r"Running stage '(\w+)'", run.log)[0] == "train", (
+        "S3 had the data, and no model: it is made again"
+    )
+    assert stored(server) == before
+
+
+def test_a_repository_without_an_endpoint_variable_uses_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in WORKFLOWS:
+        for job in yaml(path)["jobs"].values():
+            for step in job["steps"]:
+                if step.get("run") in ("make pull", "make push"):
+                    assert step["env"] == {"AWS_ENDPOINT_URL": "${{ vars.AWS_ENDPOINT_URL }}"}
+                else:
+                    assert "AWS_ENDPOINT_URL" not in step.get("env", {})
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "")
+    client = botocore.session.get_session().create_client("s3", region_name=REGION)
+    assert client.meta.endpoint_url.endswith(".amazonaws.com")
 
 
 def test_the_tests_workflow_runs_lint_and_tests(origin: Project, runner: Runner) -> None:
