@@ -10,7 +10,7 @@ RESOLVE := $(BIN)/uv pip compile --quiet --no-header --universal --python-versio
 	--generate-hashes
 LOCK := $(RESOLVE) pyproject.toml
 
-.PHONY: help repro test lint reproduce check-lock gate diff compare report pull push resolve-lock s3 comment data-docs bench docs lock
+.PHONY: help repro test lint reproduce check-lock gate diff compare report checkout pull push resolve-lock s3 comment data-docs bench docs lock
 
 help: ## list these targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ compare: $(BIN)/.runtime ## fail when a metric fell, against CHAMPION_BASE, beyo
 
 report: $(BIN)/.runtime $(BIN)/.report ## what a pull request would show against CHAMPION_BASE: Markdown and HTML in reports/change
 	champion report --output reports/change/report.md --html reports/change/report.html
+
+checkout: $(BIN)/.runtime ## put what this machine's cache has of the data and the model in place
+	dvc checkout --allow-missing
 
 pull: $(BIN)/.runtime ## fetch what the remote has of the data and the model; dvc repro makes the rest
 	champion pull --allow-missing
