@@ -178,4 +178,9 @@ def s3(
     from champion.storage.server import LocalServer, serve
 
     with told_plainly():
-        serve(LocalServer(folder, default_remote(Path()).bucket, port), typer.echo)
+        remote = default_remote(Path())
+        if not (remote.is_on_s3 and remote.bucket):
+            raise UserError(
+                f"the default remote, {remote.url}, is not on S3. Give .dvc/config one: s3://BUCKET/PREFIX."
+            )
+        serve(LocalServer(folder, remote.bucket, port), typer.echo)

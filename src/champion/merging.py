@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from champion.errors import UserError
-from champion.programs import dvc, run
+from champion.programs import dvc, require_root, run
 from champion.reproduction import LOCK, uncached_outs
 
 
@@ -15,6 +15,7 @@ def resolve_lock(root: Path) -> list[str]:
     Raises `UserError` when another file is in conflict still, when dvc.lock is not, or when a stage fails; the
     conflict is then as it was.
     """
+    require_root(root)
     unmerged = _names(root, "--diff-filter=U")
     # What the pipeline writes is not known while its definition is in conflict.
     generated = {LOCK} if "dvc.yaml" in unmerged else {LOCK, *uncached_outs(root)}

@@ -16,8 +16,20 @@ def run(command: list[str], folder: Path, *, quiet: bool = True) -> subprocess.C
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=quiet, text=True, check=False)
     if quiet and result.returncode:
-        raise UserError(f"`{' '.join(command[:2])}` failed: {(result.stderr.strip().splitlines() or ['silently'])[-1]}")
+        raise UserError(f"`{' '.join(command[:2])}` failed: {_reason(result.stderr)}")
     return result
+
+
+def require_root(folder: Path) -> None:
+    """Raise `UserError` unless the folder is the root of a repository with a pipeline in it."""
+    for name in ("dvc.yaml", ".dvc", ".git"):
+        if not (folder / name).exists():
+            raise UserError(f"there is no {name} here. Run this in the root of the repository.")
+
+
+def _reason(stderr: str) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["it said nothing."]
+    return next((line for line in lines if line.lower().startswith(("fatal", "error"))), lines[-1])
 
 
 def dvc() -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from champion.artifacts import read_json, write_json
 from champion.errors import UserError
@@ -126,18 +127,27 @@ def _reasons(change: Any, handed_on: dict[str, tuple[str, str]], uncached: set[s
 
 def uncached_outs(clone: Path) -> set[str]:
     """The outputs that git has and DVC does not: metrics, plots, the model card."""
-    stages = YAML(typ="safe").load((clone / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    stages = _read_stages(clone, "dvc.yaml")
     outs = [out for stage in stages.values() for kind in ("outs", "metrics") for out in stage.get(kind, [])]
     return {path for out in outs if isinstance(out, dict) for path, spec in out.items() if spec.get("cache") is False}
 
 
 def _stage_names(clone: Path) -> list[str]:
-    return list(YAML(typ="safe").load((clone / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
+    return list(_read_stages(clone, "dvc.yaml"))
 
 
 def _read_lock(clone: Path) -> dict[str, Any]:
+    return {"stages": _read_stages(clone, LOCK)}
+
+
+def _read_stages(clone: Path, name: str) -> dict[str, Any]:
     try:
-        lock: dict[str, Any] = YAML(typ="safe").load((clone / "dvc.lock").read_text(encoding="utf-8"))
+        content = YAML(typ="safe").load((clone / name).read_text(encoding="utf-8"))
+        stages = content["stages"]
     except FileNotFoundError:
-        raise UserError("dvc.lock is not committed. Run `dvc repro` and commit it.") from None
-    return lock
+        raise UserError(f"{name} is not committed. Run `dvc repro` and commit it.") from None
+    except (YAMLError, LookupError, TypeError):
+        stages = None
+    if not isinstance(stages, dict):
+        raise UserError(f"{name}: not a YAML mapping with `stages`. Restore it, or run `dvc repro`, and commit it.")
+    return stages

@@ -103,7 +103,10 @@ def clone(filled: Project, tmp_path: Path) -> Project:
     filled.run("git", "clone", "--quiet", str(filled.folder), str(folder))
     # What git does not have of the sample is the user's own table; the loan file comes from a package.
     shutil.copy2(filled.folder / "data/source/loans.csv", folder / "data/source/loans.csv")
-    return Project(folder)
+    project = Project(folder)
+    for key in ("user.name", "user.email"):
+        project.run("git", "config", key, "test@example.org")
+    return project
 
 
 @SHARED
@@ -364,3 +367,58 @@ def test_the_committed_remote_is_on_s3_and_holds_no_secret(filled: Project) -> N
     remote = default_remote(filled.folder)
     assert remote.url == "s3://champion-dvc/store"
     assert not [name for name in remote.settings if name.endswith(("_id", "_key", "_token", "profile"))]
+
+
+def test_a_remote_that_is_not_on_s3_is_left_to_dvc_and_named_when_a_server_is_asked_for(
+    sample_run: Project, tmp_path: Path
+) -> None:
+    project = sample_run.copy_to(tmp_path / "project")
+    project.run("dvc", "remote", "add", "--default", "--local", "folder", str(tmp_path / "remote"))
+    project.run("champion", "push")
+    shutil.rmtree(project.folder / ".dvc/cache")
+    (project.folder / "models/model.skops").unlink()
+    project.run("champion", "pull")
+    assert (project.folder / "models/model.skops").is_file()
+    result = project.run("champion", "s3", check=False)
+    assert result.returncode == 1
+    assert "is not on S3. Give .dvc/config one" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["pull", "push", "resolve-lock", "s3"])
+def test_commands_belong_in_the_root(command: str, sample_run: Project) -> None:
+    inside = Project(sample_run.folder / "src")
+    result = inside.run("champion", command, check=False, environment={"PYTHONPATH": str(inside.folder)})
+    assert result.returncode == 1
+    assert result.stderr == "error: there is no dvc.yaml here. Run this in the root of the repository.\n"
+
+
+@SHARED
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("dvc.lock", "<<<<<<< HEAD\nstages: {\n=======\n>>>>>>> theirs\n"),
+        ("dvc.lock", ""),
+        ("dvc.yaml", ""),
+        ("dvc.yaml", "stages: ["),
+        ("params.yaml", "a: ["),
+    ],
+)
+def test_files_that_dvc_cannot_read_are_one_sentence(
+    name: str, content: str, clone: Project, server: LocalServer
+) -> None:
+    (clone.folder / name).write_text(content, encoding="utf-8")
+    clone.commit("Broken")
+    for command in ("pull", "push"):
+        result = clone.run("champion", command, environment=server.environment, check=False)
+        assert result.returncode == 1
+        assert result.stderr.startswith("error: ")
+        assert len(result.stderr.splitlines()) == 1
+        assert name in result.stderr
+
+
+@SHARED
+def test_a_password_in_an_endpoint_is_not_shown(clone: Project, server: LocalServer) -> None:
+    endpoint = {"AWS_ENDPOINT_URL": "http://user:hunter2@127.0.0.1:1"}
+    result = clone.run("champion", "pull", environment=server.environment | endpoint, check=False)
+    assert result.returncode == 1
+    assert "hunter2" not in result.stderr

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import botocore.session
 from botocore.config import Config
@@ -29,7 +30,7 @@ def why_unusable(
     endpoint = ""
     try:
         client = botocore.session.Session(profile=profile).create_client("s3", config=config, **(options or {}))
-        endpoint = client.meta.endpoint_url
+        endpoint = _without_password(client.meta.endpoint_url)
         client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
     except NoCredentialsError:
         return (
@@ -37,12 +38,17 @@ def why_unusable(
             "docs/operations.md says."
         )
     except (ConnectionError, HTTPClientError):
-        return f"nothing answers at {endpoint}. Start it, or correct AWS_ENDPOINT_URL."
+        return f"nothing answers at {endpoint}. Start it, or correct AWS_ENDPOINT_URL or the proxy."
     except ClientError as error:
         return _refusal(error.response.get("Error", {}), bucket, endpoint)
     except (BotoCoreError, ValueError) as error:
         return f"the S3 settings are not usable: {error}."
     return None
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _refusal(error: Mapping[str, str], bucket: str, endpoint: str) -> str:

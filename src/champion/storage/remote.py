@@ -14,11 +14,12 @@ from aiohttp import ClientError as AioClientError
 from botocore.exceptions import BotoCoreError
 from botocore.exceptions import ClientError as BotoClientError
 from dvc.config import Config, ConfigError
-from dvc.exceptions import NotDvcRepoError
+from dvc.exceptions import DvcException
 from dvc.repo import Repo
+from ruamel.yaml.error import YAMLError
 
 from champion.errors import UserError
-from champion.programs import dvc, run
+from champion.programs import dvc, require_root, run
 from champion.storage.client import why_unusable
 
 # What reading an S3 object raises when the server stops answering, or starts to refuse.
@@ -47,17 +48,23 @@ class Remote:
     settings: dict[str, Any]
 
     @property
+    def is_on_s3(self) -> bool:
+        """Whether the remote is a bucket, of whoever's S3."""
+        return urlsplit(self.url).scheme == "s3"
+
+    @property
     def bucket(self) -> str:
         """The bucket of an S3 remote."""
         return urlsplit(self.url).netloc
 
     def why_unusable(self) -> str | None:
         """Why its objects cannot be listed, as one sentence; None when they can, or when it is not on S3."""
-        parts = urlsplit(self.url)
-        if parts.scheme != "s3":
+        if not self.is_on_s3:
             return None
         options = {ours: self.settings[theirs] for theirs, ours in CLIENT_OPTIONS.items() if theirs in self.settings}
-        return why_unusable(self.bucket, parts.path.lstrip("/"), options, profile=self.settings.get("profile"))
+        return why_unusable(
+            self.bucket, urlsplit(self.url).path.lstrip("/"), options, profile=self.settings.get("profile")
+        )
 
 
 @dataclass(frozen=True)
@@ -83,14 +90,15 @@ class Fault:
 
 def default_remote(root: Path) -> Remote:
     """The remote of .dvc/config. Raises `UserError` when there is none."""
+    require_root(root)
     try:
         config = Config(Repo.find_dvc_dir(str(root)))
-        name = config["core"].get("remote")
-        settings = dict(config["remote"][name]) if name else {}
-    except (NotDvcRepoError, ConfigError, KeyError) as error:
-        raise UserError(f"no usable DVC remote: {error}. Correct .dvc/config.") from None
+    except (DvcException, ConfigError) as error:
+        raise UserError(f".dvc/config or .dvc/config.local: {error}. Correct it.") from None
+    name = config["core"].get("remote")
+    settings = dict(config["remote"].get(name, {}))
     if not settings:
-        raise UserError("there is no default DVC remote. Add one: `dvc remote add --default NAME URL`.")
+        raise UserError(".dvc/config defines no default remote. Add one: `dvc remote add --default NAME URL`.")
     return Remote(name, str(settings.pop("url")), settings)
 
 
@@ -98,9 +106,15 @@ def pull(root: Path, *, allow_missing: bool) -> None:
     """`dvc pull` of everything that the remote has whole.
 
     What it does not have whole is then told by file: as a `UserError`, or on stderr with `allow_missing`. Files of the
-    workspace appear whole or not at all, and only with the content that dvc.lock names.
+    workspace appear whole or not at all, and only with the content that dvc.lock names. A remote that is not on S3 is
+    left to DVC alone.
     """
     remote = _usable(root)
+    if not remote.is_on_s3:
+        options = ["--allow-missing"] if allow_missing else []
+        if run([dvc(), "pull", *options], root, quiet=False).returncode:
+            raise UserError(f"`dvc pull` from {remote.url} failed, as it says above.")
+        return
     with _objects(root, remote) as objects:
         if objects.unnamed and not allow_missing:
             raise UserError(f"dvc.lock does not name {', '.join(objects.unnamed)} yet. Run `dvc repro`.")
@@ -112,7 +126,7 @@ def pull(root: Path, *, allow_missing: bool) -> None:
             missed = [out for out in whole if not objects.is_cached(out)]
             faults += [fault for out in missed for fault in objects.faults(out, verify=True)]
         if not faults:
-            raise UserError(f"`dvc pull` from {remote.url} failed, as it says above. Run it again.")
+            raise UserError(f"`dvc pull` from {remote.url} failed, as it says above.")
     if not faults:
         return
     told = f"{remote.url} does not have all that dvc.lock names:\n  " + "\n  ".join(map(str, faults))
@@ -128,11 +142,16 @@ def push(root: Path, *, verify: bool) -> list[str]:
     With `verify` the content is read where the ETag does not prove it. Returns the paths of the repaired objects.
     Raises `UserError` when dvc.lock is not as committed, or when something is in neither the cache nor the remote.
     """
+    require_root(root)
     if run(["git", "status", "--porcelain", "--", "dvc.lock", "metrics"], root).stdout:
         raise UserError(
             "dvc.lock or metrics/ is not as committed: nobody could ask for what it names. Commit it first."
         )
     remote = _usable(root)
+    if not remote.is_on_s3:
+        if run([dvc(), "push"], root, quiet=False).returncode:
+            raise UserError(f"`dvc push` to {remote.url} failed, as it says above.")
+        return []
     with _objects(root, remote) as objects:
         lost = [out for out in objects.outs if not objects.is_cached(out)]
         if lost:
@@ -142,7 +161,7 @@ def push(root: Path, *, verify: bool) -> list[str]:
         repaired = [path for out in objects.outs for path in objects.repair(out, verify=verify)]
     if run([dvc(), "push"], root, quiet=False).returncode:
         _usable(root)
-        raise UserError(f"`dvc push` to {remote.url} failed, as it says above. Run it again: it goes on where it was.")
+        raise UserError(f"`dvc push` to {remote.url} failed, as it says above; run again, it goes on where it was.")
     with _objects(root, remote) as objects:
         faults = [fault for out in objects.outs for fault in objects.faults(out)]
     if faults:
@@ -155,6 +174,8 @@ class Objects:
 
     def __init__(self, repo: Repo) -> None:
         outs = [out for out in repo.index.outs if out.use_cache and out.is_in_repo]
+        if not outs:
+            raise UserError("dvc.yaml: it defines no output that DVC keeps. Restore it: `git checkout -- dvc.yaml`.")
         self.outs = {out.def_path: str(out.hash_info.value) for out in outs if out.hash_info}
         self.unnamed = [out.def_path for out in outs if not out.hash_info]
         self._cache = repo.cache.local
@@ -235,19 +256,18 @@ def _usable(root: Path) -> Remote:
 
 @contextmanager
 def _objects(root: Path, remote: Remote) -> Iterator[Objects]:
-    with Repo(str(root)) as repo:
-        try:
+    try:
+        with Repo(str(root)) as repo:
             yield Objects(repo)
-        except (
-            BotoCoreError,
-            BotoClientError,
-            AioClientError,
-            ConnectionError,
-            PermissionError,
-            TimeoutError,
-        ) as error:
-            reason = remote.why_unusable() or f"it broke off ({error}). Run this again."
-            raise UserError(f"the remote {remote.url} cannot be used: {reason}") from None
+    except BROKEN_OFF as error:
+        reason = remote.why_unusable() or f"it broke off ({type(error).__name__}). Run this again."
+        raise UserError(f"the remote {remote.url} cannot be used: {reason}") from None
+    except (DvcException, YAMLError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"DVC cannot read this repository: {reason}. Correct dvc.yaml, dvc.lock, params.yaml or .dvc/config; "
+            "`make resolve-lock` resolves a merge conflict in dvc.lock."
+        ) from None
 
 
 def _members(top: Item, listing: bytes) -> list[Item]:

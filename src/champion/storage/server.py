@@ -14,7 +14,7 @@ import subprocess
 import sysconfig
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -73,6 +73,8 @@ class LocalServer:
                 f"another with `champion s3 --port {self.port + 1}`."
             )
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # It holds a secret, and may be anywhere in a repository.
+        (self.folder / ".gitignore").write_text("*\n", encoding="utf-8")
         # The server answers to anyone when it is started without this file.
         self._credentials()
         self._ports = _free_ports(self.port)
@@ -249,6 +251,6 @@ def _free_ports(s3_port: int) -> dict[str, int]:
         ports = {"s3.port": s3_port or take()} | {part: take() for part in parts}
         while "admin.port" not in ports:
             port = take()
-            if _is_free(port + ADMIN_GRPC_DISTANCE):
-                ports |= {"admin.port": port, "admin.port.grpc": take(port + ADMIN_GRPC_DISTANCE)}
+            with suppress(OSError, OverflowError):
+                ports |= {"admin.port.grpc": take(port + ADMIN_GRPC_DISTANCE), "admin.port": port}
     return ports
