@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -222,6 +222,16 @@ class Compare(Section):
     tolerances: dict[str, Annotated[float, Field(ge=0)]] = {}
 
 
+class Challenge(Section):
+    """What a challenger must show against the champion, on held-out rows that neither trained on."""
+
+    metric: Literal["roc_auc", "f1_weighted"] = "roc_auc"
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    min_rows: Annotated[int, Field(ge=2)] = 1000
+    samples: Annotated[int, Field(ge=100, le=100_000)] = 1000
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
 class Columns(dict[str, Column]):
     """The table's columns in their order, with the lookups by role that the stages need."""
 
@@ -241,6 +251,9 @@ class Columns(dict[str, Column]):
 
 class Sections(Section):
     """The sections of params.yaml that one reader uses; a stage declares exactly its own in a subclass."""
+
+    # Whether the reader declares every section there is, so that another one is a mistake.
+    whole: ClassVar[bool] = False
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
@@ -262,6 +275,7 @@ class Sections(Section):
 class Params(Sections):
     """The whole of params.yaml."""
 
+    whole: ClassVar[bool] = True
     as_of: AsOf | None
     ingest: Source
     columns: dict[str, Column]
@@ -273,13 +287,14 @@ class Params(Sections):
     evaluate: Evaluate
     gates: dict[str, Gate]
     compare: Compare = Compare()
+    challenge: Challenge = Challenge()
 
 
 SectionsT = TypeVar("SectionsT", bound=Sections)
 
 
 def load(model: type[SectionsT], path: Path = PARAMS_FILE) -> SectionsT:
-    """Read the sections that `model` declares from params.yaml (`Params` also refuses sections nobody declares).
+    """Read the sections that `model` declares from params.yaml (one that is `whole` also refuses any other).
 
     Raises `UserError` naming the key at fault and the nearest known one.
     """
@@ -291,7 +306,7 @@ def load(model: type[SectionsT], path: Path = PARAMS_FILE) -> SectionsT:
         raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None
     if not isinstance(document, dict):
         raise UserError(f"{path}: expected sections such as `train:`, found none.")
-    wanted = document if model is Params else {k: v for k, v in document.items() if k in model.model_fields}
+    wanted = document if model.whole else {k: v for k, v in document.items() if k in model.model_fields}
     try:
         return model.model_validate(wanted)
     except ValidationError as error:

@@ -1,0 +1,143 @@
+"""Where each environment keeps things: config/environments.yaml, with secrets from environment variables only."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from champion.errors import UserError
+from champion.params import Section, Sections, load
+
+FILE = Path("config/environments.yaml")
+VARIABLE = "ENVIRONMENT"
+DEFAULT = "development"
+
+_PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
+_PASSWORD = re.compile(r"://[^/@\s]*:(?P<password>[^/@\s]+)@")
+
+
+class Thresholds(Section):
+    """What a smoke test allows: the largest difference from a stored prediction, and the time to predict one row."""
+
+    prediction_tolerance: Annotated[float, Field(ge=0)]
+    row_latency_ms: Annotated[float, Field(gt=0)]
+
+
+class Settings(Section):
+    """One environment as the file has it: `${NAME}` is not filled in yet, so it can be shown."""
+
+    database_url: str
+    registry_url: str
+    model_store_url: str
+    tracking_uri: str
+    flags: str
+    thresholds: Thresholds
+    promoted_from: str | None = None
+
+    @model_validator(mode="after")
+    def _holds_no_password(self) -> Self:
+        for key in ("database_url", "registry_url", "model_store_url", "tracking_uri", "flags"):
+            found = _PASSWORD.search(getattr(self, key))
+            if found and not _PLACEHOLDER.fullmatch(found["password"]):
+                raise ValueError(
+                    f"`{key}` holds a password (not shown). Put it in an environment variable, and `${{ITS_NAME}}` here"
+                )
+        return self
+
+
+class File(Sections):
+    """The whole of config/environments.yaml."""
+
+    whole: ClassVar[bool] = True
+    environments: dict[str, Settings]
+
+    @model_validator(mode="after")
+    def _promotions_lead_somewhere(self) -> Self:
+        for name, settings in self.environments.items():
+            if settings.promoted_from is not None and settings.promoted_from not in self.environments:
+                raise ValueError(f"{name}.promoted_from: there is no environment {settings.promoted_from!r}")
+        return self
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One environment. Its addresses are filled in when they are read, so a missing variable stops only its users."""
+
+    name: str
+    root: Path
+    settings: Settings
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the ledger's database."""
+        return self._filled("database_url")
+
+    @property
+    def registry_url(self) -> str:
+        """fsspec URL of the files of every registered version."""
+        return self._filled("registry_url")
+
+    @property
+    def model_store_url(self) -> str:
+        """fsspec URL of what this environment serves from."""
+        return self._filled("model_store_url")
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's tracking URI."""
+        return self._filled("tracking_uri")
+
+    @property
+    def flags(self) -> str:
+        """Where the feature flags are read from."""
+        return self._filled("flags")
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """What a smoke test allows here."""
+        return self.settings.thresholds
+
+    @property
+    def promoted_from(self) -> str | None:
+        """The environment whose versions may come here, or None where any version may be deployed."""
+        return self.settings.promoted_from
+
+    def _filled(self, key: str) -> str:
+        value = _PLACEHOLDER.sub(lambda match: self._variable(match[1], key), getattr(self.settings, key))
+        return _anchored(value, self.root)
+
+    def _variable(self, variable: str, key: str) -> str:
+        value = os.environ.get(variable)
+        if not value:
+            raise UserError(
+                f"the environment variable {variable} is not set: {FILE} needs it for `{key}` of {self.name}. Set it."
+            )
+        return value
+
+
+def load_environments(root: Path = Path()) -> dict[str, Environment]:
+    """Every environment of the file by name. Raises `UserError` naming the key at fault."""
+    settings: Mapping[str, Settings] = load(File, root / FILE).environments
+    return {name: Environment(name, root, one) for name, one in settings.items()}
+
+
+def load_environment(name: str | None = None, root: Path = Path()) -> Environment:
+    """The named environment, else the one that ENVIRONMENT names, else development."""
+    environments = load_environments(root)
+    chosen = name or os.environ.get(VARIABLE) or DEFAULT
+    if chosen not in environments:
+        source = "" if name else f" ({VARIABLE} names it)"
+        raise UserError(f"there is no environment {chosen!r}{source}. Choose one of {', '.join(environments)}.")
+    return environments[chosen]
+
+
+def _anchored(value: str, root: Path) -> str:
+    """The URL or path, with a relative path made absolute from the repository's root."""
+    scheme, separator, path = value.partition(":///")
+    if separator and scheme.startswith("sqlite") and not path.startswith("/"):
+        return f"{scheme}:///{root.resolve() / path}"
+    return value if "://" in value else str(root.resolve() / value)
