@@ -5,14 +5,16 @@ from typing import Annotated
 
 import typer
 
+from champion.cli_delivery import app as delivery
 from champion.errors import UserError, told_plainly
 
 app = typer.Typer(
-    help="Helpers around `dvc repro`: check params, judge the model, prove reproducibility, browse the data contract.",
+    help="Around `dvc repro`: check params, judge the model, prove reproducibility; then register, challenge, deploy.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(delivery)
 
 
 BaseOption = Annotated[
