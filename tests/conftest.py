@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 
 # Two workers share the cores: a thread that waits must not spin on one.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+pytest_plugins = ["workshop"]
 
 REPOSITORY = Path(__file__).parent.parent
 

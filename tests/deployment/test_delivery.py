@@ -1,0 +1,193 @@
+"""A model's way from `dvc repro` to production and back, on both databases."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+from workshop import Workshop
+
+from champion.delivery import deployment, history, registry
+from champion.delivery.audit import differences
+from champion.delivery.challenge import challenge
+from champion.errors import UserError
+
+
+def staged(workshop: Workshop, result: str) -> str:
+    """Register, crown, stage and test a result of the pipeline; its version."""
+    workshop.bring(result)
+    row, _ = registry.register(workshop.staging)
+    assert challenge(workshop.staging).promoted
+    deployment.deploy(workshop.staging, str(row.version))
+    assert deployment.smoke_test(workshop.staging).details["passed"]
+    return str(row.version)
+
+
+def test_a_model_goes_to_production_and_back(anywhere: Workshop) -> None:
+    assert staged(anywhere, "weak") == "v1"
+    assert deployment.promote(anywhere.production).changed
+    noon = datetime.now(UTC)
+    assert staged(anywhere, "strong") == "v2"
+    deployment.promote(anywhere.production)
+    assert deployment.served(anywhere.production).version == "v2"
+
+    deployment.rollback(anywhere.production, reason="too many defaults")
+
+    live = deployment.served(anywhere.production)
+    rows = registry.open_ledger(anywhere.production).rows()
+    assert (live.version, live.from_version, live.reason) == ("v1", "v2", "too many defaults")
+    assert history.live_at(rows, "production", noon).version == "v1"
+    assert history.aliases(rows, ["staging", "production"]) == {
+        "champion": "v1",
+        "challenger": "v2",
+        "staging": "v2",
+        "production": "v1",
+    }
+    assert [row.action for row in rows if row.environment == "production"] == ["promote", "promote", "rollback"]
+    assert differences(anywhere.production) == []
+
+
+def test_production_takes_only_what_passed_in_staging(workshop: Workshop) -> None:
+    workshop.bring("weak")
+    registry.register(workshop.staging)
+    with pytest.raises(UserError, match="takes only what passed in staging"):
+        deployment.deploy(workshop.production, "v1")
+    with pytest.raises(UserError, match="staging serves nothing yet"):
+        deployment.promote(workshop.production)
+    with pytest.raises(UserError, match="v1 is not live in staging"):
+        deployment.promote(workshop.production, "v1")
+    deployment.deploy(workshop.staging, "v1")
+    with pytest.raises(UserError, match="v1 was not smoke tested in staging"):
+        deployment.promote(workshop.production)
+    deployment.smoke_test(workshop.staging)
+    with pytest.raises(UserError, match="v1 is not the champion"):
+        deployment.promote(workshop.production)
+    assert deployment.served(workshop.production) is None
+    challenge(workshop.staging)
+    assert deployment.promote(workshop.production).changed
+
+
+def test_a_smoke_test_counts_only_for_what_is_live_since(workshop: Workshop) -> None:
+    staged(workshop, "weak")
+    staged(workshop, "strong")
+    deployment.rollback(workshop.staging)
+    with pytest.raises(UserError, match="v1 was not smoke tested"):
+        deployment.promote(workshop.production)
+
+
+def test_an_emergency_needs_a_reason_and_nothing_else(workshop: Workshop) -> None:
+    workshop.bring("weak")
+    registry.register(workshop.staging)
+    with pytest.raises(UserError, match="needs a reason"):
+        deployment.promote(workshop.production, "v1", emergency=True)
+    row = deployment.promote(workshop.production, "v1", emergency=True, reason="the old one is wrong").row
+    assert (row.reason, row.details["emergency"], row.details["smoke"]["passed"]) == ("the old one is wrong", True, True)
+    assert history.champion(registry.open_ledger(workshop.production).rows()) == "v1"
+
+
+def test_deploying_what_is_live_changes_nothing_but_heals_its_files(workshop: Workshop) -> None:
+    staged(workshop, "weak")
+    before = registry.open_ledger(workshop.staging).rows()
+    row = deployment.served(workshop.staging)
+    deployment.open_store(workshop.staging).write(f"{row.model_sha256}/model.skops", b"rotten")
+    with pytest.raises(UserError, match="not the file that was deployed"):
+        deployment.served_file(workshop.staging, row)
+
+    assert not deployment.deploy(workshop.staging, "v1").changed
+
+    assert deployment.served_file(workshop.staging, row)
+    assert registry.open_ledger(workshop.staging).rows() == before
+
+
+def test_rollback_goes_back_step_by_step_and_says_when_there_is_no_more(workshop: Workshop) -> None:
+    for result in ("weak", "strong", "same"):
+        workshop.bring(result)
+        row, _ = registry.register(workshop.staging)
+        deployment.deploy(workshop.staging, str(row.version))
+    assert deployment.rollback(workshop.staging).row.version == "v2"
+    assert deployment.rollback(workshop.staging).row.version == "v1"
+    with pytest.raises(UserError, match="no version to go back to: v1 is the first"):
+        deployment.rollback(workshop.staging)
+    assert deployment.rollback(workshop.staging, "v3").row.version == "v3"
+    with pytest.raises(UserError, match="never live in production"):
+        deployment.rollback(workshop.production, "v3")
+    with pytest.raises(UserError, match="no version 'v9'"):
+        deployment.rollback(workshop.staging, "v9")
+
+
+def test_a_model_that_answers_otherwise_is_not_promoted(workshop: Workshop) -> None:
+    staged(workshop, "weak")
+    deployment.promote(workshop.production)
+    staged(workshop, "strong")
+    settings = workshop.root / "config/environments.yaml"
+    settings.write_text(settings.read_text().replace("row_latency_ms: 250", "row_latency_ms: 0.000001"))
+    with pytest.raises(UserError, match="the smoke test of v2 in production failed: one row takes .* What was live"):
+        deployment.promote(workshop.production)
+    assert deployment.served(workshop.production).version == "v1"
+    last = registry.open_ledger(workshop.production).rows()[-1]
+    assert (last.action, last.environment, last.version, last.details["passed"]) == ("smoke", "production", "v2", False)
+    assert history.smoke(registry.open_ledger(workshop.production).rows(), "production") is None
+
+
+def test_the_same_model_is_the_same_version(anywhere: Workshop) -> None:
+    first, new = registry.register(anywhere.staging)
+    again, new_again = registry.register(anywhere.staging)
+    assert (new, new_again, again) == (True, False, first)
+    details = first.details
+    assert details["window"]["train"]["rows"] == 14
+    assert details["params"]["train"]["estimator"] == "logistic_regression"
+    assert details["metrics"]["roc_auc"] > 0.5
+    assert set(details["lineage"]) > {"data/prepared", "models/model.skops"}
+    assert len(details["environment_lock_sha256"]) == 64
+
+
+def test_only_what_the_lock_vouches_for_is_registered(workshop: Workshop) -> None:
+    workshop.bring("strong")
+    (workshop.root / "metrics/evaluation.json").write_text('{"roc_auc": 0.99}')
+    with pytest.raises(UserError, match=r"metrics/evaluation.json: not what dvc.lock says"):
+        registry.register(workshop.staging)
+    (workshop.root / "dvc.lock").write_text("[]")
+    with pytest.raises(UserError, match=r"dvc.lock: not a lock file"):
+        registry.register(workshop.staging)
+    assert registry.open_ledger(workshop.staging).rows() == []
+
+
+def test_a_version_loads_by_name_and_by_alias(workshop: Workshop) -> None:
+    staged(workshop, "weak")
+    deployment.promote(workshop.production)
+    names = ("v1", "champion", "staging", "production")
+    assert {registry.load(name, workshop.production).base_rate for name in names} == {
+        registry.load("v1", workshop.staging).base_rate
+    }
+    with pytest.raises(UserError, match="no version is 'challenger' yet"):
+        registry.load("challenger", workshop.production)
+
+
+def test_a_file_that_is_not_the_registered_one_is_not_loaded(workshop: Workshop) -> None:
+    row, _ = registry.register(workshop.staging)
+    registry.open_registry(workshop.staging).write(f"{row.model_sha256}/model.skops", b"another")
+    with pytest.raises(UserError, match="is not the file that was registered"):
+        registry.load("v1", workshop.staging)
+    with pytest.raises(UserError, match="is not the file that was registered"):
+        deployment.deploy(workshop.staging, "v1")
+
+
+def test_status_history_and_audit_say_what_is_where(workshop: Workshop) -> None:
+    staged(workshop, "weak")
+    deployment.promote(workshop.production)
+
+    def champion(*arguments: str) -> str:
+        command = [sys.executable, "-m", "champion", *arguments]
+        return subprocess.run(command, cwd=workshop.root, capture_output=True, text=True, check=True).stdout
+
+    lines = {line.split()[0]: line.split() for line in champion("status").splitlines()}
+    assert lines["staging"][1] == "v1"
+    assert lines["staging"][4] == "passed"
+    assert lines["production"][4:6] == ["not", "run"]
+    assert "promote  v1" in champion("history", "--env", "production")
+    assert "production served v1" in champion("history", "--env", "production", "--at", datetime.now(UTC).isoformat())
+    assert "served nothing at 2020-01-01" in champion("history", "--env", "production", "--at", "2020-01-01")
+    assert "no difference" in champion("audit")
+    assert "champion, staging, production" in champion("versions")
+    assert json.loads(champion("show", "production"))["version"] == "v1"
