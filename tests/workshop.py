@@ -174,12 +174,19 @@ def new_database(server: str, name: str) -> str:
     return server.replace("/postgres?", f"/{name}?")
 
 
+@pytest.fixture
+def postgresql_url(postgresql: str, tmp_path: Path) -> str:
+    """A new PostgreSQL database."""
+    return new_database(postgresql, f"d{hashlib.sha256(str(tmp_path).encode()).hexdigest()[:20]}")
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A new database of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/ledger.db"
-    return new_database(request.getfixturevalue("postgresql"), f"d{hashlib.sha1(str(tmp_path).encode()).hexdigest()}")  # noqa: S324
+    url: str = request.getfixturevalue("postgresql_url")
+    return url
 
 
 @pytest.fixture

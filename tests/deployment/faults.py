@@ -1,0 +1,297 @@
+"""Run as a program: commands of delivery in forked processes, stopped in every way, and what they leave behind.
+
+    python faults.py kill ROOT STRIDE      SIGKILL at one line after the other
+    python faults.py disconnect ROOT STRIDE    PostgreSQL ends the connection at one line after the other
+    python faults.py register ROOT STRIDE  SIGKILL, in the first registration and the first deployment
+    python faults.py full ROOT             a disk with no room for one file after the other
+    python faults.py race ROOT             two deployments that start from the same state
+    python faults.py swarm ROOT            six processes at once
+
+Prints a summary as JSON; the first broken promise ends it with a traceback.
+"""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import psycopg  # noqa: F401 - imported once here, instead of in every fork
+import sqlalchemy  # noqa: F401
+from fsspec.implementations import local  # noqa: F401
+
+from champion import delivery
+from champion.delivery import deployment, history, registry
+from champion.delivery.audit import differences
+from champion.environments import load_environment
+from champion.errors import UserError
+
+DELIVERY = str(Path(delivery.__file__).parent)
+DONE, REFUSED, BROKEN = 0, 3, 4
+
+
+def forked(work: Callable[[], object]) -> Callable[[], int]:
+    """Start the work in another process; call the result for its exit status, negative when a signal ended it."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        status = BROKEN
+        try:
+            work()
+            status = DONE
+        except (UserError, OSError) as error:
+            print(f"told: {error}", file=sys.stderr)
+            status = REFUSED
+        except BaseException:  # noqa: BLE001
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    return lambda: os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def at_line(number: int, act: Callable[[], None]) -> Callable[[], int]:
+    """Act when this process reaches its number-th line of delivery's code; call the result for the lines reached.
+
+    A line counts twice at most, so that loops over a growing ledger do not move the others.
+    """
+    visits: Counter[tuple[str, int]] = Counter()
+    reached = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal reached
+        if not frame.f_code.co_filename.startswith(DELIVERY):
+            return None
+        if event == "line":
+            place = (frame.f_code.co_filename, frame.f_lineno)
+            visits[place] += 1
+            if visits[place] <= 2:
+                reached += 1
+                if reached == number:
+                    sys.settrace(None)
+                    act()
+        return trace
+
+    sys.settrace(trace)
+
+    def lines() -> int:
+        sys.settrace(None)
+        return reached
+
+    return lines
+
+
+def live_version(name: str, root: Path) -> str:
+    """What a reader gets: a whole model, or this raises."""
+    environment = load_environment(name, root)
+    row = deployment.served(environment)
+    assert row is not None
+    assert deployment.served_file(environment, row)
+    return str(row.version)
+
+
+def switch_to(root: Path, version: str) -> deployment.Switch:
+    return deployment.deploy(load_environment("staging", root), version)
+
+
+def assert_sound(root: Path, expected: str) -> None:
+    assert live_version("staging", root) == expected
+    found = differences(load_environment("staging", root))
+    assert found == [], found
+
+
+def kill(root: Path, stride: int) -> dict[str, int]:
+    return sweep(root, stride, lambda: os.kill(os.getpid(), signal.SIGKILL), -signal.SIGKILL)
+
+
+def disconnect(root: Path, stride: int) -> dict[str, int]:
+    url = os.environ["CHAMPION_DATABASE_URL"].replace("+psycopg", "")
+
+    def cut() -> None:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+    return sweep(root, stride, cut, REFUSED)
+
+
+def sweep(root: Path, stride: int, act: Callable[[], None], stopped: int) -> dict[str, int]:
+    """Stop a deployment at every stride-th line; then a reader, the next command and the audit must be right."""
+    counts: Counter[str] = Counter()
+    lines = at_line(0, act)
+    switch_to(root, "v2")
+    total = lines()
+    for number in range(1, total + 1, stride):
+        before = live_version("staging", root)
+        target = "v2" if before == "v1" else "v1"
+        rows = len(registry.open_ledger(load_environment("staging", root)).rows())
+
+        def work(target: str = target, number: int = number) -> None:
+            at_line(number, act)
+            switch_to(root, target)
+
+        status = forked(work)()
+        assert status in (DONE, stopped), f"line {number}: exit status {status}"
+        after = live_version("staging", root)
+        if status == DONE:
+            assert after == target
+        elif stopped == REFUSED:
+            assert after == before, f"line {number}: refused, but {after} is live"
+        # The next command is now the same one, now the opposite one.
+        following = target if (number // stride) % 2 else before
+        switch_to(root, following)
+        assert_sound(root, following)
+        recorded = [
+            (row.from_version, row.version)
+            for row in registry.open_ledger(load_environment("staging", root)).rows()[rows:]
+        ]
+        truth = [before, *([target] if after == target else []), *([following] if following != after else [])]
+        assert recorded == list(zip(truth, truth[1:], strict=False)), f"line {number}: {recorded}, {truth}"
+        counts["stopped" if status == stopped else "finished"] += 1
+        counts["switched when stopped"] += status == stopped and after == target
+    return dict(counts)
+
+
+def register(root: Path, stride: int) -> dict[str, int]:
+    """Kill the first registration and the first deployment at every stride-th line; then they must succeed.
+
+    All of it in forks, since the thread pool that Polars starts does not survive one.
+    """
+    import champion.delivery.held_out
+    import champion.modeling.store  # noqa: F401
+
+    counts: Counter[str] = Counter()
+    environment = load_environment("staging", root)
+    database = Path(os.environ["CHAMPION_DATABASE_URL"].removeprefix("sqlite:///"))
+
+    def both() -> None:
+        registry.register(environment)
+        deployment.deploy(environment, "v1")
+
+    def afresh() -> None:
+        database.unlink(missing_ok=True)
+        shutil.rmtree(os.environ["CHAMPION_STORE_URL"])
+
+    def count(pipe: int) -> None:
+        lines = at_line(0, both)
+        both()
+        os.write(pipe, str(lines()).encode())
+
+    afresh()
+    told, telling = os.pipe()
+    assert forked(lambda: count(telling))() == DONE
+    total = int(os.read(told, 100))
+    for number in range(1, total + 1, stride):
+        afresh()
+
+        def work(number: int = number) -> None:
+            at_line(number, lambda: os.kill(os.getpid(), signal.SIGKILL))
+            both()
+
+        status = forked(work)()
+        assert status in (DONE, -signal.SIGKILL), f"line {number}: exit status {status}"
+        counts["stopped" if status != DONE else "finished"] += 1
+        assert forked(both)() == DONE, f"line {number}: not repaired"
+        assert_sound(root, "v1")
+        assert [row.action for row in registry.open_ledger(environment).rows()] == ["register", "deploy"]
+    return dict(counts)
+
+
+def full(root: Path) -> dict[str, int]:
+    """No file may grow beyond a size, from none at all to enough: without an error all is done, with one nothing."""
+    counts: Counter[str] = Counter()
+    environment = load_environment("staging", root)
+    registered = registry.open_registry(environment)
+    largest = max(len(registered.read(key) or b"") for key in registered.keys())
+    database = Path(os.environ["CHAMPION_DATABASE_URL"].removeprefix("sqlite:///"))
+    sizes = [0, 1, 500, 1000, 1500, 2500, 5000, largest - 1, largest]
+    for copied in (False, True):
+        for size in [*sizes, *(database.stat().st_size + extra for extra in (-4096, -1, 0, 1, 4096, 8192, 1 << 20))]:
+            before = live_version("staging", root)
+            target = "v2" if before == "v1" else "v1"
+            store = deployment.open_store(environment)
+            version = history.versions(registry.open_ledger(environment).rows())[target]
+            if not copied:
+                for name in deployment.SERVED_FILES:
+                    store.remove(f"{version.model_sha256}/{name}")
+
+            def work(size: int = size, target: str = target) -> None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+                switch_to(root, target)
+
+            status = forked(work)()
+            assert status in (DONE, REFUSED), f"{size} bytes: exit status {status}"
+            assert live_version("staging", root) == (target if status == DONE else before), f"{size} bytes"
+            switch_to(root, before)
+            assert_sound(root, before)
+            counts["done" if status == DONE else "refused"] += 1
+    return dict(counts)
+
+
+def race(root: Path) -> dict[str, int]:
+    """Both decide on the same state, then both go on: exactly one wins."""
+    counts: Counter[str] = Counter()
+    for _ in range(5):
+        before = live_version("staging", root)
+        others = [version for version in ("v1", "v2", "v3") if version != before]
+        looked, looked_end = os.pipe()
+        go, go_end = os.pipe()
+        provide = deployment._provide
+
+        def wait_for_both(*arguments: Any) -> None:
+            os.write(looked_end, b".")
+            os.read(go, 1)
+            provide(*arguments)
+
+        deployment._provide = wait_for_both
+        running = [forked(lambda version=version: switch_to(root, version)) for version in others]
+        deployment._provide = provide
+        seen = b""
+        while len(seen) < len(others):
+            seen += os.read(looked, 1)
+        os.write(go_end, b"." * len(others))
+        statuses = [wait() for wait in running]
+        assert sorted(statuses) == [DONE, REFUSED], statuses
+        assert_sound(root, others[statuses.index(DONE)])
+        counts["won"] += 1
+    return dict(counts)
+
+
+def swarm(root: Path) -> dict[str, int]:
+    """Deployments, rollbacks and a reader, all at once: whatever was done is recorded, and nothing else."""
+    environment = load_environment("staging", root)
+    counts: Counter[str] = Counter()
+    rows = len(registry.open_ledger(environment).rows())
+
+    def read() -> None:
+        for _ in range(150):
+            live_version("staging", root)
+
+    def one(version: str) -> Callable[[], object]:
+        return lambda: switch_to(root, version)
+
+    for _ in range(5):
+        works = [one("v1"), one("v2"), one("v3"), one("v2"), lambda: deployment.rollback(environment), read]
+        statuses = [wait() for wait in [forked(work) for work in works]]
+        assert set(statuses) <= {DONE, REFUSED}, statuses
+        assert statuses[-1] == DONE, "the reader found half a model"
+        counts["done"] += statuses[:-1].count(DONE)
+        counts["refused"] += statuses[:-1].count(REFUSED)
+        assert_sound(root, live_version("staging", root))
+    switches = registry.open_ledger(environment).rows()[rows:]
+    assert all(later.from_version == row.version for row, later in zip(switches, switches[1:], strict=False))
+    assert len(switches) <= counts["done"]
+    return dict(counts)
+
+
+if __name__ == "__main__":
+    _, what, folder, *rest = sys.argv
+    print(json.dumps(globals()[what](Path(folder), *map(int, rest))))

@@ -1,0 +1,67 @@
+"""Deployments that are killed, cut off, short of space or raced: what is served is always one whole, recorded model."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from workshop import Workshop
+
+from champion.delivery import deployment, registry
+
+FAULTS = Path(__file__).with_name("faults.py")
+
+
+def inflict(workshop: Workshop, *arguments: str) -> dict[str, int]:
+    """Register three versions, serve the first, then run `faults.py`; its summary."""
+    for result in ("weak", "strong", "same"):
+        workshop.bring(result)
+        registry.register(workshop.staging)
+    deployment.deploy(workshop.staging, "v1")
+    what, *rest = arguments
+    command = [sys.executable, str(FAULTS), what, str(workshop.root), *rest]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+def test_a_kill_at_any_line_leaves_one_whole_model_that_the_next_command_records(workshop: Workshop) -> None:
+    counts = inflict(workshop, "kill", "1")
+    assert counts["stopped"] > 150
+    assert counts["switched when stopped"] > 10
+
+
+def test_a_kill_in_the_first_registration_or_deployment_is_repaired_by_the_next(workshop: Workshop) -> None:
+    assert inflict(workshop, "register", "12")["stopped"] > 15
+
+
+def test_a_kill_leaves_postgresql_as_sound(
+    workshop: Workshop, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHAMPION_DATABASE_URL", postgresql_url)
+    counts = inflict(workshop, "kill", "4")
+    assert counts["stopped"] > 40
+    assert counts["switched when stopped"] > 2
+
+
+def test_a_dropped_database_connection_leaves_the_old_model_serving(
+    workshop: Workshop, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHAMPION_DATABASE_URL", postgresql_url)
+    counts = inflict(workshop, "disconnect", "6")
+    assert counts["stopped"] > 10
+
+
+def test_a_full_disk_leaves_the_old_model_serving(workshop: Workshop) -> None:
+    counts = inflict(workshop, "full")
+    assert counts["refused"] >= 10
+    assert counts["done"] >= 4
+
+
+def test_of_two_deployments_at_once_one_wins_and_one_is_told(anywhere: Workshop) -> None:
+    assert inflict(anywhere, "race") == {"won": 5}
+
+
+def test_many_processes_leave_a_sound_ledger_and_readers_see_whole_models(anywhere: Workshop) -> None:
+    assert inflict(anywhere, "swarm")["done"] >= 5
