@@ -19,11 +19,12 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import psycopg  # noqa: F401 - imported once here, instead of in every fork
+import psycopg  # imported once here, instead of in every fork
 import sqlalchemy  # noqa: F401
 from fsspec.implementations import local  # noqa: F401
 
@@ -49,7 +50,7 @@ def forked(work: Callable[[], object]) -> Callable[[], int]:
         except (UserError, OSError) as error:
             print(f"told: {error}", file=sys.stderr)
             status = REFUSED
-        except BaseException:  # noqa: BLE001
+        except BaseException:
             traceback.print_exc()
         finally:
             os._exit(status)
@@ -154,7 +155,7 @@ def sweep(root: Path, stride: int, act: Callable[[], None], stopped: int) -> dic
             for row in registry.open_ledger(load_environment("staging", root)).rows()[rows:]
         ]
         truth = [before, *([target] if after == target else []), *([following] if following != after else [])]
-        assert recorded == list(zip(truth, truth[1:], strict=False)), f"line {number}: {recorded}, {truth}"
+        assert recorded == list(pairwise(truth)), f"line {number}: {recorded}, {truth}"
         counts["stopped" if status == stopped else "finished"] += 1
         counts["switched when stopped"] += status == stopped and after == target
     return dict(counts)
@@ -210,7 +211,8 @@ def full(root: Path) -> dict[str, int]:
     counts: Counter[str] = Counter()
     environment = load_environment("staging", root)
     registered = registry.open_registry(environment)
-    largest = max(len(registered.read(key) or b"") for key in registered.keys())
+    keys = registered.keys()
+    largest = max(len(registered.read(key) or b"") for key in keys)
     database = Path(os.environ["CHAMPION_DATABASE_URL"].removeprefix("sqlite:///"))
     sizes = [0, 1, 500, 1000, 1500, 2500, 5000, largest - 1, largest]
     for copied in (False, True):
@@ -238,31 +240,33 @@ def full(root: Path) -> dict[str, int]:
 
 def race(root: Path) -> dict[str, int]:
     """Both decide on the same state, then both go on: exactly one wins."""
-    counts: Counter[str] = Counter()
     for _ in range(5):
         before = live_version("staging", root)
         others = [version for version in ("v1", "v2", "v3") if version != before]
-        looked, looked_end = os.pipe()
-        go, go_end = os.pipe()
-        provide = deployment._provide
-
-        def wait_for_both(*arguments: Any) -> None:
-            os.write(looked_end, b".")
-            os.read(go, 1)
-            provide(*arguments)
-
-        deployment._provide = wait_for_both
-        running = [forked(lambda version=version: switch_to(root, version)) for version in others]
-        deployment._provide = provide
-        seen = b""
-        while len(seen) < len(others):
-            seen += os.read(looked, 1)
-        os.write(go_end, b"." * len(others))
-        statuses = [wait() for wait in running]
+        statuses = race_once(root, others)
         assert sorted(statuses) == [DONE, REFUSED], statuses
         assert_sound(root, others[statuses.index(DONE)])
-        counts["won"] += 1
-    return dict(counts)
+    return {"won": 5}
+
+
+def race_once(root: Path, versions: list[str]) -> list[int]:
+    looked, looked_end = os.pipe()
+    go, go_end = os.pipe()
+    provide = deployment._provide
+
+    def wait_for_all(*arguments: Any) -> None:
+        os.write(looked_end, b".")
+        os.read(go, 1)
+        provide(*arguments)
+
+    deployment._provide = wait_for_all
+    running = [forked(lambda version=version: switch_to(root, version)) for version in versions]
+    deployment._provide = provide
+    seen = b""
+    while len(seen) < len(versions):
+        seen += os.read(looked, 1)
+    os.write(go_end, b"." * len(versions))
+    return [wait() for wait in running]
 
 
 def swarm(root: Path) -> dict[str, int]:
@@ -287,7 +291,7 @@ def swarm(root: Path) -> dict[str, int]:
         counts["refused"] += statuses[:-1].count(REFUSED)
         assert_sound(root, live_version("staging", root))
     switches = registry.open_ledger(environment).rows()[rows:]
-    assert all(later.from_version == row.version for row, later in zip(switches, switches[1:], strict=False))
+    assert all(later.from_version == row.version for row, later in pairwise(switches))
     assert len(switches) <= counts["done"]
     return dict(counts)
 

@@ -82,7 +82,11 @@ def test_an_emergency_needs_a_reason_and_nothing_else(workshop: Workshop) -> Non
     with pytest.raises(UserError, match="needs a reason"):
         deployment.promote(workshop.production, "v1", emergency=True)
     row = deployment.promote(workshop.production, "v1", emergency=True, reason="the old one is wrong").row
-    assert (row.reason, row.details["emergency"], row.details["smoke"]["passed"]) == ("the old one is wrong", True, True)
+    assert (row.reason, row.details["emergency"], row.details["smoke"]["passed"]) == (
+        "the old one is wrong",
+        True,
+        True,
+    )
     assert history.champion(registry.open_ledger(workshop.production).rows()) == "v1"
 
 
@@ -122,7 +126,7 @@ def test_a_model_that_answers_otherwise_is_not_promoted(workshop: Workshop) -> N
     staged(workshop, "strong")
     settings = workshop.root / "config/environments.yaml"
     settings.write_text(settings.read_text().replace("row_latency_ms: 250", "row_latency_ms: 0.000001"))
-    with pytest.raises(UserError, match="the smoke test of v2 in production failed: one row takes .* What was live"):
+    with pytest.raises(UserError, match=r"the smoke test of v2 in production failed: one row takes .* What was live"):
         deployment.promote(workshop.production)
     assert deployment.served(workshop.production).version == "v1"
     last = registry.open_ledger(workshop.production).rows()[-1]

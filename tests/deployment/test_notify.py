@@ -1,0 +1,112 @@
+"""Notifications reach a real web server on this machine, and whatever goes wrong there undoes nothing."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from workshop import Workshop
+
+from champion.delivery import deployment, followers, notify, registry
+from champion.delivery.notify import VARIABLE, send
+from champion.errors import UserError
+
+
+class Webhook(ThreadingHTTPServer):
+    """Answers with `status` and keeps what it was sent."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.status = 200
+        self.texts: list[str] = []
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/services/s3cret"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Webhook
+
+    def do_POST(self) -> None:
+        self.server.texts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
+        self.send_response(self.server.status)
+        self.send_header("Location", "/elsewhere")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
+    server = Webhook()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setenv(VARIABLE, server.url)
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_every_effect_is_told_in_one_sentence(workshop: Workshop, webhook: Webhook) -> None:
+    workshop.bring("weak")
+    registry.register(workshop.staging)
+    deployment.deploy(workshop.staging, "v1")
+    deployment.smoke_test(workshop.staging)
+    assert [text.partition(", by ")[0] for text in webhook.texts] == [
+        "register v1",
+        "deploy v1 in staging",
+        "smoke v1 in staging: passed",
+    ]
+
+
+@pytest.mark.parametrize("status", [302, 404, 500])
+def test_a_refusal_undoes_nothing_and_shows_no_address(
+    workshop: Workshop, webhook: Webhook, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    webhook.status = status
+    workshop.bring("weak")
+    registry.register(workshop.staging)
+    assert deployment.deploy(workshop.staging, "v1").changed
+    warning = capsys.readouterr().err
+    assert f"answered with status {status}" in warning
+    assert "s3cret" not in warning
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/s3cret", "s3cret", "ftp://s3cret", "http://[s3cret"])
+def test_a_webhook_that_cannot_be_reached_undoes_nothing(
+    workshop: Workshop, url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(VARIABLE, url)
+    workshop.bring("weak")
+    registry.register(workshop.staging)
+    assert deployment.deploy(workshop.staging, "v1").changed
+    warning = capsys.readouterr().err
+    assert "cannot be reached" in warning
+    assert "s3cret" not in warning
+
+
+def test_a_follower_that_breaks_undoes_nothing(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("s3cret")
+
+    monkeypatch.setattr(followers, "FOLLOWERS", [broken])
+    workshop.bring("weak")
+    _, new = registry.register(workshop.staging)
+    assert new
+    warning = capsys.readouterr().err
+    assert "ZeroDivisionError" in warning
+    assert "s3cret" not in warning
+
+
+def test_without_a_webhook_nothing_is_sent_and_asking_for_it_says_so(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    workshop.bring("weak")
+    row, _ = registry.register(workshop.staging)
+    notify.tell(workshop.staging, row)
+    with pytest.raises(UserError, match="CHAMPION_WEBHOOK_URL is not set"):
+        send("hello")
