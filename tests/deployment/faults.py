@@ -6,6 +6,7 @@
     python faults.py full ROOT             a disk with no room for one file after the other
     python faults.py race ROOT             two deployments that start from the same state
     python faults.py swarm ROOT            six processes at once
+    python faults.py append ROOT           six processes that append to the ledger at once
 
 Prints a summary as JSON; the first broken promise ends it with a traceback.
 """
@@ -31,6 +32,7 @@ from fsspec.implementations import local  # noqa: F401
 from champion import delivery
 from champion.delivery import deployment, history, registry
 from champion.delivery.audit import differences
+from champion.delivery.ledger import breaks
 from champion.environments import load_environment
 from champion.errors import UserError
 
@@ -294,6 +296,22 @@ def swarm(root: Path) -> dict[str, int]:
     assert all(later.from_version == row.version for row, later in pairwise(switches))
     assert len(switches) <= counts["done"]
     return dict(counts)
+
+
+def append(root: Path) -> dict[str, int]:
+    """Processes that append at once all succeed, one after the other."""
+    ledger = registry.open_ledger(load_environment("staging", root))
+    before = len(ledger.rows())
+
+    def some() -> None:
+        for _ in range(5):
+            with ledger.appending() as session:
+                session.append("challenge", version="v1")
+
+    statuses = [wait() for wait in [forked(some) for _ in range(6)]]
+    assert statuses == [DONE] * 6, statuses
+    assert breaks(ledger.rows(), None) == []
+    return {"appended": len(ledger.rows()) - before}
 
 
 if __name__ == "__main__":

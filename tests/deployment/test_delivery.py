@@ -195,3 +195,18 @@ def test_status_history_and_audit_say_what_is_where(workshop: Workshop) -> None:
     assert "no difference" in champion("audit")
     assert "champion, staging, production" in champion("versions")
     assert json.loads(champion("show", "production"))["version"] == "v1"
+
+
+def test_rollback_and_status_never_load_the_heavy_libraries(workshop: Workshop) -> None:
+    staged(workshop, "weak")
+    staged(workshop, "strong")
+    code = (
+        "import sys\nfrom champion.cli import app\n"
+        "for arguments in (['status'], ['deploy', 'v1', '--env', 'staging'], ['deploy', 'v2', '--env', 'staging'],"
+        " ['rollback', '--env', 'staging']):\n"
+        "    app(arguments, standalone_mode=False)\n"
+        "print([name for name in ('sklearn', 'pandas', 'polars', 'numpy', 'mlflow') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, cwd=workshop.root, capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-2:] == ["staging serves v1 instead of v2 (rollback, ledger row 11)", "[]"]

@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from workshop import Workshop
 
 from champion.delivery import deployment, registry
+from champion.errors import UserError
 
 FAULTS = Path(__file__).with_name("faults.py")
 
@@ -65,3 +67,35 @@ def test_of_two_deployments_at_once_one_wins_and_one_is_told(anywhere: Workshop)
 
 def test_many_processes_leave_a_sound_ledger_and_readers_see_whole_models(anywhere: Workshop) -> None:
     assert inflict(anywhere, "swarm")["done"] >= 5
+
+
+def test_processes_that_append_at_once_are_put_in_a_row(anywhere: Workshop) -> None:
+    assert inflict(anywhere, "append") == {"appended": 30}
+
+
+def test_threads_read_whole_models_while_another_switches(workshop: Workshop) -> None:
+    for result in ("weak", "strong"):
+        workshop.bring(result)
+        registry.register(workshop.staging)
+    deployment.deploy(workshop.staging, "v1")
+    done, seen, broken = threading.Event(), set(), []
+
+    def read() -> None:
+        while not done.is_set():
+            try:
+                row = deployment.served(workshop.staging)
+                deployment.served_file(workshop.staging, row)
+                seen.add(row.version)
+            except UserError as error:
+                broken.append(error)
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for turn in range(20):
+        deployment.deploy(workshop.staging, f"v{2 - turn % 2}")
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert broken == []
+    assert seen == {"v1", "v2"}

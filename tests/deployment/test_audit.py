@@ -1,0 +1,123 @@
+"""Every difference between the ledger, the registry and the stores is reported."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from workshop import Workshop
+
+from champion.delivery import deployment, registry
+from champion.delivery.audit import differences
+from champion.delivery.ledger import Row
+
+
+@pytest.fixture
+def delivered(workshop: Workshop) -> Workshop:
+    """Two versions registered, the second live in staging."""
+    for result in ("weak", "strong"):
+        workshop.bring(result)
+        registry.register(workshop.staging)
+        deployment.deploy(workshop.staging, "challenger")
+    assert differences(workshop.staging) == []
+    return workshop
+
+
+def live(workshop: Workshop) -> Row:
+    row = deployment.served(workshop.staging)
+    assert row is not None
+    return row
+
+
+def only_difference(workshop: Workshop) -> str:
+    found = differences(workshop.production)
+    assert len(found) == 1, found
+    return found[0]
+
+
+@pytest.mark.parametrize("name", ["model.skops", "examples.json", "training_rows.u64"])
+def test_a_registered_file_that_is_missing_or_another(delivered: Workshop, name: str) -> None:
+    store, key = registry.open_registry(delivered.staging), f"{live(delivered).model_sha256}/{name}"
+    store.write(key, b"another")
+    assert f"{name}: not the file of v2" in only_difference(delivered)
+    store.remove(key)
+    assert f"{name}: missing, v2 needs it" in only_difference(delivered)
+
+
+def test_a_served_file_that_is_missing_or_another(delivered: Workshop) -> None:
+    store, key = deployment.open_store(delivered.staging), f"{live(delivered).model_sha256}/model.skops"
+    store.write(key, b"another")
+    assert "staging" in only_difference(delivered)
+    store.remove(key)
+    assert "missing, v2 needs it" in only_difference(delivered)
+
+
+def test_a_file_that_belongs_to_no_version(delivered: Workshop) -> None:
+    registry.open_registry(delivered.staging).write("abc/model.skops", b"stray")
+    assert "abc/model.skops: no version of the ledger has it" in only_difference(delivered)
+    registry.open_registry(delivered.staging).remove("abc/model.skops")
+    deployment.open_store(delivered.staging).write("abc/model.skops", b"stray")
+    assert "abc/model.skops: no registered version has it" in only_difference(delivered)
+
+
+def test_a_pointer_that_is_damaged_gone_or_old(delivered: Workshop) -> None:
+    store = deployment.open_store(delivered.staging)
+    now = store.read("current.json")
+    first = next(row for row in registry.open_ledger(delivered.staging).rows() if row.action == "deploy")
+    store.write("current.json", now[:100])
+    assert "current.json: damaged" in only_difference(delivered)
+    store.remove("current.json")
+    assert "staging: the store serves nothing, the ledger says v2" in only_difference(delivered)
+    store.write("current.json", first.as_json())
+    assert "staging: the store serves v1 (row 2), the ledger says v2 (row 4)" in only_difference(delivered)
+
+
+@pytest.mark.parametrize("content", [b"{", None])
+def test_a_lost_pointer_is_written_again_by_the_next_command(delivered: Workshop, content: bytes | None) -> None:
+    store = deployment.open_store(delivered.staging)
+    store.remove("current.json")
+    if content is not None:
+        store.write("current.json", content)
+    deployment.smoke_test(delivered.staging)
+    assert live(delivered).version == "v2"
+    assert differences(delivered.staging) == []
+
+
+def test_a_restored_store_is_recorded_by_the_next_command(delivered: Workshop) -> None:
+    first = next(row for row in registry.open_ledger(delivered.staging).rows() if row.action == "deploy")
+    deployment.open_store(delivered.staging).write("current.json", first.as_json())
+    deployment.smoke_test(delivered.staging)
+    rows = registry.open_ledger(delivered.staging).rows()
+    assert [(row.action, row.version) for row in rows[-2:]] == [("repair", "v1"), ("smoke", "v1")]
+    assert differences(delivered.staging) == []
+
+
+def test_a_pointer_to_a_model_that_nobody_registered_is_not_taken_over(delivered: Workshop) -> None:
+    forged = dataclasses.replace(live(delivered), model_sha256="0" * 64)
+    forged = dataclasses.replace(forged, hash=forged.computed_hash())
+    deployment.open_store(delivered.staging).write("current.json", forged.as_json())
+    assert any("the store serves v2" in difference for difference in differences(delivered.staging))
+    with pytest.raises(Exception, match="which is not in the ledger"):
+        deployment.deploy(delivered.staging, "v1")
+
+
+def test_an_edited_ledger_is_found_and_proves_nothing(delivered: Workshop, tmp_path: Path) -> None:
+    deployment.smoke_test(delivered.staging)
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/ledger.db", poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TRIGGER ledger_refuses_UPDATE")
+        connection.exec_driver_sql("UPDATE ledger SET reason = 'harmless' WHERE sequence = 1")
+    assert only_difference(delivered) == "ledger row 1 was edited: its content does not give its hash"
+    with pytest.raises(Exception, match="the ledger was tampered with"):
+        deployment.promote(delivered.production)
+    assert deployment.rollback(delivered.staging).changed
+
+
+def test_removed_last_rows_are_found(delivered: Workshop, tmp_path: Path) -> None:
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/ledger.db", poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TRIGGER ledger_refuses_DELETE")
+        connection.exec_driver_sql("DELETE FROM ledger WHERE sequence = 4")
+    found = differences(delivered.staging)
+    assert "the ledger ends at row 3, the registry knows of row 4: rows were removed" in found
+    assert any("staging: the store serves v2 (row 4), the ledger says v1" in difference for difference in found)
