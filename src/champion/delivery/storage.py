@@ -15,6 +15,11 @@ from champion.errors import UserError
 
 PART = ".part"
 ABANDONED_AFTER = 3600.0
+# A listing is never older than the question, and a dead server is noticed within a minute.
+S3_OPTIONS = {
+    "use_listings_cache": False,
+    "config_kwargs": {"connect_timeout": 5, "read_timeout": 15, "retries": {"max_attempts": 1}},
+}
 
 
 class Store:
@@ -70,7 +75,7 @@ class Store:
         from fsspec.core import url_to_fs
 
         try:
-            return url_to_fs(self.url, **({} if self._is_local else {"use_listings_cache": False}))[0]
+            return url_to_fs(self.url, **(S3_OPTIONS if self.url.startswith("s3://") else {}))[0]
         except (ValueError, ImportError):
             raise UserError(f"the store {self.url} cannot be opened: there is no support for such a URL.") from None
 

@@ -1,0 +1,223 @@
+"""The same deliveries on a real S3 server, and what remains when its connection drops."""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from workshop import Workshop
+
+from champion.delivery import deployment, registry
+from champion.delivery.audit import differences
+from champion.delivery.challenge import challenge
+from champion.delivery.storage import Store
+from champion.errors import UserError
+
+BUCKET = "models"
+KEY, SECRET = "champion", "not-a-real-secret"
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+class Proxy:
+    """Passes connections on to a port, until it is cut: then it closes them all and takes no more."""
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.cut = False
+        self.cut_before: bytes | None = None
+        self.cut_answer_to: bytes | None = None
+        self.asked = False
+        self.open: list[socket.socket] = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            if self.cut:
+                client.close()
+                continue
+            server = socket.create_connection(("127.0.0.1", self.target))
+            self.open += [client, server]
+            threading.Thread(target=self._pass, args=(client, server, True), daemon=True).start()
+            threading.Thread(target=self._pass, args=(server, client, False), daemon=True).start()
+
+    def _pass(self, source: socket.socket, sink: socket.socket, asking: bool) -> None:
+        try:
+            while data := source.recv(65536):
+                if asking and self.cut_answer_to is not None and self.cut_answer_to in data:
+                    self.asked = True
+                answered = not asking and self.asked and not data.startswith(b"HTTP/1.1 100")
+                if answered or (self.cut_before is not None and self.cut_before in data):
+                    self.drop()
+                    return
+                sink.sendall(data)
+        except OSError:
+            return
+        finally:
+            for one in (source, sink):
+                one.close()
+
+    def drop(self) -> None:
+        self.cut = True
+        for one in self.open:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+        self.open.clear()
+
+    def mend(self) -> None:
+        self.cut, self.asked = False, False
+        self.cut_before = self.cut_answer_to = None
+
+    def close(self) -> None:
+        self.drop()
+        self.listener.close()
+
+
+def forget_connections() -> None:
+    """fsspec keeps a client for the whole process, with the endpoint and credentials it was first given."""
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture(scope="module")
+def s3_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """SeaweedFS with one bucket, on a free port."""
+    folder = tmp_path_factory.mktemp("s3")
+    identity = {"name": "tests", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    names = ("master.port", "volume.port", "filer.port", "s3.port")
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
+    weed = shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    assert weed is not None, "SeaweedFS is not installed"
+    command = [
+        weed, "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.config={folder}/s3.json",
+        f"-bucket={BUCKET}", "-disableHttp", "-master.telemetry=false", "-webdav=false", "-admin.ui=false",
+        "-s3.port.iceberg=0", "-s3.port.lance=0", *(f"-{name}={port}" for name, port in ports.items()),
+    ]  # fmt: skip
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"GOMEMLIMIT": "300MiB"})
+        try:
+            yield ports["s3.port"]
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+@pytest.fixture
+def proxy(s3_port: int) -> Iterator[Proxy]:
+    made = Proxy(s3_port)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def on_s3(workshop: Workshop, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    """A project whose registry and stores are in S3, behind the proxy."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    prefix = f"s3://{BUCKET}/{tmp_path.name}"
+    monkeypatch.setenv("CHAMPION_STORE_URL", prefix)
+    import s3fs
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
+    forget_connections()
+    deadline = time.monotonic() + 40
+    while True:
+        try:
+            Store(f"{prefix}-ready").write("ready", b"yes")
+            return workshop
+        except UserError:
+            assert time.monotonic() < deadline, "the S3 server did not get ready"
+            time.sleep(0.5)
+
+
+def test_a_model_goes_to_production_and_back_on_s3(on_s3: Workshop) -> None:
+    for result in ("weak", "strong"):
+        on_s3.bring(result)
+        row, _ = registry.register(on_s3.staging)
+        assert challenge(on_s3.staging).promoted
+        deployment.deploy(on_s3.staging, str(row.version))
+        assert deployment.smoke_test(on_s3.staging).details["passed"]
+        deployment.promote(on_s3.production)
+    deployment.rollback(on_s3.production)
+    live = deployment.served(on_s3.production)
+    assert live.version == "v1"
+    assert deployment.served_file(on_s3.production, live)
+    assert registry.load("production", on_s3.production).base_rate > 0
+    assert differences(on_s3.production) == []
+
+
+def put_of_pointer(tmp_path: Path) -> bytes:
+    return f"PUT /{BUCKET}/{tmp_path.name}/staging/current.json".encode()
+
+
+def test_a_connection_that_drops_leaves_the_old_model_serving(on_s3: Workshop, proxy: Proxy, tmp_path: Path) -> None:
+    for result in ("weak", "strong"):
+        on_s3.bring(result)
+        registry.register(on_s3.staging)
+    deployment.deploy(on_s3.staging, "v1")
+    sha256 = registry.open_ledger(on_s3.staging).rows()[1].model_sha256
+    # While it looks, while it copies the model, while it switches the pointer.
+    for request in (b"GET /", f"PUT /{BUCKET}".encode(), put_of_pointer(tmp_path)):
+        for key in ("model.skops", "examples.json"):
+            deployment.open_store(on_s3.staging).remove(f"{sha256}/{key}")
+        proxy.cut_before = request
+        with pytest.raises(UserError, match=r"cannot be used"):
+            deployment.deploy(on_s3.staging, "v2")
+        proxy.mend()
+        live = deployment.served(on_s3.staging)
+        assert live.version == "v1"
+        assert deployment.served_file(on_s3.staging, live)
+        assert registry.open_ledger(on_s3.staging).rows()[-1].version == "v1"
+    assert deployment.deploy(on_s3.staging, "v2").changed
+    assert differences(on_s3.staging) == []
+
+
+def test_a_switch_whose_answer_is_lost_is_told_and_recorded_by_the_next_command(
+    on_s3: Workshop, proxy: Proxy, tmp_path: Path
+) -> None:
+    for result in ("weak", "strong"):
+        on_s3.bring(result)
+        registry.register(on_s3.staging)
+    deployment.deploy(on_s3.staging, "v1")
+    proxy.cut_answer_to = put_of_pointer(tmp_path)
+    with pytest.raises(UserError, match=r"The next deploy, promote, rollback or smoke records it"):
+        deployment.deploy(on_s3.staging, "v2")
+    proxy.mend()
+    assert deployment.served(on_s3.staging).version == "v2"
+    assert deployment.smoke_test(on_s3.staging).details["passed"]
+    rows = registry.open_ledger(on_s3.staging).rows()
+    assert [(row.action, row.version) for row in rows[-2:]] == [("deploy", "v2"), ("smoke", "v2")]
+    assert differences(on_s3.staging) == []
+
+
+def test_wrong_credentials_are_one_sentence(on_s3: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
+    forget_connections()
+    with pytest.raises(UserError, match=r"cannot be used") as caught:
+        registry.register(on_s3.staging)
+    assert "hunter2" not in str(caught.value)
