@@ -146,13 +146,18 @@ def on_s3(workshop: Workshop, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
     forget_connections()
     deadline = time.monotonic() + 40
-    while True:
-        try:
-            Store(f"{prefix}-ready").write("ready", b"yes")
-            return workshop
-        except UserError:
-            assert time.monotonic() < deadline, "the S3 server did not get ready"
-            time.sleep(0.5)
+    while not is_ready(f"{prefix}-ready"):
+        assert time.monotonic() < deadline, "the S3 server did not get ready"
+        time.sleep(0.5)
+    return workshop
+
+
+def is_ready(url: str) -> bool:
+    try:
+        Store(url).write("ready", b"yes")
+    except UserError:
+        return False
+    return True
 
 
 def test_a_model_goes_to_production_and_back_on_s3(on_s3: Workshop) -> None:
