@@ -5,6 +5,8 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+"""The DVC remote"""
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
