@@ -82,6 +82,7 @@ lock: $(BIN)/.bootstrap ## resolve requirements/*.txt again from pyproject.toml
 	$(LOCK) --group data -o requirements/runtime.txt
 	$(RESOLVE) --group pyproject.toml:report -c requirements/runtime.txt -o requirements/report.txt
 	$(RESOLVE) --group pyproject.toml:s3 -c requirements/runtime.txt -o requirements/s3.txt
+	$(RESOLVE) --group pyproject.toml:tracking -c requirements/runtime.txt -o requirements/tracking.txt
 	$(LOCK) --group data --group dev -c requirements/runtime.txt -o requirements/development.txt
 
 $(BIN)/.bootstrap: requirements/bootstrap.txt
@@ -101,6 +102,10 @@ $(BIN)/.report: $(BIN)/.runtime requirements/report.txt
 
 $(BIN)/.s3: $(BIN)/.runtime requirements/s3.txt
 	@$(UV_INSTALL) --compile-bytecode --require-hashes -r requirements/s3.txt
+	@touch $@
+
+$(BIN)/.tracking: $(BIN)/.runtime requirements/tracking.txt
+	@$(UV_INSTALL) --compile-bytecode --require-hashes -r requirements/tracking.txt
 	@touch $@
 
 $(BIN)/.development: $(BIN)/.runtime requirements/development.txt
