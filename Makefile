@@ -11,6 +11,7 @@ RESOLVE := $(BIN)/uv pip compile --quiet --no-header --universal --python-versio
 LOCK := $(RESOLVE) pyproject.toml
 
 .PHONY: help repro test lint reproduce check-lock gate diff compare report checkout pull push resolve-lock s3 comment data-docs bench docs lock
+.PHONY: help repro test lint reproduce check-lock gate diff compare report pull push s3 track ui comment data-docs bench docs lock
 
 help: ## list these targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,6 +65,12 @@ resolve-lock: $(BIN)/.runtime ## after a merge conflict in dvc.lock: run what th
 
 s3: $(BIN)/.s3 ## an S3 server on this machine, with the bucket of the default remote, until Ctrl-C
 	@champion s3
+
+track: $(BIN)/.runtime $(BIN)/.tracking ## log what dvc repro left to MLflow
+	champion track
+
+ui: $(BIN)/.runtime $(BIN)/.tracking ## MLflow's page for what was tracked on this machine, until Ctrl-C
+	@champion ui
 
 # Needs no environment: the job that may write to pull requests installs nothing.
 comment:

@@ -6,15 +6,17 @@ from typing import Annotated
 import typer
 
 from champion.cli_delivery import app as delivery
+from champion.cli_tracking import app as tracking
 from champion.errors import UserError, told_plainly
 
 app = typer.Typer(
-    help="Around `dvc repro`: check params, judge the model, prove reproducibility; then register, challenge, deploy.",
+    help="Around `dvc repro`: check params, judge and prove the model; track, register, challenge, deploy.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(delivery)
+app.add_typer(tracking)
 
 
 BaseOption = Annotated[

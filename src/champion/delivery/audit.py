@@ -1,9 +1,9 @@
-"""The ledger, the registry and the stores, held against each other."""
+"""The ledger, the registry, the stores and MLflow's aliases, held against each other."""
 
 import hashlib
 from collections.abc import Iterator
 
-from champion.delivery import history
+from champion.delivery import history, mirror
 from champion.delivery.deployment import POINTER, SERVED_FILES, open_store
 from champion.delivery.ledger import ANCHOR, Row, breaks
 from champion.delivery.registry import neighbours, open_ledger, open_registry
@@ -19,7 +19,7 @@ def differences(environment: Environment) -> list[str]:
     found += _in_registry(open_registry(environment), rows)
     for other in neighbours(environment).values():
         found += _in_store(other, rows)
-    return found
+    return found + mirror.differences(environment, rows)
 
 
 def _in_registry(registry: Store, rows: list[Row]) -> Iterator[str]:

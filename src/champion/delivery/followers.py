@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Callable
 
-from champion.delivery import notify
+from champion.delivery import mirror_later, notify
 from champion.delivery.ledger import Row
 from champion.environments import Environment
 from champion.errors import UserError
 
-FOLLOWERS: list[Callable[[Environment, Row], None]] = [notify.tell]
+FOLLOWERS: list[Callable[[Environment, Row], None]] = [notify.tell, mirror_later.follow]
 
 
 def follow(environment: Environment, row: Row) -> None:

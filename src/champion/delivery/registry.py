@@ -11,6 +11,7 @@ from champion.artifacts import read_json, sha256_of
 from champion.delivery import history
 from champion.delivery.followers import follow
 from champion.delivery.ledger import Ledger, Row
+from champion.delivery.lineage import outs_of, verify
 from champion.delivery.storage import Store
 from champion.environments import Environment, load_environment, load_environments
 from champion.errors import UserError
@@ -22,7 +23,6 @@ MODEL = Path("models/model.skops")
 PREPARED = Path("data/prepared")
 EVALUATION = Path("metrics/evaluation.json")
 TRAINING = Path("metrics/training.json")
-LOCK = Path("dvc.lock")
 ENVIRONMENT_LOCK = Path("requirements/runtime.txt")
 
 MODEL_FILE = "model.skops"
@@ -55,7 +55,8 @@ def register(environment: Environment) -> tuple[Row, bool]:
     from champion.modeling.store import load as load_model
 
     root = environment.root
-    lineage = _verified_lineage(root)
+    lineage = outs_of(root)
+    verify(root, lineage, (MODEL, PREPARED, EVALUATION, TRAINING))
     sha256 = sha256_of(root / MODEL)
     ledger, registry = open_ledger(environment), open_registry(environment)
     known = _registered(ledger.rows(), sha256)
@@ -161,34 +162,3 @@ def _params(root: Path) -> dict[str, Any]:
     from champion.params import load as load_params
 
     return load_params(Params, root / PARAMS_FILE).model_dump(mode="json")
-
-
-def _verified_lineage(root: Path) -> dict[str, str]:
-    """The MD5 that dvc.lock has of every stage's output. Raises `UserError` when what is registered is another."""
-    from ruamel.yaml import YAML
-
-    try:
-        lock = YAML(typ="safe").load((root / LOCK).read_text(encoding="utf-8"))
-        outs = {out["path"]: str(out["md5"]) for stage in lock["stages"].values() for out in stage.get("outs", [])}
-    except FileNotFoundError:
-        raise UserError(f"{LOCK}: no such file. Run `dvc repro`, which makes it.") from None
-    except (KeyError, TypeError, ValueError):
-        raise UserError(f"{LOCK}: not a lock file of DVC. Run `dvc repro`, which makes it again.") from None
-    for path in (MODEL, PREPARED, EVALUATION, TRAINING):
-        if _dvc_md5(root / path) != outs.get(str(path)):
-            raise UserError(f"{path}: not what {LOCK} says the pipeline made. Run `dvc repro` and register its result.")
-    return outs
-
-
-def _dvc_md5(path: Path) -> str | None:
-    """The hash by which DVC knows the file or flat folder; None when there is none."""
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.is_file())
-        listing = json.dumps([{"md5": _md5(file), "relpath": file.name} for file in files], sort_keys=True)
-        return hashlib.md5(listing.encode(), usedforsecurity=False).hexdigest() + ".dir"
-    return _md5(path) if path.is_file() else None
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

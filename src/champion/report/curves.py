@@ -54,6 +54,18 @@ def scores_by_class(head: Revision) -> Iterator[Chart]:
         yield Chart("Scores by class, after", "probability", "share of the class's rows", drawn)
 
 
+def pictures(side: Revision) -> Iterator[tuple[str, Chart | Bars]]:
+    """Every plot that the side has, alone, by name."""
+    for name, (title, columns, axes, _) in _CURVES.items():
+        line = _line(side, name, columns, "model", HEAD_COLOUR)
+        if line is not None:
+            yield name, Chart(title, *axes, [line])
+    yield from (("score_distribution", chart) for chart in scores_by_class(side))
+    if values := _importances(side):
+        series = [("model", HEAD_COLOUR, list(values.values()))]
+        yield "importance", Bars("Permutation importance, held-out rows", "loss of ROC AUC", list(values), series)
+
+
 def importance(head: Revision, base: Revision) -> Iterator[Bars]:
     """What each feature is worth to the head, beside what it was worth to the base."""
     before, after = (_importances(side) for side in (base, head))

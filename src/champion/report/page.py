@@ -44,6 +44,20 @@ def to_html(document: Document) -> str:
     )
 
 
+def svg(plot: Chart | Bars) -> str:
+    """A plot as a picture. Raises `UserError` when the package that draws it is not installed."""
+    try:
+        import vl_convert
+    except ImportError:
+        raise UserError(
+            "plots are drawn by vl-convert-python, which is not installed. Run `make report`, or "
+            "`pip install --no-deps --require-hashes -r requirements/report.txt`."
+        ) from None
+    spec = _lines_spec(plot) if isinstance(plot, Chart) else _bars_spec(plot)
+    drawn: str = vl_convert.vegalite_to_svg(json.dumps(spec))
+    return drawn
+
+
 def _section(section: Section) -> str:
     heading = f"<h2>{html.escape(section.title)}</h2>\n" if section.title else ""
     return heading + "\n".join(_block(block) for block in section.blocks)
@@ -57,10 +71,8 @@ def _block(block: Block) -> str:
             return f"<ul>{''.join(f'<li>{_inline(item)}</li>' for item in block.items)}</ul>"
         case Table():
             return _table(block)
-        case Chart():
-            return _image(_lines_spec(block), block.title)
-        case Bars():
-            return _image(_bars_spec(block), block.title)
+        case Chart() | Bars():
+            return _image(block)
 
 
 def _table(table: Table) -> str:
@@ -92,16 +104,9 @@ def _pieces(content: Cell) -> Iterable[Inline]:
     return content if isinstance(content, tuple) else (content,)
 
 
-def _image(spec: dict[str, Any], title: str) -> str:
-    try:
-        import vl_convert
-    except ImportError:
-        raise UserError(
-            "--html draws its plots with vl-convert-python, which is not installed. Run `make report`, or "
-            "`pip install --no-deps --require-hashes -r requirements/report.txt`."
-        ) from None
-    drawn = base64.b64encode(vl_convert.vegalite_to_svg(json.dumps(spec)).encode()).decode()
-    return f'<p><img alt="{html.escape(title)}" src="data:image/svg+xml;base64,{drawn}"></p>'
+def _image(plot: Chart | Bars) -> str:
+    drawn = base64.b64encode(svg(plot).encode()).decode()
+    return f'<p><img alt="{html.escape(plot.title)}" src="data:image/svg+xml;base64,{drawn}"></p>'
 
 
 def _lines_spec(chart: Chart) -> dict[str, Any]:

@@ -1,0 +1,56 @@
+"""A model as MLflow keeps it: our file, loaded by our store, so that nothing is pickled and nothing in it runs."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from champion.data.dataset import to_frame
+from champion.modeling.store import Model, load
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    from numpy.typing import NDArray
+
+NAME = "model"
+EXAMPLE_ROWS = 5
+_NEEDED = ("champion", "numpy", "pandas", "polars", "scikit-learn", "skops")
+
+
+class Loaded:
+    """What `mlflow.pyfunc.load_model` gives: probabilities of the positive class for a frame of features."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def predict(self, model_input: "pd.DataFrame", params: Any = None) -> "NDArray[Any]":  # noqa: ARG002 - MLflow's
+        """Probability of the positive class, shape (rows,)."""
+        return self._model.predict(model_input)
+
+
+def _load_pyfunc(path: str, model_config: dict[str, Any]) -> Loaded:
+    """MLflow calls this by name, with the hash that was logged."""
+    return Loaded(load(Path(path), model_config["sha256"]))
+
+
+def log(model: Model, file: Path, sha256: str, rows: "pl.DataFrame") -> str:
+    """Log the model to the active run, with its signature and some rows as an example; its URI."""
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+
+    types = {"number": DataType.double, "category": DataType.string}
+    inputs: list[ColSpec | TensorSpec] = [
+        ColSpec(types[feature.kind], feature.name, required=False) for feature in model.features
+    ]
+    info = mlflow.pyfunc.log_model(
+        name=NAME,
+        loader_module=__name__,
+        data_path=str(file),
+        model_config={"sha256": sha256},
+        signature=ModelSignature(Schema(inputs), Schema([ColSpec(DataType.double)])),
+        input_example=to_frame(rows.head(EXAMPLE_ROWS), model.features),
+        # Else MLflow guesses, for seconds.
+        pip_requirements=[f"{name}=={version(name)}" for name in _NEEDED],
+    )
+    return str(info.model_uri)
