@@ -8,8 +8,10 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import typer
 import vl_convert
 
@@ -27,16 +29,22 @@ def reference() -> str:
     """Every command with its options, from the help the command itself gives."""
     command = typer.main.get_command(app)
     parts = ["# Command reference", "Written by `python docs/build.py` from `champion --help`; a test keeps it true."]
+    return "\n\n".join([*parts, *_described(command, "champion")]) + "\n"
+
+
+def _described(command: click.Command, path: str) -> Iterator[str]:
+    """The commands of a group, and of the groups in it."""
     for name, sub in sorted(getattr(command, "commands", {}).items()):
-        parts += [f"## champion {name}", sub.help or ""]
+        yield f"## {path} {name}"
+        yield sub.help or ""
         options = []
         for option in sub.params:
             shown = ", ".join(f"`{flag}`" for flag in option.opts) or f"`{option.name}`"
             default = "" if option.required or option.default in (None, False) else f" Default: `{option.default}`."
             options.append(f"- {shown}: {getattr(option, 'help', None) or ''}{default}")
         if options:
-            parts.append("\n".join(options))
-    return "\n\n".join(parts) + "\n"
+            yield "\n".join(options)
+        yield from _described(sub, f"{path} {name}")
 
 
 def picture() -> bytes:

@@ -196,8 +196,9 @@ def history(
 
 @app.command()
 def audit() -> None:
-    """Hold ledger, registry and stores against each other; exit non-zero with every difference."""
+    """Hold ledger, registry, stores and MLflow's aliases against each other; exit non-zero with every difference."""
     from champion.delivery.audit import differences
+    from champion.delivery.mlflow_client import in_use
     from champion.delivery.registry import neighbours, open_ledger
     from champion.environments import load_environment
 
@@ -207,7 +208,8 @@ def audit() -> None:
         if found:
             raise UserError(f"{len(found)} differences:\n  " + "\n  ".join(found))
         rows, names = open_ledger(environment).rows(), ", ".join(neighbours(environment))
-        typer.echo(f"no difference: {len(rows)} ledger rows, the registry, and the stores of {names}")
+        aliases = "MLflow's aliases" if in_use(environment) else "not MLflow, where nothing was tracked"
+        typer.echo(f"no difference: {len(rows)} ledger rows, the registry, the stores of {names}, {aliases}")
 
 
 @app.command()

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 VARIABLE = "MLFLOW_TRACKING_URI"
 EXPERIMENT_VARIABLE = "MLFLOW_EXPERIMENT_NAME"
+# MLflow makes what configures a model a param of its run.
+SHA256_PARAM = "model_sha256"
 # Nothing is sent home; a server that is down is given up on within seconds, not minutes.
 _DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",

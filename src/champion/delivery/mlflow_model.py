@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from champion.data.dataset import to_frame
+from champion.delivery.mlflow_client import SHA256_PARAM
 from champion.modeling.store import Model, load
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Loaded:
 
 def _load_pyfunc(path: str, model_config: dict[str, Any]) -> Loaded:
     """MLflow calls this by name, with the hash that was logged."""
-    return Loaded(load(Path(path), model_config["sha256"]))
+    return Loaded(load(Path(path), model_config[SHA256_PARAM]))
 
 
 def log(model: Model, file: Path, sha256: str, rows: "pl.DataFrame") -> str:
@@ -47,7 +48,7 @@ def log(model: Model, file: Path, sha256: str, rows: "pl.DataFrame") -> str:
         name=NAME,
         loader_module=__name__,
         data_path=str(file),
-        model_config={"sha256": sha256},
+        model_config={SHA256_PARAM: sha256},
         signature=ModelSignature(Schema(inputs), Schema([ColSpec(DataType.double)])),
         input_example=to_frame(rows.head(EXAMPLE_ROWS), model.features),
         # Else MLflow guesses, for seconds.

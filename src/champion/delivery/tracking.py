@@ -104,6 +104,13 @@ def track(environment: Environment, result: Result) -> Tracked:
         return Tracked(known.info.run_id, str(known.info.run_name), new=False)
 
 
+def is_tracked(environment: Environment, experiment: str) -> bool:
+    """Whether there is a run of the experiment of that name."""
+    with connected(environment) as client:
+        runs = runs_tagged(client, experiment_id(client, environment), EXPERIMENT, experiment)
+        return any(run.info.status == "FINISHED" for run in runs)
+
+
 def runs_tagged(client: "MlflowClient", experiment: str, tag: str, value: str) -> list["Run"]:
     """The runs whose tag has the value, oldest first."""
     return list(client.search_runs([experiment], f"tags.`{tag}` = '{value}'", order_by=["attributes.start_time ASC"]))
