@@ -36,6 +36,7 @@ IMPURE = {
     "requests",
     "httpx",
     "boto3",
+    "mlflow",
 }
 CLOCK_CALLS = {"now", "today", "utcnow", "time", "time_ns", "getpid", "gethostname"}
 

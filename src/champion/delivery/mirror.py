@@ -69,14 +69,26 @@ def _versions(client: "MlflowClient", environment: Environment, rows: list[Row])
     """Make the versions that MLflow lacks."""
     registered = history.versions(rows)
     if registered and not client.search_registered_models(f"name = '{name()}'"):
-        client.create_registered_model(name())
+        _create(client)
     known = _numbers(client)
     lacking = [row for version, row in registered.items() if (version, str(row.model_sha256)) not in known]
     for row in lacking:
         run_id, source = _logged(client, environment, row)
         tags = {VERSION: str(row.version), MODEL_SHA256: str(row.model_sha256)}
-        client.create_model_version(name(), source, run_id, tags)
+        # A server takes a logged model's address only together with its id.
+        client.create_model_version(name(), source, run_id, tags, model_id=source.removeprefix("models:/"))
     return [f"{row.version} registered" for row in lacking]
+
+
+def _create(client: "MlflowClient") -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name())
+    except MlflowException as error:
+        # Another process was faster.
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
 
 
 def _aliases(client: "MlflowClient", environment: Environment, rows: list[Row]) -> list[str]:
@@ -104,7 +116,8 @@ def _numbers(client: "MlflowClient") -> dict[tuple[str, str], str]:
     found = client.search_model_versions(f"name = '{name()}'", order_by=["version_number ASC"])
     numbers: dict[tuple[str, str], str] = {}
     for one in found:
-        numbers.setdefault((one.tags.get(VERSION, ""), one.tags.get(MODEL_SHA256, "")), str(one.version))
+        if VERSION in one.tags and MODEL_SHA256 in one.tags:
+            numbers.setdefault((one.tags[VERSION], one.tags[MODEL_SHA256]), str(one.version))
     return numbers
 
 

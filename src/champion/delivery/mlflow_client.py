@@ -86,17 +86,23 @@ def connected(environment: Environment) -> Iterator["MlflowClient"]:
     # Its migrations and checks are told step by step otherwise.
     for logger in ("mlflow", "alembic"):
         logging.getLogger(logger).setLevel(logging.ERROR)
+    before = os.environ.get(VARIABLE)
     try:
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
         yield mlflow.MlflowClient()
     except MlflowException as error:
         reason = str(error).partition("\n")[0]
-        shown = error.error_code if "://" in reason or "host=" in reason else f"{error.error_code}: {reason}"
+        shown = error.error_code if "://" in reason or "host=" in reason else reason
         raise UserError(
             f"MLflow of {environment.name} cannot be used ({shown}; the address is not shown, it may hold a password). "
             f"Is {VARIABLE} right, and the server up?"
         ) from None
+    finally:
+        # MLflow sets the variable, which would become every environment's address.
+        os.environ.pop(VARIABLE, None)
+        if before is not None:
+            os.environ[VARIABLE] = before
 
 
 def experiment_id(client: "MlflowClient", environment: Environment) -> str:

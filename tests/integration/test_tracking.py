@@ -1,0 +1,530 @@
+"""Results are tracked once each, sweeps leave the user's files alone, and MLflow's aliases follow the ledger."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import Project
+from workshop import Workshop
+
+from champion.artifacts import read_json, read_parquet
+from champion.data.dataset import to_frame
+from champion.delivery import audit, deployment, history, mirror, mirror_later, registry, tracking
+from champion.delivery.mlflow_client import connected, experiment_id
+from champion.delivery.mlflow_page import serve
+from champion.environments import Environment, load_environment
+from champion.errors import UserError
+from champion.experiments.board import best
+from champion.modeling.store import load
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+# MLflow uses what SQLAlchemy and pandas are about to remove.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+MODEL = "models/model.skops"
+COPY = "var/development/mlflow.db"
+
+
+def runs(environment: Environment) -> "list[Run]":
+    with connected(environment) as client:
+        return list(client.search_runs([experiment_id(client, environment)], order_by=["attributes.start_time ASC"]))
+
+
+def development(project: Project) -> Environment:
+    return load_environment("development", project.folder)
+
+
+@pytest.fixture(scope="module")
+def tracked(sample_run: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The sample's result, tracked by the command. Read only."""
+    project = sample_run.copy_to(tmp_path_factory.mktemp("tracked") / "project")
+    assert ": tracked, run " in project.run("champion", "track").stdout
+    return project
+
+
+@pytest.fixture
+def changed(tracked: Project, tmp_path: Path) -> Project:
+    """A copy of it, to change; what is tracked there is gone."""
+    project = tracked.copy_to(tmp_path / "project")
+    shutil.rmtree(project.folder / "var")
+    return project
+
+
+# Tracking
+
+
+def test_a_run_holds_what_the_pipeline_left(tracked: Project) -> None:
+    (run,) = runs(development(tracked))
+    metrics = read_json(tracked.folder / "metrics/evaluation.json")
+    assert {name: run.data.metrics[name] for name in metrics if name != "threshold"} == {
+        name: pytest.approx(value) for name, value in metrics.items() if name != "threshold"
+    }
+    training = read_json(tracked.folder / "metrics/training.json")["cross_validation"]["roc_auc"]["mean"]
+    assert run.data.metrics["training.cross_validation.roc_auc.mean"] == pytest.approx(training)
+    assert run.data.metrics["validation.rows.train"] == run.data.metrics["training.rows"]
+    assert run.data.params["train.hist_gradient_boosting.max_iter"] == "20"
+    schema = read_json(tracked.folder / "data/prepared/schema.json")
+    assert run.data.params["dataset.train.first"] == schema["train"]["first"]
+    assert run.data.params["dataset.test.rows"] == str(schema["test"]["rows"])
+    head = tracked.run("git", "rev-parse", "HEAD").stdout.strip()
+    assert (run.data.tags["git.commit"], run.data.tags["git.clean"]) == (head, "true")
+    lock = (tracked.folder / "dvc.lock").read_text()
+    hashes = [value for name, value in run.data.tags.items() if name.startswith("dvc.")]
+    assert len(hashes) > 15
+    assert all(value in lock for value in hashes)
+    assert {(one.dataset.name, one.tags[0].value) for one in run.inputs.dataset_inputs} == {
+        ("data/prepared/train.parquet", "training"),
+        ("data/prepared/test.parquet", "evaluation"),
+    }
+
+
+def test_a_run_has_pictures_card_and_files(tracked: Project) -> None:
+    environment = development(tracked)
+    (run,) = runs(environment)
+    with connected(environment) as client:
+        names = {
+            file.path for folder in ("", "plots", "metrics") for file in client.list_artifacts(run.info.run_id, folder)
+        }
+        picture = Path(client.download_artifacts(run.info.run_id, "plots/importance.svg")).read_text()
+    pictures = {f"plots/{name}.svg" for name in ("roc", "precision_recall", "calibration", "importance")}
+    assert pictures | {"dvc.lock", "params.yaml", "metrics/model_card.md", "metrics/segments.json"} <= names
+    assert "amount_approved" in picture
+    assert run.data.tags["mlflow.note.content"].startswith("#")
+
+
+def test_mlflow_loads_the_model_back_and_predicts_without_a_pickle(tracked: Project) -> None:
+    import mlflow
+
+    environment = development(tracked)
+    (run,) = runs(environment)
+    model = load(tracked.folder / MODEL)
+    rows = read_parquet(tracked.folder / "data/prepared/test.parquet").head(50)
+    with connected(environment):
+        uri = run.data.tags[tracking.MODEL_URI]
+        loaded = mlflow.pyfunc.load_model(uri)
+        files = [file for file in Path(mlflow.artifacts.download_artifacts(uri)).rglob("*") if file.is_file()]
+        assert loaded.predict(to_frame(rows, model.features)).tolist() == model.predict(rows).tolist()
+        assert loaded.metadata.get_input_schema().input_names() == [feature.name for feature in model.features]
+        example = loaded.metadata.load_input_example(uri)
+        assert len(loaded.predict(example)) == 5
+    assert not [file.name for file in files if file.suffix in (".pkl", ".pickle", ".py", ".joblib")]
+    (logged,) = [file for file in files if file.suffix == ".skops"]
+    assert logged.read_bytes() == (tracked.folder / MODEL).read_bytes()
+
+
+def test_mlflow_refuses_a_model_file_that_is_not_the_logged_one(changed: Project) -> None:
+    import mlflow
+
+    environment = development(changed)
+    tracking.track(environment, tracking.read_result(changed.folder))
+    (run,) = runs(environment)
+    for file in (changed.folder / "var").rglob("model.skops"):
+        file.write_bytes(file.read_bytes() + b"\n")
+    with connected(environment), pytest.raises(UserError, match="its sha256 is"):
+        mlflow.pyfunc.load_model(run.data.tags[tracking.MODEL_URI])
+
+
+def test_a_result_is_one_run_also_when_it_was_restored(tracked: Project, tmp_path: Path) -> None:
+    project = tracked.copy_to(tmp_path / "project")
+    shutil.rmtree(project.folder / "data/prepared")
+    for name in (MODEL, "data/raw.parquet"):
+        (project.folder / name).unlink()
+    project.run("dvc", "checkout", MODEL, "data/prepared")
+    project.commit("Another commit, the same result")
+    before = (project.folder / "dvc.lock").read_bytes()
+    assert not tracking.track(development(project), tracking.read_result(project.folder)).new
+    assert len(runs(development(project))) == 1
+    assert (project.folder / "dvc.lock").read_bytes() == before
+
+
+def test_what_an_interrupted_command_left_is_not_the_results_run(changed: Project) -> None:
+    environment, result = development(changed), tracking.read_result(changed.folder)
+    with connected(environment) as client:
+        experiment = experiment_id(client, environment)
+        left = client.create_run(experiment, tags={tracking.RESULT: result.identity})
+        client.set_terminated(left.info.run_id, "FAILED")
+    assert tracking.track(environment, result).new
+    (run,) = runs(environment)
+    assert run.info.run_id != left.info.run_id
+
+
+@pytest.mark.parametrize(
+    "path", [MODEL, "data/prepared/test.parquet", "metrics/gates.json", "metrics/plots/roc.csv", "data/raw.parquet"]
+)
+def test_files_that_are_not_what_the_lock_says_are_not_tracked(changed: Project, path: str) -> None:
+    tracking.read_result(changed.folder)
+    with (changed.folder / path).open("ab") as file:
+        file.write(b"\n")
+    with pytest.raises(UserError, match=r"not what dvc.lock says the pipeline made"):
+        tracking.read_result(changed.folder)
+
+
+@pytest.mark.parametrize("path", [MODEL, "metrics/gates.json"])
+def test_a_missing_file_is_not_tracked(changed: Project, path: str) -> None:
+    (changed.folder / path).unlink()
+    with pytest.raises(UserError, match=f"{path}: not what dvc.lock says"):
+        tracking.read_result(changed.folder)
+
+
+def test_params_that_the_result_was_not_made_with_are_not_tracked(changed: Project) -> None:
+    changed.edit_params(lambda params: params["train"].update(seed=1))
+    assert changed.run("champion", "track", check=False).stderr == (
+        "error: params.yaml: `train` is not what stage train was run with. Run `dvc repro`, then this again.\n"
+    )
+    assert not (changed.folder / COPY).exists()
+
+
+# Sweeps
+
+
+def state(project: Project) -> dict[str, bytes | str]:
+    """Every file of the user's, and what git says of them."""
+    listed = project.run("git", "ls-files", "--cached", "--others", "--exclude-standard").stdout.splitlines()
+    files = [*listed, MODEL, "data/raw.parquet", "data/prepared/test.parquet"]
+    git = {command: project.run("git", *command.split()).stdout for command in ("status --porcelain", "stash list")}
+    return {name: (project.folder / name).read_bytes() for name in files} | git
+
+
+def interrupt_after_first_line(project: Project, *command: str) -> tuple[int, str, str]:
+    """Exit status and output of a command that gets Ctrl-C once it has told of its first set."""
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = os.environ | {"PATH": programs, "PYTHONPATH": str(project.folder / "src"), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, cwd=project.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        first = process.stdout.readline()
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        return process.wait(), first + process.stdout.read(), process.stderr.read()
+
+
+def test_a_sweep_leaves_the_files_alone_resumes_and_is_ranked(tracked: Project, tmp_path: Path) -> None:
+    project = tracked.copy_to(tmp_path / "project")
+    with (project.folder / "README.md").open("a") as readme:
+        readme.write("A change that nobody committed.\n")
+    before = state(project)
+    # The second set fails when it trains: only scikit-learn knows that there is no such parameter.
+    sweep = ("champion", "experiments", "run", "-S", "train.max_leaf_nodes=4", "-S", "train.max_dept=3")
+
+    status, told, error = interrupt_after_first_line(project, *sweep)
+    assert (status, error) == (1, "error: interrupted after 1 of 2 sets. The same command goes on from there.\n")
+    assert state(project) == before
+
+    again = project.run(*sweep, check=False)
+    assert again.returncode == 1
+    first, second = again.stdout.splitlines()
+    assert first == f"{told.strip()} (run before)"
+    assert "has no such parameter (did you mean `max_depth`?)" in second
+    assert again.stderr == "error: 1 of 2 sets failed. The same command tries them again.\n"
+    assert state(project) == before
+    assert len(runs(development(project))) == 2
+
+    name = first.split()[1]
+    assert name in project.run("dvc", "exp", "list", "--name-only").stdout.split()
+    ranking = project.run("champion", "experiments", "compare", "--metric", "log_loss").stdout
+    assert "train.hist_gradient_boosting.max_leaf_nodes=4" in ranking
+    assert "take it over: `" in ranking
+
+    project.run("git", "checkout", "--", "README.md")
+    project.run("dvc", "exp", "apply", name)
+    assert "max_leaf_nodes: 4" in (project.folder / "params.yaml").read_text()
+    assert f"{name}: this result was tracked before" in project.run("champion", "track").stdout
+    assert project.ran(project.run("dvc", "repro").stdout) == []
+
+
+def fake_run(environment: Environment, name: str, values: dict[str, float], held_out: str = "rows") -> None:
+    with connected(environment) as client:
+        tags = {tracking.RESULT: name, tracking.HELD_OUT: held_out}
+        run = client.create_run(experiment_id(client, environment), tags=tags, run_name=name)
+        tracking.log_values(run.info.run_id, values, {"train.seed": name})
+        client.set_terminated(run.info.run_id)
+
+
+def test_the_best_run_is_best_in_the_metrics_own_direction_and_on_the_same_rows(
+    tmp_path: Path, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    with pytest.raises(UserError, match="nothing was tracked yet"):
+        best(workshop.staging, "roc_auc", 5)
+    fake_run(workshop.staging, "other data", {"roc_auc": 0.99, "brier": 0.01}, held_out="others")
+    fake_run(workshop.staging, "a", {"roc_auc": 0.7, "brier": 0.2})
+    fake_run(workshop.staging, "b", {"roc_auc": 0.8, "brier": 0.3})
+    fake_run(workshop.staging, "c", {"roc_auc": 0.6, "brier": 0.1})
+
+    def ranked(metric: str, top: int = 5) -> list[str]:
+        return [entry.name for entry in best(workshop.staging, metric, top).entries]
+
+    assert ranked("roc_auc") == ["b", "a", "c"]
+    assert ranked("brier") == ["c", "a", "b"]
+    assert ranked("brier", top=2) == ["c", "a"]
+    assert best(workshop.staging, "roc_auc", 1).others
+    with pytest.raises(UserError, match="no run has the metric 'f1_weighted'"):
+        ranked("f1_weighted")
+    with pytest.raises(UserError, match="not known whether more of 'threshold' is better"):
+        ranked("threshold")
+
+
+# Aliases
+
+
+@pytest.fixture
+def mirrored(workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    """Version v1 registered, with MLflow on SQLite that holds it."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    registry.register(workshop.staging)
+    assert not (tmp_path / "mlflow.db").exists()
+    assert mirror.apply(workshop.staging) == ["v1 registered", "challenger is v1"]
+    return workshop
+
+
+def differences(environment: Environment) -> list[str]:
+    return audit.differences(environment)
+
+
+def aliases(workshop: Workshop) -> dict[str, str]:
+    """The ledger's name of the version that each of MLflow's aliases is on."""
+    with connected(workshop.staging) as client:
+        found = client.get_registered_model("champion").aliases
+        return {name: client.get_model_version("champion", at).tags[mirror.VERSION] for name, at in found.items()}
+
+
+COMMAND = """
+import sys
+{before}
+from champion.cli import app
+try:
+    app({arguments!r})
+except SystemExit as stop:
+    assert not stop.code, stop.code
+print(*sorted({{"mlflow", "sklearn"}} & {{name for name, module in sys.modules.items() if module}}), file=sys.stderr)
+"""
+
+
+def in_a_process(workshop: Workshop, *arguments: str, before: str = "") -> list[str]:
+    """What a command prints to stderr, and as the last line which of the slow packages it imported."""
+    code = COMMAND.format(before=before, arguments=list(arguments))
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=workshop.root, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stderr.splitlines()
+
+
+def test_aliases_follow_every_delivery_and_none_waits_for_mlflow(mirrored: Workshop) -> None:
+    import mlflow
+
+    assert in_a_process(mirrored, "deploy", "v1", "--env", "staging") == [""]
+    mirrored.bring("strong")
+    registry.register(mirrored.staging)
+    assert in_a_process(mirrored, "deploy", "v2", "--env", "staging") == [""]
+    assert in_a_process(mirrored, "rollback", "--env", "staging") == [""]
+    assert in_a_process(mirrored, "status") == [""]
+    assert differences(mirrored.staging) == []
+    assert aliases(mirrored) == {"challenger": "v2", "staging": "v1"}
+    with connected(mirrored.staging):
+        model = mlflow.pyfunc.load_model("models:/champion@challenger")
+    rows = read_parquet(mirrored.root / "data/prepared/test.parquet").head(20)
+    ours = registry.load("challenger", mirrored.staging)
+    assert model.predict(to_frame(rows, ours.features)).tolist() == ours.predict(rows).tolist()
+
+
+def test_audit_finds_every_alias_that_differs_and_mirror_repairs_them(mirrored: Workshop) -> None:
+    deployment.deploy(mirrored.staging, "v1")
+    assert differences(mirrored.staging) == []
+    with connected(mirrored.staging) as client:
+        client.delete_registered_model_alias("champion", "staging")
+        client.set_registered_model_alias("champion", "production", "1")
+        client.set_registered_model_alias("champion", "somebodys", "1")
+        ours = client.get_model_version("champion", "1")
+        foreign = client.create_model_version("champion", ours.source, ours.run_id, model_id=ours.model_id)
+        client.set_registered_model_alias("champion", "challenger", foreign.version)
+    repair = "`champion mirror` repairs it."
+    assert differences(mirrored.staging) == [
+        f"MLflow's alias challenger is on its version 2, which the ledger does not know, the ledger says v1: {repair}",
+        f"MLflow's alias production is on v1, the ledger says nothing: {repair}",
+        f"MLflow's alias staging is on nothing, the ledger says v1: {repair}",
+    ]
+    assert sorted(mirror.apply(mirrored.staging)) == ["challenger is v1", "production is nothing", "staging is v1"]
+    assert differences(mirrored.staging) == []
+    assert mirror.apply(mirrored.staging) == []
+    with connected(mirrored.staging) as client:
+        assert str(client.get_registered_model("champion").aliases["somebodys"]) == "1"
+        client.delete_model_version("champion", "1")
+    assert f"MLflow's registry lacks v1, sha256 {registered(mirrored).model_sha256}: {repair}" in differences(
+        mirrored.staging
+    )
+    assert mirror.apply(mirrored.staging)[0] == "v1 registered"
+    assert differences(mirrored.staging) == []
+
+
+def registered(workshop: Workshop) -> Any:
+    return history.versions(registry.open_ledger(workshop.staging).rows())["v1"]
+
+
+def test_a_version_that_was_tracked_points_to_its_run(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    run = tracking.track(workshop.staging, tracking.read_result(workshop.root))
+    registry.register(workshop.staging)
+    assert differences(workshop.staging) == []
+    with connected(workshop.staging) as client:
+        assert client.get_model_version_by_alias("champion", "challenger").run_id == run.run_id
+    assert len(runs(workshop.staging)) == 1
+
+
+def test_without_mlflow_a_deployment_goes_on_with_one_line(mirrored: Workshop) -> None:
+    without = "sys.modules['mlflow'] = None"
+    told = in_a_process(mirrored, "deploy", "v1", "--env", "staging", before=without)
+    assert told == [
+        f"warning: MLflow is not installed here, so its aliases do not follow: {mirror_later.REPAIR}.",
+        "",
+    ]
+    assert differences(mirrored.staging) == [
+        "MLflow's alias staging is on nothing, the ledger says v1: `champion mirror` repairs it."
+    ]
+
+
+def test_where_nothing_was_tracked_nothing_follows(workshop: Workshop, capsys: pytest.CaptureFixture[str]) -> None:
+    registry.register(workshop.staging)
+    deployment.deploy(workshop.staging, "v1")
+    assert differences(workshop.staging) == []
+    assert capsys.readouterr().err == ""
+    assert not (workshop.root / "var").exists()
+
+
+# Servers
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until_it_answers(url: str, process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
+                assert answer.status == 200
+                return
+        except (urllib.error.URLError, OSError):
+            assert process.poll() is None, "the server ended"
+            time.sleep(0.2)
+    pytest.fail(f"{url} does not answer")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The address of a real MLflow server, and what stops it."""
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += [
+        "--backend-store-uri",
+        f"sqlite:///{tmp_path}/server.db",
+        "--artifacts-destination",
+        str(tmp_path / "a"),
+    ]
+    env = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    log = (tmp_path / "server.log").open("w")
+    with log, subprocess.Popen(command, env=env, stdout=log, stderr=log, text=True, start_new_session=True) as process:
+
+        def stop() -> None:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+                process.wait(30)
+
+        try:
+            wait_until_it_answers(f"http://127.0.0.1:{port}/health", process)
+            yield f"http://127.0.0.1:{port}", stop
+        finally:
+            stop()
+
+
+def test_a_server_is_tracked_to_and_mirrored_and_may_be_down(
+    server: tuple[str, Callable[[], None]],
+    workshop: Workshop,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import mlflow
+
+    address, stop = server
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    result = tracking.read_result(workshop.root)
+    assert tracking.track(workshop.staging, result).new
+    assert not tracking.track(workshop.staging, result).new
+    registry.register(workshop.staging)
+    deployment.promote(workshop.production, "v1", emergency=True, reason="the first")
+    assert differences(workshop.staging) == []
+    assert aliases(workshop) == {"champion": "v1", "production": "v1"}
+    with connected(workshop.staging):
+        model = mlflow.pyfunc.load_model("models:/champion@production")
+    rows = read_parquet(workshop.root / "data/prepared/test.parquet").head(20)
+    ours = registry.load("production", workshop.staging)
+    assert model.predict(to_frame(rows, ours.features)).tolist() == ours.predict(rows).tolist()
+
+    stop()
+    capsys.readouterr()
+    assert deployment.deploy(workshop.staging, "v1").changed
+    assert capsys.readouterr().err == (
+        f"warning: MLflow cannot be reached, so its aliases do not follow: {mirror_later.REPAIR}.\n"
+    )
+    (difference,) = differences(workshop.staging)
+    assert difference.startswith("the ledger cannot be held against MLflow: MLflow of staging cannot be used")
+    with pytest.raises(UserError, match="the address is not shown") as told:
+        tracking.track(workshop.staging, result)
+    assert address not in str(told.value)
+
+
+def test_the_page_opens_on_this_machine_only_and_ctrl_c_ends_it(tracked: Project) -> None:
+    port = free_port()
+    env = os.environ | {"PYTHONPATH": str(tracked.folder / "src")}
+    command = [sys.executable, "-m", "champion", "ui", "--port", str(port)]
+    with subprocess.Popen(
+        command,
+        cwd=tracked.folder,
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        text=True,
+    ) as process:
+        try:
+            wait_until_it_answers(f"http://127.0.0.1:{port}/", process)
+            listening = subprocess.run(["ss", "-Hltn", f"sport = :{port}"], capture_output=True, text=True, check=False)
+            assert "0.0.0.0:" not in listening.stdout.replace("0.0.0.0:*", "")
+            os.killpg(process.pid, signal.SIGINT)
+            assert process.wait(30) == 0
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_a_taken_port_and_a_server_are_told(tracked: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=f"port {port} is taken"):
+            serve(development(tracked), port, print)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(UserError, match="tracks to a server"):
+        serve(development(tracked), port, print)

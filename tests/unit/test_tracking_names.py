@@ -1,0 +1,48 @@
+"""Everything is logged within MLflow's limits, and nothing is lost or mixed up by them."""
+
+import re
+
+import pytest
+
+from champion.delivery.tracking import metrics_of, mlflow_name, params_of
+
+ALLOWED = re.compile(r"[\w.\- ]{1,250}", flags=re.ASCII)
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "train.seed", "columns.loan id.type"])
+def test_a_usual_name_stays(name: str) -> None:
+    assert mlflow_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["Delta 15 N (o/oo)", "größe", "a/../b", "x" * 300, "tab\t"])
+def test_any_name_becomes_one_that_mlflow_takes(name: str) -> None:
+    assert ALLOWED.fullmatch(mlflow_name(name))
+
+
+def test_names_that_would_collide_do_not() -> None:
+    names = ["a(b", "a/b", "a_b", "x" * 300, "x" * 299]
+    assert len({mlflow_name(name) for name in names}) == len(names)
+
+
+def test_a_long_param_is_cut_and_says_so() -> None:
+    (value,) = params_of({"query": "x" * 7000}).values()
+    assert len(value) == 6000
+    assert value.endswith("… (7000 characters, cut)")
+
+
+def test_params_are_flat_text() -> None:
+    params = {"train": {"seed": 0, "search": {"grid": {}}}, "segments": ["a", "b"], "as_of": "2010-01-01", "gone": None}
+    assert params_of(params) == {
+        "train.seed": "0",
+        "train.search.grid": "{}",
+        "segments": '["a", "b"]',
+        "as_of": "2010-01-01",
+        "gone": "null",
+    }
+
+
+def test_every_finite_number_is_a_metric_and_nothing_else_is() -> None:
+    found = metrics_of(
+        {"roc_auc": 0.7, "bad": None, "text": "x", "yes": True}, training={"cv": {"mean": 1, "nan": None}}
+    )
+    assert found == {"roc_auc": 0.7, "training.cv.mean": 1.0}
