@@ -160,6 +160,29 @@ def test_what_an_interrupted_command_left_is_not_the_results_run(changed: Projec
     assert run.info.run_id != left.info.run_id
 
 
+def test_of_two_commands_that_track_at_once_one_run_stays(changed: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, logged = tracking._log, []
+
+    def log_after_another(experiment: str, result: tracking.Result) -> str:
+        logged.append(log(experiment, result))
+        return log(experiment, result)
+
+    monkeypatch.setattr(tracking, "_log", log_after_another)
+    found = tracking.track(development(changed), tracking.read_result(changed.folder))
+    assert (found.run_id, found.new) == (logged[0], False)
+    assert [run.info.run_id for run in runs(development(changed))] == logged
+
+
+def test_telemetry_is_off_and_the_address_of_one_environment_does_not_stay(
+    tracked: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with connected(development(tracked)):
+        assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+
+
 @pytest.mark.parametrize(
     "path", [MODEL, "data/prepared/test.parquet", "metrics/gates.json", "metrics/plots/roc.csv", "data/raw.parquet"]
 )
@@ -507,8 +530,9 @@ def test_the_page_opens_on_this_machine_only_and_ctrl_c_ends_it(tracked: Project
     ) as process:
         try:
             wait_until_it_answers(f"http://127.0.0.1:{port}/", process)
-            listening = subprocess.run(["ss", "-Hltn", f"sport = :{port}"], capture_output=True, text=True, check=False)
-            assert "0.0.0.0:" not in listening.stdout.replace("0.0.0.0:*", "")
+            with socket.socket() as probe:
+                # Another address of this machine, where a server that listens on all of them would answer.
+                assert probe.connect_ex(("127.0.0.2", port)) != 0
             os.killpg(process.pid, signal.SIGINT)
             assert process.wait(30) == 0
         finally:

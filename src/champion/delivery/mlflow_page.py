@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from champion.delivery.mlflow_client import connected, experiment_id, settings, sqlite_file, tracking_uri
+from champion.delivery.mlflow_client import connected, experiment_id, settings, tracking_uri
 from champion.environments import Environment
 from champion.errors import UserError
 
@@ -31,7 +31,7 @@ def serve(environment: Environment, port: int, say: Callable[[str], None]) -> No
     command += ["--port", str(port), "--workers", "1"]
     variables = settings() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     say(f"MLflow's page: http://{HOST}:{port}/#/experiments/{experiment} in some seconds, until Ctrl-C")
-    server = subprocess.Popen(command, cwd=sqlite_file(uri).parent, env=os.environ | variables)
+    server = subprocess.Popen(command, env=os.environ | variables)
     try:
         status = server.wait()
     except KeyboardInterrupt:

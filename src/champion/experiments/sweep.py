@@ -97,6 +97,8 @@ def _prepare(repository: Path, clone: Path) -> None:
         value = _git(repository, "config", "--default", "", "--get", key).decode().strip()
         if value:
             _git(clone, "config", key, value)
+    # Sources that `dvc add` tracks are no stage's outputs, which DVC would fetch by itself.
+    _dvc(clone, "checkout", "--allow-missing")
 
 
 def _start_over(clone: Path, commit: str) -> None:
