@@ -1,5 +1,6 @@
 """The commands around MLflow: a few lines each over `champion.delivery` and `champion.experiments`."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -125,7 +126,7 @@ def compare(
         environment = load_environment(env)
         board = best(environment, metric, top)
         for place, entry in enumerate(board.entries, start=1):
-            params = ", ".join(f"{name}={value}" for name, value in entry.differing.items())
+            params = ", ".join(f"{_short(name, board.differing)}={value}" for name, value in entry.differing.items())
             typer.echo(f"{place:>4}  {entry.value:.6f}  {entry.name}  {params}".rstrip())
         winner = board.entries[0]
         typer.echo(f"best by {metric}: {winner.name}, {winner.value:.6f}")
@@ -134,6 +135,12 @@ def compare(
         typer.echo(f"take it over: {adoption(environment.root, winner.run)}")
         if board.others:
             typer.echo("runs that were scored on other held-out rows are left out: their numbers do not compare")
+
+
+def _short(name: str, names: Sequence[str]) -> str:
+    """The last part of a param's name, where no other of the names ends the same."""
+    last = name.rpartition(".")[2]
+    return last if sum(other.rpartition(".")[2] == last for other in names) == 1 else name
 
 
 def _number(value: float | None) -> str:

@@ -259,7 +259,8 @@ def test_a_sweep_leaves_the_files_alone_resumes_and_is_ranked(tracked: Project, 
     name = first.split()[1]
     assert name in project.run("dvc", "exp", "list", "--name-only").stdout.split()
     ranking = project.run("champion", "experiments", "compare", "--metric", "log_loss").stdout
-    assert "train.hist_gradient_boosting.max_leaf_nodes=4" in ranking
+    assert "max_leaf_nodes=4" in ranking
+    assert "train.hist_gradient_boosting.max_iter: 20" in ranking
     assert "take it over: `" in ranking
 
     project.run("git", "checkout", "--", "README.md")
@@ -422,12 +423,22 @@ def test_without_mlflow_a_deployment_goes_on_with_one_line(mirrored: Workshop) -
     ]
 
 
-def test_where_nothing_was_tracked_nothing_follows(workshop: Workshop, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("configured", [False, True])
+def test_where_nothing_was_tracked_nothing_follows(
+    workshop: Workshop,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    configured: bool,
+) -> None:
+    if configured:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     registry.register(workshop.staging)
     deployment.deploy(workshop.staging, "v1")
     assert differences(workshop.staging) == []
     assert capsys.readouterr().err == ""
     assert not (workshop.root / "var").exists()
+    assert not (tmp_path / "mlflow.db").exists()
 
 
 # Servers

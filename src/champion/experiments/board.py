@@ -29,10 +29,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Board:
-    """The best runs, best first; `others` when more were left out because they were scored on other rows."""
+    """The best runs, best first; `others` when more were left out because they were scored on other rows.
+
+    `differing` are the params in which the runs are not all the same.
+    """
 
     metric: str
     entries: Sequence[Entry]
+    differing: Sequence[str]
     others: bool
 
 
@@ -60,7 +64,7 @@ def best(environment: Environment, metric: str, top: int) -> Board:
         known = ", ".join(sorted(newest[0].data.metrics))
         raise UserError(f"no run has the metric {metric!r}. There are {known}.")
     differing = _differing(runs)
-    return Board(metric, [_entry(run, metric, differing) for run in runs], bool(others))
+    return Board(metric, [_entry(run, metric, differing) for run in runs], differing, bool(others))
 
 
 def adoption(root: Path, run: "Run") -> str:
