@@ -67,7 +67,7 @@ s3: $(BIN)/.s3 ## an S3 server on this machine, with the bucket of the default r
 	@champion s3
 
 track: $(BIN)/.runtime $(BIN)/.tracking ## log what dvc repro left to MLflow
-	champion track
+	@champion track
 
 ui: $(BIN)/.runtime $(BIN)/.tracking ## MLflow's page for what was tracked on this machine, until Ctrl-C
 	@champion ui
