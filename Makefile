@@ -10,8 +10,8 @@ RESOLVE := $(BIN)/uv pip compile --quiet --no-header --universal --python-versio
 	--generate-hashes
 LOCK := $(RESOLVE) pyproject.toml
 
-.PHONY: help repro test lint reproduce check-lock gate diff compare report checkout pull push resolve-lock s3 comment data-docs bench docs lock
-.PHONY: help repro test lint reproduce check-lock gate diff compare report pull push s3 track ui comment data-docs bench docs lock
+.PHONY: help repro test lint reproduce check-lock gate diff compare report checkout pull push resolve-lock s3 \
+	track ui comment data-docs bench docs lock
 
 help: ## list these targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

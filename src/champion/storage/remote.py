@@ -5,8 +5,6 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-"""The DVC remote"""
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -241,10 +241,6 @@ def _free_ports(s3_port: int) -> dict[str, int]:
     """A free port for every part of the server that listens; the S3 one may be given."""
     both = [f"{part}.port" for part in ("master", "volume", "filer")]
     parts = ["s3.port.grpc", *both, *(f"{part}.grpc" for part in both)]
-    parts = [
-        "s3.port.grpc",
-        *(f"{part}.port{kind}" for part in ("master", "volume", "filer") for kind in ("", ".grpc")),
-    ]
     with ExitStack() as held:
 
         def take(port: int = 0) -> int:
