@@ -11,7 +11,8 @@ RESOLVE := $(BIN)/uv pip compile --quiet --no-header --universal --python-versio
 LOCK := $(RESOLVE) pyproject.toml
 
 .PHONY: help repro test lint reproduce check-lock gate diff compare report checkout pull push resolve-lock s3 \
-	track ui comment data-docs bench docs lock
+	track ui train register challenge audit deploy smoke smoke-or-rollback promote notify comment \
+	data-docs bench docs lock
 
 help: ## list these targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -71,6 +72,34 @@ track: $(BIN)/.runtime $(BIN)/.tracking ## log what dvc repro left to MLflow
 
 ui: $(BIN)/.runtime $(BIN)/.tracking ## MLflow's page for what was tracked on this machine, until Ctrl-C
 	@champion ui
+
+train: $(BIN)/.runtime ## the pipeline as of CHAMPION_AS_OF, or as params.yaml has it
+	@champion check
+	if [ -n "$$CHAMPION_AS_OF" ]; then dvc exp run --set-param "as_of='$$CHAMPION_AS_OF'"; else dvc repro; fi
+
+register: $(BIN)/.runtime ## make the trained model a version, in ENVIRONMENT's registry
+	@champion register
+
+challenge: $(BIN)/.runtime ## does the newest version become champion?
+	@champion challenge
+
+audit: $(BIN)/.runtime ## hold ENVIRONMENT's ledger, registry and stores against each other
+	@champion audit
+
+deploy: $(BIN)/.runtime ## serve the champion in ENVIRONMENT
+	@champion deploy champion
+
+smoke: $(BIN)/.runtime ## test what ENVIRONMENT serves
+	@champion smoke
+
+smoke-or-rollback: $(BIN)/.runtime ## test what ENVIRONMENT serves, and serve the version before when it fails
+	@champion smoke --or-roll-back
+
+promote: $(BIN)/.runtime ## serve in ENVIRONMENT what passed in the one before it
+	@champion promote
+
+notify: $(BIN)/.runtime ## send MESSAGE to the webhook of CHAMPION_WEBHOOK_URL
+	@champion notify "$$MESSAGE"
 
 # Needs no environment: the job that may write to pull requests installs nothing.
 comment:

@@ -1,11 +1,9 @@
 """Notifications reach a real web server on this machine, and whatever goes wrong there undoes nothing."""
 
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from webhook import Webhook
 from workshop import Workshop
 
 from champion.delivery import deployment, followers, notify, registry
@@ -13,39 +11,11 @@ from champion.delivery.notify import VARIABLE, send
 from champion.errors import UserError
 
 
-class Webhook(ThreadingHTTPServer):
-    """Answers with `status` and keeps what it was sent."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.status = 200
-        self.texts: list[str] = []
-        self.url = f"http://127.0.0.1:{self.server_address[1]}/services/s3cret"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Webhook
-
-    def do_POST(self) -> None:
-        self.server.texts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
-        self.send_response(self.server.status)
-        self.send_header("Location", "/elsewhere")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
 def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
-    server = Webhook()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    monkeypatch.setenv(VARIABLE, server.url)
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with Webhook() as server:
+        monkeypatch.setenv(VARIABLE, server.url)
+        yield server
 
 
 def test_every_effect_is_told_in_one_sentence(workshop: Workshop, webhook: Webhook) -> None:

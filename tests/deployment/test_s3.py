@@ -1,14 +1,8 @@
 """The same deliveries on a real S3 server, and what remains when its connection drops."""
 
 import contextlib
-import json
-import os
-import shutil
 import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,19 +12,10 @@ from workshop import Workshop
 from champion.delivery import deployment, registry
 from champion.delivery.audit import differences
 from champion.delivery.challenge import challenge
-from champion.delivery.storage import Store
 from champion.errors import UserError
+from champion.storage.server import LocalServer
 
 BUCKET = "models"
-KEY, SECRET = "champion", "not-a-real-secret"
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 class Proxy:
@@ -102,62 +87,32 @@ def forget_connections() -> None:
 
 
 @pytest.fixture(scope="module")
-def s3_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """SeaweedFS with one bucket, on a free port."""
-    folder = tmp_path_factory.mktemp("s3")
-    identity = {"name": "tests", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
-    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
-    names = ("master.port", "volume.port", "filer.port", "s3.port")
-    ports = dict(zip(names, free_ports(len(names)), strict=True))
-    weed = shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    assert weed is not None, "SeaweedFS is not installed"
-    command = [
-        weed, "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.config={folder}/s3.json",
-        f"-bucket={BUCKET}", "-disableHttp", "-master.telemetry=false", "-webdav=false", "-admin.ui=false",
-        "-s3.port.iceberg=0", "-s3.port.lance=0", *(f"-{name}={port}" for name, port in ports.items()),
-    ]  # fmt: skip
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"GOMEMLIMIT": "300MiB"})
-        try:
-            yield ports["s3.port"]
-        finally:
-            server.terminate()
-            server.wait(20)
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    with LocalServer(tmp_path_factory.mktemp("s3"), BUCKET) as running:
+        yield running
 
 
 @pytest.fixture
-def proxy(s3_port: int) -> Iterator[Proxy]:
-    made = Proxy(s3_port)
+def proxy(server: LocalServer) -> Iterator[Proxy]:
+    made = Proxy(server.port)
     yield made
     made.close()
 
 
 @pytest.fixture
-def on_s3(workshop: Workshop, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+def on_s3(
+    workshop: Workshop, server: LocalServer, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Workshop:
     """A project whose registry and stores are in S3, behind the proxy."""
+    for name, value in (server.environment | {"AWS_DEFAULT_REGION": "us-east-1"}).items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    prefix = f"s3://{BUCKET}/{tmp_path.name}"
-    monkeypatch.setenv("CHAMPION_STORE_URL", prefix)
+    monkeypatch.setenv("CHAMPION_STORE_URL", f"s3://{BUCKET}/{tmp_path.name}")
     import s3fs
 
     monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
     forget_connections()
-    deadline = time.monotonic() + 40
-    while not is_ready(f"{prefix}-ready"):
-        assert time.monotonic() < deadline, "the S3 server did not get ready"
-        time.sleep(0.5)
     return workshop
-
-
-def is_ready(url: str) -> bool:
-    try:
-        Store(url).write("ready", b"yes")
-    except UserError:
-        return False
-    return True
 
 
 def test_a_model_goes_to_production_and_back_on_s3(on_s3: Workshop) -> None:

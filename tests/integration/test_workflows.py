@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 from conftest import REPOSITORY, Project
 from github_api import Hub, serving
 from ruamel.yaml import YAML
+from webhook import Webhook
 
 from champion.storage.remote import default_remote
 from champion.storage.server import LocalServer
@@ -25,6 +27,7 @@ WORKFLOWS = sorted((REPOSITORY / ".github/workflows").glob("*.yml"))
 STAND_INS = Path(__file__).parent / "actions"
 PULL_ROLE = "arn:aws:iam::000000000000:role/pull"
 PUSH_ROLE = "arn:aws:iam::000000000000:role/push"
+DELIVERY_ROLE = "arn:aws:iam::000000000000:role/delivery"
 REGION = "us-east-1"
 HOSTILE = "x$(touch${IFS}PWNED)`touch${IFS}PWNED`;touch${IFS}PWNED;'\"|<b>@all&"
 HOSTILE_METRIC = "x|`<img src=x onerror=alert(1)>`\n\n# @everyone [a](javascript:b)"
@@ -155,7 +158,7 @@ class Runner:
         self,
         folder: Path,
         workflow: str,
-        job: str,
+        job: str | None,
         event_name: str,
         event: dict[str, Any],
         *options: str,
@@ -191,10 +194,11 @@ class Runner:
         }
         command = [
             str(Path(sys.executable).with_name("act")), event_name,
-            "--workflows", f".github/workflows/{workflow}.yml", "--job", job,
+            "--workflows", f".github/workflows/{workflow}.yml", *(["--job", job] if job else []),
             "--eventpath", str(self.folder / "event.json"),
             "--platform", "ubuntu-latest=-self-hosted", "--no-cache-server", "--secret", "GITHUB_TOKEN=ghs_test",
             "--var", f"AWS_PULL_ROLE={PULL_ROLE}", "--var", f"AWS_PUSH_ROLE={PUSH_ROLE}",
+            "--var", f"AWS_DELIVERY_ROLE={DELIVERY_ROLE}", "--var", f"CHAMPION_STORE_URL=s3://{self.server.bucket}/models",
             "--var", f"AWS_REGION={REGION}", "--var", f"AWS_ENDPOINT_URL={given['AWS_ENDPOINT_URL']}",
             *(word for key, value in environment.items() for word in ("--env", f"{key}={value}")),
             *(word for name in set(uses()) if not name.startswith("actions/checkout@")
@@ -241,6 +245,7 @@ def origin(sample_run: Project, server: LocalServer, tmp_path_factory: pytest.Te
     def loosen(params: dict[str, Any]) -> None:
         params["gates"] = {"roc_auc": {"min": 0.6}, "brier_skill": {"min": 0.0}}
         params["compare"] = {"tolerances": {"roc_auc": 0.05, "brier_skill": 0.01}}
+        params["challenge"] |= {"margin": 0.0, "min_rows": 100, "samples": 200}
 
     project.edit_params(loosen)
     push("A model that passes")
@@ -256,6 +261,15 @@ def origin(sample_run: Project, server: LocalServer, tmp_path_factory: pytest.Te
     project.run("git", "checkout", "--quiet", "-b", "unchanged", "main")
     (project.folder / "README.md").write_text("Changed.\n", encoding="utf-8")
     project.commit("Words only")
+
+    project.run("git", "checkout", "--quiet", "-b", "weaker", "main")
+
+    def weaken(params: dict[str, Any]) -> None:
+        params["gates"] = {"roc_auc": {"min": 0.5}}
+        params["train"]["hist_gradient_boosting"] |= {"max_iter": 1, "max_leaf_nodes": 2}
+
+    project.edit_params(weaken)
+    push("One split, and a gate that lets it pass")
 
     project.run("git", "checkout", "--quiet", "-b", "stale", "main")
     set_iterations(10)
@@ -422,10 +436,10 @@ def test_a_repository_without_an_endpoint_variable_uses_aws(monkeypatch: pytest.
     for path in WORKFLOWS:
         for job in yaml(path)["jobs"].values():
             for step in job["steps"]:
-                if step.get("run") in ("make pull", "make push"):
-                    assert step["env"] == {"AWS_ENDPOINT_URL": "${{ vars.AWS_ENDPOINT_URL }}"}
-                else:
-                    assert "AWS_ENDPOINT_URL" not in step.get("env", {})
+                endpoint = step.get("env", {}).get("AWS_ENDPOINT_URL")
+                assert endpoint in (None, "${{ vars.AWS_ENDPOINT_URL }}")
+                assert endpoint or step.get("run") not in ("make pull", "make push")
+                assert endpoint is None or "uses" not in step, "a role is always of AWS"
     monkeypatch.setenv("AWS_ENDPOINT_URL", "")
     client = botocore.session.get_session().create_client("s3", region_name=REGION)
     assert client.meta.endpoint_url.endswith(".amazonaws.com")
@@ -445,6 +459,95 @@ def test_the_tests_workflow_runs_lint_and_tests(origin: Project, runner: Runner)
     assert run.passed, run.log
     assert "1 passed" in run.log
     assert "src/champion/errors.py" in run.log, "coverage is shown"
+
+
+@dataclass
+class Delivery:
+    """train.yml and deploy.yml of a repository with a ledger, stores on S3, and a webhook."""
+
+    runner: Runner
+    database: Path
+    webhook: Webhook
+
+    def train(self, branch: str) -> Run:
+        return self._act(branch, "train", "workflow_dispatch", {"inputs": {}})
+
+    def deploy(self, branch: str, conclusion: str = "success") -> Run:
+        event = {"action": "completed", "workflow_run": {"conclusion": conclusion, "head_branch": "main"}}
+        return self._act(branch, "deploy", "workflow_run", event)
+
+    def serving(self, environment: str) -> str | None:
+        """The version that the environment serves, by its ledger."""
+        with sqlite3.connect(self.database) as ledger:
+            rows = ledger.execute(
+                "SELECT version FROM ledger WHERE environment = ? AND action IN ('deploy', 'promote', 'rollback') "
+                "ORDER BY sequence DESC",
+                (environment,),
+            ).fetchall()
+        return rows[0][0] if rows else None
+
+    def _act(self, branch: str, workflow: str, event_name: str, event: dict[str, Any]) -> Run:
+        number = len(self.runner.runs) + 1
+        clone = Project(self.runner.folder / f"clone{number}")
+        origin = self.runner.origin
+        origin.run("git", "clone", "--quiet", "--branch", branch, str(origin.folder), str(clone.folder))
+        secrets = {"CHAMPION_DATABASE_URL": f"sqlite:///{self.database}", "CHAMPION_WEBHOOK_URL": self.webhook.url}
+        options = [word for name, value in secrets.items() for word in ("--secret", f"{name}={value}")]
+        run = self.runner.act(clone.folder, workflow, None, event_name, event, *options)
+        self.runner.runs.append(run)
+        assert not [value for value in secrets.values() if value in run.log], "a secret is in the log"
+        return run
+
+
+@pytest.fixture(scope="module")
+def delivery(runner: Runner) -> Iterator[Delivery]:
+    """With a first version that went through to production."""
+    with Webhook() as webhook:
+        delivery = Delivery(runner, runner.folder / "ledger.db", webhook)
+        trained = delivery.train("weaker")
+        assert trained.passed, trained.log
+        assert trained.built == [], "S3 had what the lock names"
+        deployed = delivery.deploy("weaker")
+        assert deployed.passed, deployed.log
+        yield delivery
+
+
+def test_a_first_model_goes_through_staging_to_production(delivery: Delivery) -> None:
+    assert delivery.serving("staging") == delivery.serving("production") == "v1"
+    told = [text.partition(", by ")[0] for text in delivery.webhook.texts]
+    assert told[-1] == "training success, staging success, production success"
+    assert "promote v1 in production" in told
+    assert "smoke v1 in production: passed" in told
+
+
+def test_training_that_failed_deploys_nothing_and_is_told(delivery: Delivery) -> None:
+    run = delivery.deploy("weaker", conclusion="failure")
+    assert "Deploy the champion" not in run.log
+    assert delivery.webhook.texts[-1] == "training failure, staging skipped, production skipped"
+
+
+def test_a_production_smoke_test_that_fails_rolls_back_by_itself_and_a_deaf_webhook_stops_nothing(
+    delivery: Delivery,
+) -> None:
+    trained = delivery.train("main")
+    assert trained.passed, trained.log
+    server, before = delivery.runner.server, stored(delivery.runner.server)
+
+    def spoil(text: str) -> None:
+        delivery.webhook.status = 500
+        if text.startswith("promote v2 in production"):
+            for key in stored(server) - before:
+                if key.startswith("models/production/") and key.endswith("/model.skops"):
+                    s3(server).put_object(Bucket=server.bucket, Key=key, Body=b"spoilt")
+
+    delivery.webhook.on_text = spoil
+    run = delivery.deploy("main")
+    assert not run.passed
+    assert run.step_failed("Does it answer as when it was registered? If not, roll back"), run.log
+    assert not run.step_failed("Promote what passed in staging")
+    assert delivery.serving("staging") == "v2"
+    assert delivery.serving("production") == "v1"
+    assert delivery.webhook.texts[-1] == "training success, staging success, production failure"
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
