@@ -20,6 +20,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
@@ -33,9 +34,11 @@ from champion import delivery
 from champion.delivery import deployment, history, registry
 from champion.delivery.audit import differences
 from champion.delivery.ledger import breaks
-from champion.environments import load_environment
+from champion.environments import Environment, load_environments
 from champion.errors import UserError
 
+# Parsed once: under the trace each parse would cost more than the deployment.
+environments = registry.load_environments = cache(load_environments)
 DELIVERY = str(Path(delivery.__file__).parent)
 DONE, REFUSED, BROKEN = 0, 3, 4
 
@@ -90,9 +93,13 @@ def at_line(number: int, act: Callable[[], None]) -> Callable[[], int]:
     return lines
 
 
-def live_version(name: str, root: Path) -> str:
+def staging(root: Path) -> Environment:
+    return environments(root)["staging"]
+
+
+def live_version(root: Path) -> str:
     """What a reader gets: a whole model, or this raises."""
-    environment = load_environment(name, root)
+    environment = staging(root)
     row = deployment.served(environment)
     assert row is not None
     assert deployment.served_file(environment, row)
@@ -100,12 +107,12 @@ def live_version(name: str, root: Path) -> str:
 
 
 def switch_to(root: Path, version: str) -> deployment.Switch:
-    return deployment.deploy(load_environment("staging", root), version)
+    return deployment.deploy(staging(root), version)
 
 
 def assert_sound(root: Path, expected: str) -> None:
-    assert live_version("staging", root) == expected
-    found = differences(load_environment("staging", root))
+    assert live_version(root) == expected
+    found = differences(staging(root))
     assert found == [], found
 
 
@@ -133,9 +140,9 @@ def sweep(root: Path, stride: int, act: Callable[[], None], stopped: int) -> dic
     switch_to(root, "v2")
     total = lines()
     for number in range(1, total + 1, stride):
-        before = live_version("staging", root)
+        before = live_version(root)
         target = "v2" if before == "v1" else "v1"
-        rows = len(registry.open_ledger(load_environment("staging", root)).rows())
+        rows = len(registry.open_ledger(staging(root)).rows())
 
         def work(target: str = target, number: int = number) -> None:
             at_line(number, act)
@@ -143,7 +150,7 @@ def sweep(root: Path, stride: int, act: Callable[[], None], stopped: int) -> dic
 
         status = forked(work)()
         assert status in (DONE, stopped), f"line {number}: exit status {status}"
-        after = live_version("staging", root)
+        after = live_version(root)
         if status == DONE:
             assert after == target
         elif stopped == REFUSED:
@@ -152,10 +159,7 @@ def sweep(root: Path, stride: int, act: Callable[[], None], stopped: int) -> dic
         following = target if (number // stride) % 2 else before
         switch_to(root, following)
         assert_sound(root, following)
-        recorded = [
-            (row.from_version, row.version)
-            for row in registry.open_ledger(load_environment("staging", root)).rows()[rows:]
-        ]
+        recorded = [(row.from_version, row.version) for row in registry.open_ledger(staging(root)).rows()[rows:]]
         truth = [before, *([target] if after == target else []), *([following] if following != after else [])]
         assert recorded == list(pairwise(truth)), f"line {number}: {recorded}, {truth}"
         counts["stopped" if status == stopped else "finished"] += 1
@@ -172,7 +176,7 @@ def register(root: Path, stride: int) -> dict[str, int]:
     import champion.modeling.store  # noqa: F401
 
     counts: Counter[str] = Counter()
-    environment = load_environment("staging", root)
+    environment = staging(root)
     database = Path(os.environ["CHAMPION_DATABASE_URL"].removeprefix("sqlite:///"))
 
     def both() -> None:
@@ -211,7 +215,7 @@ def register(root: Path, stride: int) -> dict[str, int]:
 def full(root: Path) -> dict[str, int]:
     """No file may grow beyond a size, from none at all to enough: without an error all is done, with one nothing."""
     counts: Counter[str] = Counter()
-    environment = load_environment("staging", root)
+    environment = staging(root)
     registered = registry.open_registry(environment)
     keys = registered.keys()
     largest = max(len(registered.read(key) or b"") for key in keys)
@@ -219,7 +223,7 @@ def full(root: Path) -> dict[str, int]:
     sizes = [0, 1, 500, 1000, 1500, 2500, 5000, largest - 1, largest]
     for copied in (False, True):
         for size in [*sizes, *(database.stat().st_size + extra for extra in (-4096, -1, 0, 1, 4096, 8192, 1 << 20))]:
-            before = live_version("staging", root)
+            before = live_version(root)
             target = "v2" if before == "v1" else "v1"
             store = deployment.open_store(environment)
             version = history.versions(registry.open_ledger(environment).rows())[target]
@@ -233,7 +237,7 @@ def full(root: Path) -> dict[str, int]:
 
             status = forked(work)()
             assert status in (DONE, REFUSED), f"{size} bytes: exit status {status}"
-            assert live_version("staging", root) == (target if status == DONE else before), f"{size} bytes"
+            assert live_version(root) == (target if status == DONE else before), f"{size} bytes"
             switch_to(root, before)
             assert_sound(root, before)
             counts["done" if status == DONE else "refused"] += 1
@@ -243,7 +247,7 @@ def full(root: Path) -> dict[str, int]:
 def race(root: Path) -> dict[str, int]:
     """Both decide on the same state, then both go on: exactly one wins."""
     for _ in range(5):
-        before = live_version("staging", root)
+        before = live_version(root)
         others = [version for version in ("v1", "v2", "v3") if version != before]
         statuses = race_once(root, others)
         assert sorted(statuses) == [DONE, REFUSED], statuses
@@ -273,13 +277,13 @@ def race_once(root: Path, versions: list[str]) -> list[int]:
 
 def swarm(root: Path) -> dict[str, int]:
     """Deployments, rollbacks and a reader, all at once: whatever was done is recorded, and nothing else."""
-    environment = load_environment("staging", root)
+    environment = staging(root)
     counts: Counter[str] = Counter()
     rows = len(registry.open_ledger(environment).rows())
 
     def read() -> None:
         for _ in range(150):
-            live_version("staging", root)
+            live_version(root)
 
     def one(version: str) -> Callable[[], object]:
         return lambda: switch_to(root, version)
@@ -291,7 +295,7 @@ def swarm(root: Path) -> dict[str, int]:
         assert statuses[-1] == DONE, "the reader found half a model"
         counts["done"] += statuses[:-1].count(DONE)
         counts["refused"] += statuses[:-1].count(REFUSED)
-        assert_sound(root, live_version("staging", root))
+        assert_sound(root, live_version(root))
     switches = registry.open_ledger(environment).rows()[rows:]
     assert all(later.from_version == row.version for row, later in pairwise(switches))
     assert len(switches) <= counts["done"]
@@ -300,7 +304,7 @@ def swarm(root: Path) -> dict[str, int]:
 
 def append(root: Path) -> dict[str, int]:
     """Processes that append at once all succeed, one after the other."""
-    ledger = registry.open_ledger(load_environment("staging", root))
+    ledger = registry.open_ledger(staging(root))
     before = len(ledger.rows())
 
     def some() -> None:

@@ -35,7 +35,7 @@ def test_a_kill_at_any_line_leaves_one_whole_model_that_the_next_command_records
 
 
 def test_a_kill_in_the_first_registration_or_deployment_is_repaired_by_the_next(workshop: Workshop) -> None:
-    assert inflict(workshop, "register", "20")["stopped"] > 9
+    assert inflict(workshop, "register", "20")["stopped"] > 10
 
 
 def test_a_kill_leaves_postgresql_as_sound(
