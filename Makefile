@@ -10,9 +10,8 @@ RESOLVE := $(BIN)/uv pip compile --quiet --no-header --universal --python-versio
 	--generate-hashes
 LOCK := $(RESOLVE) pyproject.toml
 
-.PHONY: help repro test lint reproduce check-lock gate diff compare report checkout pull push resolve-lock s3 \
-	track ui train register challenge audit deploy smoke smoke-or-rollback promote notify comment \
-	data-docs bench docs lock
+.PHONY: help repro test lint as-of reproduce check-lock gate diff compare report track ui register challenge ready deploy \
+	smoke promote smoke-or-roll-back notify checkout pull push resolve-lock s3 comment data-docs bench docs lock
 
 help: ## list these targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +32,9 @@ lint: $(BIN)/.development ## ruff, mypy, the import rules, and the workflows
 	actionlint
 	zizmor --offline --no-progress --quiet --pedantic .github/workflows
 
+as-of: $(BIN)/.runtime ## move the date of the dataset, in params.yaml, to CHAMPION_AS_OF
+	champion as-of "$$CHAMPION_AS_OF"
+
 reproduce: $(BIN)/.runtime ## run the pipeline of HEAD again in a clone: every output must be bit for bit the same
 	champion reproduce
 
@@ -51,6 +53,30 @@ compare: $(BIN)/.runtime ## fail when a metric fell, against CHAMPION_BASE, beyo
 
 report: $(BIN)/.runtime $(BIN)/.report ## what a pull request would show against CHAMPION_BASE: Markdown and HTML in reports/change
 	champion report --output reports/change/report.md --html reports/change/report.html
+
+register: $(BIN)/.runtime ## make the model on disk a version, in the registry of ENVIRONMENT
+	champion register
+
+challenge: $(BIN)/.runtime ## the newest version against the champion: fail when it loses
+	champion challenge
+
+ready: $(BIN)/.runtime ## smoke test the champion in the registry
+	champion ready
+
+deploy: $(BIN)/.runtime ## serve the champion in ENVIRONMENT
+	champion deploy champion
+
+smoke: $(BIN)/.runtime ## smoke test what ENVIRONMENT serves
+	champion smoke
+
+promote: $(BIN)/.runtime ## serve in ENVIRONMENT what passed in the one before it
+	champion promote
+
+smoke-or-roll-back: $(BIN)/.runtime ## smoke test what ENVIRONMENT serves; when it fails, serve the version before
+	champion smoke --or-roll-back
+
+notify: $(BIN)/.runtime ## send CHAMPION_MESSAGE to the webhook of CHAMPION_WEBHOOK_URL
+	champion notify "$$CHAMPION_MESSAGE"
 
 checkout: $(BIN)/.runtime ## put what this machine's cache has of the data and the model in place
 	dvc checkout --allow-missing
@@ -72,34 +98,6 @@ track: $(BIN)/.runtime $(BIN)/.tracking ## log what dvc repro left to MLflow
 
 ui: $(BIN)/.runtime $(BIN)/.tracking ## MLflow's page for what was tracked on this machine, until Ctrl-C
 	@champion ui
-
-train: $(BIN)/.runtime ## the pipeline as of CHAMPION_AS_OF, or as params.yaml has it
-	@champion check
-	if [ -n "$$CHAMPION_AS_OF" ]; then dvc exp run --set-param "as_of='$$CHAMPION_AS_OF'"; else dvc repro; fi
-
-register: $(BIN)/.runtime ## make the trained model a version, in ENVIRONMENT's registry
-	@champion register
-
-challenge: $(BIN)/.runtime ## does the newest version become champion?
-	@champion challenge
-
-audit: $(BIN)/.runtime ## hold ENVIRONMENT's ledger, registry and stores against each other
-	@champion audit
-
-deploy: $(BIN)/.runtime ## serve the champion in ENVIRONMENT
-	@champion deploy champion
-
-smoke: $(BIN)/.runtime ## test what ENVIRONMENT serves
-	@champion smoke
-
-smoke-or-rollback: $(BIN)/.runtime ## test what ENVIRONMENT serves, and serve the version before when it fails
-	@champion smoke --or-roll-back
-
-promote: $(BIN)/.runtime ## serve in ENVIRONMENT what passed in the one before it
-	@champion promote
-
-notify: $(BIN)/.runtime ## send MESSAGE to the webhook of CHAMPION_WEBHOOK_URL
-	@champion notify "$$MESSAGE"
 
 # Needs no environment: the job that may write to pull requests installs nothing.
 comment:

@@ -38,6 +38,16 @@ def check() -> None:
 
 
 @app.command()
+def as_of(day: Annotated[str, typer.Argument(help="A date such as 2010-01-01.")]) -> None:
+    """Move the date of the dataset in params.yaml; `dvc repro` then makes the model of that day."""
+    from champion.as_of import set_as_of
+
+    with told_plainly():
+        set_as_of(Path(), day)
+        typer.echo(f"params.yaml: as_of is {day}")
+
+
+@app.command()
 def gate() -> None:
     """Exit non-zero unless the evaluated model is the one on disk and passes every gate of params.yaml."""
     from champion.delivery.gate import failures

@@ -69,14 +69,21 @@ def show(version: Annotated[str, typer.Argument(help="A version such as v3, or a
 
 @app.command()
 def challenge(
-    version: Annotated[str, typer.Argument(help="The challenger: by default the newest version.")] = "challenger",
+    version: Annotated[
+        str | None, typer.Argument(help="The challenger: by default the newest version, which may be champion already.")
+    ] = None,
 ) -> None:
     """Judge a version against the champion, on held-out rows that neither trained on; exit non-zero when it loses."""
     from champion.delivery.challenge import challenge as judge
+    from champion.delivery.challenge import unchallenged
     from champion.environments import load_environment
 
     with told_plainly():
-        verdict = judge(load_environment(), version)
+        environment = load_environment()
+        if version is None and (champion := unchallenged(environment)):
+            typer.echo(f"{champion} is champion already, and the newest version: there is nothing to judge")
+            return
+        verdict = judge(environment, version or "challenger")
         if verdict.comparison is not None:
             _print_comparison(verdict.row, verdict.comparison)
         if not verdict.promoted:
@@ -85,6 +92,21 @@ def challenge(
             f" instead of {verdict.row.from_version}" if verdict.row.from_version else ": the first needs only gates"
         )
         typer.echo(f"{verdict.row.version} is champion{instead}")
+
+
+@app.command()
+def ready(
+    version: Annotated[str, typer.Argument(help="A version such as v3, or an alias.")] = "champion",
+) -> None:
+    """Smoke test a version in the registry, before it is deployed; exit non-zero when it fails."""
+    from champion.delivery.deployment import ready as examine
+    from champion.environments import load_environment
+
+    with told_plainly():
+        row, report = examine(load_environment(), version)
+        if not report["passed"]:
+            raise UserError(f"{row.version} is not ready:\n  " + "\n  ".join(report["failures"]))
+        typer.echo(f"{row.version} is ready: {report['examples']} examples answered as at registration")
 
 
 @app.command()

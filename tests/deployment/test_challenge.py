@@ -9,7 +9,7 @@ from workshop import Workshop, write_lock
 
 from champion.artifacts import read_parquet, write_parquet
 from champion.delivery import deployment, history, registry
-from champion.delivery.challenge import Verdict, challenge, paired_interval, weighted_f1, weighted_roc_auc
+from champion.delivery.challenge import Verdict, challenge, paired_interval, unchallenged, weighted_f1, weighted_roc_auc
 from champion.errors import UserError
 
 
@@ -150,6 +150,15 @@ def test_the_champion_does_not_challenge_itself(workshop: Workshop) -> None:
     judged(workshop, "weak")
     with pytest.raises(UserError, match="v1 is the champion already"):
         challenge(workshop.staging, "v1")
+
+
+def test_the_newest_version_has_no_challenger_when_it_is_champion(workshop: Workshop) -> None:
+    assert unchallenged(workshop.staging) is None
+    judged(workshop, "weak")
+    assert unchallenged(workshop.staging) == "v1"
+    workshop.bring("same")
+    registry.register(workshop.staging)
+    assert unchallenged(workshop.staging) is None
 
 
 def test_a_rollback_of_production_makes_the_old_version_the_one_to_beat(workshop: Workshop) -> None:

@@ -168,6 +168,16 @@ def test_a_version_loads_by_name_and_by_alias(workshop: Workshop) -> None:
         registry.load("challenger", workshop.production)
 
 
+def test_a_version_is_ready_when_the_registry_has_it_whole_and_it_answers(workshop: Workshop) -> None:
+    row, _ = registry.register(workshop.staging)
+    assert deployment.ready(workshop.staging, "v1")[1]["passed"]
+    with pytest.raises(UserError, match="no version is 'champion' yet"):
+        deployment.ready(workshop.staging, "champion")
+    registry.open_registry(workshop.staging).write(f"{row.model_sha256}/examples.json", b"{}")
+    with pytest.raises(UserError, match="is not the file that was registered"):
+        deployment.ready(workshop.staging, "v1")
+
+
 def test_a_file_that_is_not_the_registered_one_is_not_loaded(workshop: Workshop) -> None:
     row, _ = registry.register(workshop.staging)
     registry.open_registry(workshop.staging).write(f"{row.model_sha256}/model.skops", b"another")

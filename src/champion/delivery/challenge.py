@@ -112,6 +112,13 @@ def challenge(environment: Environment, name: str = "challenger") -> Verdict:
     return Verdict(row, reasons, comparison)
 
 
+def unchallenged(environment: Environment) -> str | None:
+    """The champion, when it is the newest version and so has no challenger; else None."""
+    rows = open_ledger(environment).rows()
+    holder = history.champion(rows)
+    return holder if holder == next(reversed(history.versions(rows)), None) else None
+
+
 def paired_interval(
     rows: int,
     first: Callable[["NDArray[np.float64]"], float],

@@ -75,6 +75,15 @@ def served_file(environment: Environment, row: Row) -> bytes:
     return content
 
 
+def ready(environment: Environment, version: str) -> tuple[Row, dict[str, Any]]:
+    """A version and the report of its smoke test in the registry. Raises `UserError` when its files are not right."""
+    from champion.delivery.smoke import examine
+
+    target = history.resolve(open_ledger(environment).rows(), version, neighbours(environment))
+    content, examples = (registered_file(environment, target, name) for name in SERVED_FILES)
+    return target, examine(content, examples, target, environment.thresholds)
+
+
 def deploy(environment: Environment, version: str) -> Switch:
     """Serve a registered version. Raises `UserError` where versions come by promotion only."""
     if environment.promoted_from is not None:
