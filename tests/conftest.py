@@ -21,8 +21,8 @@ pytest_plugins = ["workshop"]
 
 REPOSITORY = Path(__file__).parent.parent
 
-# A test that names `real_run` belongs to this group, so that one worker runs the whole pipeline once for all of them.
-REAL = "real"
+# A worker runs whole files: the longest begin first, so that none is left for one worker at the end.
+LONGEST = ("test_workflows", "test_s3", "test_tracking", "test_faults")
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,5 @@ def project(tmp_path: Path) -> Project:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests of the real run on one worker."""
-    for item in items:
-        if "real_run" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group(REAL))
+    """Put the tests of the longest files first."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))

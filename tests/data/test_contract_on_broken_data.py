@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from champion.pipeline.validate import ValidateParams
 
 # One worker imports Great Expectations, and not before these tests run.
-pytestmark = pytest.mark.xdist_group("contract")
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,6 @@ from ruamel.yaml import YAML
 from champion.storage.remote import default_remote
 from champion.storage.server import LocalServer
 
-# The tests of the one server that all these share.
-SHARED = pytest.mark.xdist_group("s3")
-
 BUCKET = "champion-dvc"
 BIG_FILES = 4
 BIG_FILE_MB = 25
@@ -109,7 +106,6 @@ def clone(filled: Project, tmp_path: Path) -> Project:
     return project
 
 
-@SHARED
 def test_a_new_machine_pulls_and_has_nothing_left_to_compute(clone: Project, server: LocalServer) -> None:
     clone.run("dvc", "pull", environment=server.environment)
     result = clone.run("dvc", "repro", environment=server.environment)
@@ -120,7 +116,6 @@ def test_a_new_machine_pulls_and_has_nothing_left_to_compute(clone: Project, ser
     clone.run("champion", "reproduce", "--fast")
 
 
-@SHARED
 def test_champion_pull_is_dvc_pull_when_nothing_is_wrong(clone: Project, server: LocalServer) -> None:
     clone.run("champion", "pull", environment=server.environment)
     assert clone.run("dvc", "status", "--quiet", environment=server.environment).returncode == 0
@@ -129,7 +124,6 @@ def test_champion_pull_is_dvc_pull_when_nothing_is_wrong(clone: Project, server:
 NO_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
 
 
-@SHARED
 @pytest.mark.parametrize("command", ["pull", "push"])
 @pytest.mark.parametrize(
     ("change", "sentence"),
@@ -155,7 +149,6 @@ def test_wrong_settings_are_one_sentence_and_change_nothing(
     assert not (clone.folder / "models/model.skops").exists()
 
 
-@SHARED
 @pytest.mark.parametrize("command", ["pull", "push"])
 def test_a_missing_bucket_is_named_with_where_it_was_looked_for(
     command: str, clone: Project, filled: Project, server: LocalServer
@@ -167,7 +160,6 @@ def test_a_missing_bucket_is_named_with_where_it_was_looked_for(
     assert "has no bucket named nobodys. Create it, or correct the remote in .dvc/config." in result.stderr
 
 
-@SHARED
 def test_a_server_that_takes_connections_and_never_answers_is_given_up(clone: Project, server: LocalServer) -> None:
     assert server.process is not None
     os.kill(server.process.pid, signal.SIGSTOP)
@@ -191,7 +183,6 @@ def spoil_in_parts(store: Store, oid: str) -> None:
     store.overwrite_in_parts(oid, flip(store.read(oid)))
 
 
-@SHARED
 @pytest.mark.parametrize(
     ("path", "damage"),
     [
@@ -237,7 +228,6 @@ def test_a_damaged_object_is_named_rebuilt_and_repaired(
         store.overwrite(oid, content)
 
 
-@SHARED
 def test_a_push_refuses_a_lock_that_nobody_can_ask_for(filled: Project, server: LocalServer, tmp_path: Path) -> None:
     project = filled.copy_to(tmp_path / "project")
     with (project.folder / "dvc.lock").open("a", encoding="utf-8") as lock:
@@ -329,7 +319,6 @@ def test_a_server_killed_in_the_middle_loses_nothing_and_the_retry_succeeds(
     assert {path.name: hashlib.sha256(path.read_bytes()).digest() for path in project.folder.glob("big?")} == contents
 
 
-@SHARED
 def test_champion_s3_says_how_to_use_it_and_stops_cleanly(filled: Project, tmp_path: Path) -> None:
     program = str(Path(sys.executable).with_name("champion"))
     folder = tmp_path / "s3"
@@ -355,14 +344,12 @@ def test_champion_s3_says_how_to_use_it_and_stops_cleanly(filled: Project, tmp_p
     assert "nothing answers at" in result.stderr, "the server is gone"
 
 
-@SHARED
 def test_a_taken_port_is_one_sentence(server: LocalServer, filled: Project) -> None:
     result = filled.run("champion", "s3", "--port", str(server.port), check=False)
     assert result.returncode == 1
     assert f"port {server.port} of 127.0.0.1 is in use" in result.stderr
 
 
-@SHARED
 def test_the_committed_remote_is_on_s3_and_holds_no_secret(filled: Project) -> None:
     remote = default_remote(filled.folder)
     assert remote.url == "s3://champion-dvc/store"
@@ -392,7 +379,6 @@ def test_commands_belong_in_the_root(command: str, sample_run: Project) -> None:
     assert result.stderr == "error: there is no dvc.yaml here. Run this in the root of the repository.\n"
 
 
-@SHARED
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -416,7 +402,6 @@ def test_files_that_dvc_cannot_read_are_one_sentence(
         assert name in result.stderr
 
 
-@SHARED
 def test_a_password_in_an_endpoint_is_not_shown(clone: Project, server: LocalServer) -> None:
     endpoint = {"AWS_ENDPOINT_URL": "http://user:hunter2@127.0.0.1:1"}
     result = clone.run("champion", "pull", environment=server.environment | endpoint, check=False)

@@ -20,8 +20,6 @@ from champion.params import Column, Columns, SqlSource
 from integration.small import sentence, small_table, snapshot
 
 # One worker starts the server, for all of these tests.
-pytestmark = pytest.mark.xdist_group("postgres")
-
 VARIABLE = "CHAMPION_SOURCE_URL"
 PASSWORD = "correct-horse"  # noqa: S105
 WINDOW = (date(2019, 7, 1), date(2021, 7, 1))

@@ -21,8 +21,6 @@ from webhook import Webhook
 from champion.storage.remote import default_remote
 from champion.storage.server import LocalServer
 
-pytestmark = pytest.mark.xdist_group("workflows")
-
 WORKFLOWS = sorted((REPOSITORY / ".github/workflows").glob("*.yml"))
 STAND_INS = Path(__file__).parent / "actions"
 PULL_ROLE = "arn:aws:iam::000000000000:role/pull"

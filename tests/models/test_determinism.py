@@ -9,8 +9,6 @@ from numpy._core._multiarray_umath import __cpu_dispatch__ as dispatched
 from numpy._core._multiarray_umath import __cpu_features__ as features
 
 # On one worker, which trains for all tests here.
-pytestmark = pytest.mark.xdist_group("determinism")
-
 # Every estimator, and every search over one of them, small enough to fit in a moment.
 TRAIN = """
 import hashlib, json, sys
