@@ -21,8 +21,8 @@ def run(command: list[str], folder: Path, *, quiet: bool = True) -> subprocess.C
 
 
 def require_root(folder: Path) -> None:
-    """Raise `UserError` unless the folder is the root of a repository with a pipeline in it."""
-    for name in ("dvc.yaml", ".dvc", ".git"):
+    """Raise `UserError` unless the folder is the root of a DVC repository in git."""
+    for name in (".dvc", ".git"):
         if not (folder / name).exists():
             raise UserError(f"there is no {name} here. Run this in the root of the repository.")
 

@@ -376,7 +376,7 @@ def test_commands_belong_in_the_root(command: str, sample_run: Project) -> None:
     inside = Project(sample_run.folder / "src")
     result = inside.run("champion", command, check=False, environment={"PYTHONPATH": str(inside.folder)})
     assert result.returncode == 1
-    assert result.stderr == "error: there is no dvc.yaml here. Run this in the root of the repository.\n"
+    assert result.stderr == "error: there is no .dvc here. Run this in the root of the repository.\n"
 
 
 @pytest.mark.parametrize(
