@@ -101,7 +101,7 @@ ui: $(BIN)/.runtime $(BIN)/.tracking ## MLflow's page for what was tracked on th
 
 # Needs no environment: the job that may write to pull requests installs nothing.
 comment:
-	PYTHONPATH=src $(PYTHON) -m champion.delivery.comment "$$REPORT"
+	PYTHONPATH=src $(PYTHON) -m champion.report.comment "$$REPORT"
 
 data-docs: $(BIN)/.runtime ## Great Expectations' pages about the data, in reports/data-docs
 	champion data-docs

@@ -14,8 +14,8 @@ from typing import Any
 from measure import REPOSITORY
 from threadpoolctl import threadpool_limits
 
-from champion.data.dataset import read_split, to_frame
-from champion.modeling.store import load
+from champion.model.model_file import load
+from champion.table.dataset import read_split, to_frame
 
 BATCH = 50_000
 ROUNDS = {1: 200, BATCH: 5}

@@ -24,9 +24,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from champion.data.dataset import Dataset, read_split
-from champion.modeling.estimators import build_pipeline
-from champion.params import Params, load
+from champion.core.strict_yaml import read
+from champion.model.estimators import build_pipeline
+from champion.params import Params
+from champion.table.dataset import Dataset, read_split
 
 GRID = {
     "randomforestclassifier__n_estimators": [50, 100, 200],
@@ -62,7 +63,7 @@ def tutorial(train: Dataset) -> Predict:
 
 def ours(train: Dataset) -> Predict:
     """The default params: no search, one fit."""
-    params = load(Params, REPOSITORY / "params.yaml").train
+    params = read(Params, REPOSITORY / "params.yaml").train
     pipeline = build_pipeline(params, train.features).fit(train.frame, train.target)
     return lambda data: pipeline.predict_proba(data.frame)[:, 1]
 

@@ -15,7 +15,7 @@ import click
 import typer
 import vl_convert
 
-from champion.cli import app
+from champion.cli.main import app
 
 FOLDER = Path(__file__).parent
 REFERENCE = FOLDER / "reference.md"

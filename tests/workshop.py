@@ -15,15 +15,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from champion.artifacts import rounded, sha256_of, write_json, write_parquet
-from champion.data.dataset import read_split
+from champion.core.files import sha256_of, write_json, write_parquet
+from champion.core.values import rounded
 from champion.delivery.deployment import Environment
 from champion.environments import load_environment
-from champion.modeling.gates import judge
-from champion.modeling.metrics import score_with_intervals
-from champion.modeling.store import save
-from champion.params import Gate, Search, Train
-from champion.pipeline.train import train_model
+from champion.model.metrics import score_with_intervals
+from champion.model.model_file import save
+from champion.model.recipe import Recipe, Search
+from champion.pipeline.evaluate.params import Gate
+from champion.pipeline.evaluate.verdicts import judge
+from champion.pipeline.train.stage import train_model
+from champion.table.dataset import read_split
 
 REPOSITORY = Path(__file__).parent.parent
 FEATURES = {"income": "number", "age": "number", "noise": "number", "region": "category"}
@@ -106,7 +108,7 @@ def make_result(folder: Path, *, train_rows: pl.DataFrame, test_rows: pl.DataFra
     write_parquet(prepared / "test.parquet", test_rows)
     schema = {"as_of": "2020-01-01", "horizon_months": 0, "strategy": "out_of_time", "id": "person", "date": "day"}
     write_json(prepared / "schema.json", schema | {"target": "target", "features": features, **sides})
-    train = Train(estimator="logistic_regression", seed=seed, search=Search(method="none", folds=2))
+    train = Recipe(estimator="logistic_regression", seed=seed, search=Search(method="none", folds=2))
     model, _ = train_model(train, read_split(prepared, "train"))
     save(model, model_file)
     target = test_rows["target"].to_numpy()

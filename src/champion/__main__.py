@@ -1,5 +1,5 @@
 """`python -m champion`: the command, run by this interpreter."""
 
-from champion.cli import app
+from champion.cli.main import app
 
 app()

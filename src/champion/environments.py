@@ -9,8 +9,8 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from champion.errors import UserError
-from champion.params import Section, Sections, load
+from champion.core.errors import UserError
+from champion.core.strict_yaml import Section, Sections, read
 
 FILE = Path("config/environments.yaml")
 VARIABLE = "ENVIRONMENT"
@@ -121,7 +121,7 @@ class Environment:
 
 def load_environments(root: Path = Path()) -> dict[str, Environment]:
     """Every environment of the file by name. Raises `UserError` naming the key at fault."""
-    settings: Mapping[str, Settings] = load(File, root / FILE).environments
+    settings: Mapping[str, Settings] = read(File, root / FILE).environments
     return {name: Environment(name, root, one) for name, one in settings.items()}
 
 

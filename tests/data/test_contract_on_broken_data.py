@@ -15,12 +15,13 @@ import pytest
 from conftest import Project
 from integration.small import snapshot
 
-from champion.data.window import labelled_window
-from champion.params import Column, load
+from champion.core.strict_yaml import read
+from champion.table.columns import Column
+from champion.table.window import Window
 
 if TYPE_CHECKING:
-    from champion.data.contract import Finding
-    from champion.pipeline.validate import ValidateParams
+    from champion.pipeline.validate.findings import Finding
+    from champion.pipeline.validate.params import ValidateParams
 
 # One worker imports Great Expectations, and not before these tests run.
 
@@ -40,22 +41,23 @@ def whole(sample_run: Project) -> Data:
     """The loan sample, unbroken."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of the modules that Great Expectations imports
-        from champion.pipeline.validate import ValidateParams
+        from champion.pipeline.validate.params import ValidateParams
 
     data = sample_run.folder / "data"
     train, test = (pl.read_parquet(data / f"prepared/{name}.parquet") for name in ("train", "test"))
     return Data(
-        pl.read_parquet(data / "raw.parquet"), train, test, load(ValidateParams, sample_run.folder / "params.yaml")
+        pl.read_parquet(data / "raw.parquet"), train, test, read(ValidateParams, sample_run.folder / "params.yaml")
     )
 
 
 def breaches(data: Data) -> "list[Finding]":
-    from champion.data.contract import check, tables_to_check
+    from champion.pipeline.validate.expectations import tables_to_check
+    from champion.pipeline.validate.findings import check
 
     params = data.params
     assert params.as_of is not None
     assert params.window_months is not None
-    window = labelled_window(params.as_of, params.label.horizon_months, params.window_months)
+    window = Window.of(params.as_of, params.label.horizon_months, params.window_months)
     splits = {"train": data.train, "test": data.test}
     findings = check(list(tables_to_check(data.raw, splits, params.table, params.contract, window)))
     return [finding for finding in findings if not finding.passed]
@@ -99,7 +101,7 @@ BROKEN: dict[str, tuple[Callable[[Data], Data], str]] = {
         raw(lambda rows: put(rows, "amount_approved", math.nan, 0.0001)),
         "raw  amount_approved  column_values_to_not_be_null    1 of 9,365  missing",
     ),
-    "stray category beyond the limit": (
+    "invalid category beyond the limit": (
         raw(lambda rows: put(rows, "low_doc", "Z", 0.05)),
         r"raw  low_doc  column_values_to_be_in_set  one of Y, N in 0.98 of rows  \d+ of 9,\d+  .*Z",
     ),
@@ -119,7 +121,7 @@ BROKEN: dict[str, tuple[Callable[[Data], Data], str]] = {
         train(lambda rows: put(rows, "amount_approved", -math.inf, 0.0001)),
         "train  amount_approved  column_values_to_be_between  1 to 10000000  1 of 7,405  -inf",
     ),
-    "stray category left in a split": (
+    "invalid category left in a split": (
         held_out(lambda rows: put(rows, "low_doc", "Z", 0.0001)),
         "test  low_doc  column_values_to_be_in_set  one of Y, N  1 of [0-9,]+  Z",
     ),
@@ -220,7 +222,7 @@ BROKEN: dict[str, tuple[Callable[[Data], Data], str]] = {
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_breach_names_table_column_rows_and_examples(whole: Data, case: str) -> None:
     spoil, line = BROKEN[case]
-    from champion.pipeline.validate import breach_table
+    from champion.pipeline.validate.findings import breach_table
 
     (told,) = breach_table(breaches(spoil(whole))).strip().splitlines()[2:]
     # Cells are three spaces apart, and more where one is empty.
@@ -262,7 +264,7 @@ def with_feature(data: Data, feature: pl.DataFrame) -> Data:
 
 
 def test_a_column_known_only_at_the_end_of_the_loan_is_a_leak(whole: Data, sample_run: Project) -> None:
-    from champion.pipeline.validate import breach_table
+    from champion.pipeline.validate.findings import breach_table
 
     source = pl.read_csv(sample_run.folder / "data/source/loans.csv", infer_schema=False)
     term = source.select(pl.col("LoanNr_ChkDgt").cast(pl.Int64).alias("loan_id"), pl.col("Term").cast(pl.Int64))

@@ -9,9 +9,11 @@ import polars as pl
 import pytest
 from conftest import Project, loan_file
 
-from champion.params import FileSource, load
-from champion.pipeline.ingest import IngestParams, ingest
-from champion.pipeline.prepare import PrepareParams, prepare
+from champion.core.strict_yaml import read as read_params
+from champion.pipeline.ingest.params import FileSource, IngestParams
+from champion.pipeline.ingest.stage import ingest
+from champion.pipeline.prepare.params import PrepareParams
+from champion.pipeline.prepare.stage import prepare
 
 AS_OF = date(2010, 1, 1)
 # Approvals from `START` to before `END` have their label by `AS_OF`, 36 months after them.
@@ -81,7 +83,7 @@ def test_the_share_of_defaults_is_what_the_file_says(real_run: Project, source: 
 
 def test_no_personal_column_is_read(real_run: Project, source: pl.DataFrame) -> None:
     raw = read(real_run, "raw")
-    assert raw.columns == list(load(IngestParams, real_run.folder / "params.yaml").columns)
+    assert raw.columns == list(read_params(IngestParams, real_run.folder / "params.yaml").columns)
     both = raw.join(source, on="loan_id")
     for name, dtype in raw.schema.items():
         for personal in ("Name", "City", "Zip"):
@@ -116,7 +118,9 @@ def test_a_dataset_as_of_an_earlier_date_is_what_it_would_have_been_then(
     known.drop("approved", "charged_off", "loan_id").write_csv(tmp_path / "data/source/then.csv")
     monkeypatch.chdir(tmp_path)
     path = real_run.folder / "params.yaml"
-    params = [load(sections, path).model_copy(update={"as_of": then}) for sections in (IngestParams, PrepareParams)]
+    params = [
+        read_params(sections, path).model_copy(update={"as_of": then}) for sections in (IngestParams, PrepareParams)
+    ]
     in_file = FileSource(source="file", path="then.csv", adapter="loans")
     tables = []
     for origin in (params[0].ingest, in_file):

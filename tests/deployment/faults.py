@@ -31,15 +31,19 @@ import sqlalchemy  # noqa: F401
 from fsspec.implementations import local  # noqa: F401
 
 from champion import delivery
-from champion.delivery import deployment, history, registry
+from champion import registry as registry_room
+from champion.core.errors import UserError
+from champion.delivery import deployment
 from champion.delivery.audit import differences
-from champion.delivery.ledger import breaks
+from champion.delivery.register import register as register_model
 from champion.environments import Environment, load_environments
-from champion.errors import UserError
+from champion.registry import history
+from champion.registry import versions as registry
+from champion.registry.ledger import breaks
 
 # Parsed once: under the trace each parse would cost more than the deployment.
 environments = registry.load_environments = cache(load_environments)
-DELIVERY = str(Path(delivery.__file__).parent)
+ROOMS = tuple(str(Path(room.__file__).parent) for room in (delivery, registry_room))
 DONE, REFUSED, BROKEN = 0, 3, 4
 
 
@@ -72,7 +76,7 @@ def at_line(number: int, act: Callable[[], None]) -> Callable[[], int]:
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
         nonlocal reached
-        if not frame.f_code.co_filename.startswith(DELIVERY):
+        if not frame.f_code.co_filename.startswith(ROOMS):
             return None
         if event == "line":
             place = (frame.f_code.co_filename, frame.f_lineno)
@@ -172,15 +176,14 @@ def register(root: Path, stride: int) -> dict[str, int]:
 
     All of it in forks, since the thread pool that Polars starts does not survive one.
     """
-    import champion.delivery.held_out
-    import champion.modeling.store  # noqa: F401
+    import champion.model.model_file  # noqa: F401
 
     counts: Counter[str] = Counter()
     environment = staging(root)
     database = Path(os.environ["CHAMPION_DATABASE_URL"].removeprefix("sqlite:///"))
 
     def both() -> None:
-        registry.register(environment)
+        register_model(environment)
         deployment.deploy(environment, "v1")
 
     def afresh() -> None:

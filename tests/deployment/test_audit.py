@@ -7,9 +7,11 @@ import pytest
 import sqlalchemy as sa
 from workshop import Workshop
 
-from champion.delivery import deployment, registry
+from champion.delivery import deployment
 from champion.delivery.audit import differences
-from champion.delivery.ledger import Row
+from champion.delivery.register import register
+from champion.registry import versions as registry
+from champion.registry.ledger import Row
 
 
 @pytest.fixture
@@ -17,7 +19,7 @@ def delivered(workshop: Workshop) -> Workshop:
     """Two versions registered, the second live in staging."""
     for result in ("weak", "strong"):
         workshop.bring(result)
-        registry.register(workshop.staging)
+        register(workshop.staging)
         deployment.deploy(workshop.staging, "challenger")
     assert differences(workshop.staging) == []
     return workshop

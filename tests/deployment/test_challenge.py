@@ -7,15 +7,18 @@ import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 from workshop import Workshop, write_lock
 
-from champion.artifacts import read_parquet, write_parquet
-from champion.delivery import deployment, history, registry
+from champion.core.errors import UserError
+from champion.core.files import read_parquet, write_parquet
+from champion.delivery import deployment
 from champion.delivery.challenge import Verdict, challenge, paired_interval, unchallenged, weighted_f1, weighted_roc_auc
-from champion.errors import UserError
+from champion.delivery.register import register
+from champion.registry import history
+from champion.registry import versions as registry
 
 
 def judged(workshop: Workshop, result: str) -> Verdict:
     workshop.bring(result)
-    registry.register(workshop.staging)
+    register(workshop.staging)
     return challenge(workshop.staging)
 
 
@@ -49,7 +52,7 @@ def test_a_model_that_is_no_better_loses(workshop: Workshop, metric: str) -> Non
     judged(workshop, "strong")
     workshop.bring("same")
     workshop.edit_params("challenge", metric=metric)
-    registry.register(workshop.staging)
+    register(workshop.staging)
     verdict = challenge(workshop.staging)
     assert not verdict.promoted
     assert any("0.01 is needed" in reason for reason in verdict.reasons)
@@ -60,7 +63,7 @@ def test_a_gain_within_chance_loses_whatever_the_margin(workshop: Workshop) -> N
     judged(workshop, "strong")
     workshop.bring("same")
     workshop.edit_params("challenge", margin=0)
-    registry.register(workshop.staging)
+    register(workshop.staging)
     assert any("the gain may be none" in reason for reason in challenge(workshop.staging).reasons)
 
 
@@ -69,7 +72,7 @@ def test_rows_that_the_champion_trained_on_are_not_counted(workshop: Workshop) -
     workshop.bring("overlapping")
     held_out = read_parquet(workshop.root / "data/prepared/test.parquet")
     assert held_out.height == 3400
-    registry.register(workshop.staging)
+    register(workshop.staging)
     verdict = challenge(workshop.staging)
     assert (verdict.comparison.rows, verdict.comparison.excluded) == (3386, 14)
 
@@ -78,7 +81,7 @@ def test_too_few_new_rows_are_a_no(workshop: Workshop) -> None:
     judged(workshop, "weak")
     workshop.bring("strong")
     workshop.edit_params("challenge", min_rows=3001)
-    registry.register(workshop.staging)
+    register(workshop.staging)
     verdict = challenge(workshop.staging)
     assert verdict.reasons == [
         "only 3,000 of 3,000 held-out rows are new to both, 3,001 are needed (`challenge.min_rows` in params.yaml)"
@@ -91,7 +94,7 @@ def test_rows_the_challenger_itself_trained_on_are_not_counted(workshop: Worksho
     workshop.bring("strong")
     write_parquet(prepared / "test.parquet", read_parquet(prepared / "train.parquet"))
     write_lock(workshop.root)
-    registry.register(workshop.staging)
+    register(workshop.staging)
     assert "only 0 of 3,000 held-out rows are new to both" in challenge(workshop.staging).reasons[0]
 
 
@@ -107,7 +110,7 @@ def test_rows_the_challenger_itself_trained_on_are_not_counted(workshop: Worksho
 def test_anything_missing_is_a_recorded_no(workshop: Workshop, missing: str, sentence: str) -> None:
     judged(workshop, "weak")
     workshop.bring("strong")
-    registry.register(workshop.staging)
+    register(workshop.staging)
     (workshop.root / missing).unlink()
     verdict = challenge(workshop.staging)
     assert sentence in verdict.reasons[0]
@@ -126,7 +129,7 @@ def test_a_champion_whose_files_are_gone_cannot_be_beaten(workshop: Workshop, na
 def test_a_closed_gate_is_a_no(workshop: Workshop) -> None:
     workshop.bring("strong")
     workshop.edit_params("gates", roc_auc={"min": 0.99})
-    registry.register(workshop.staging)
+    register(workshop.staging)
     verdict = challenge(workshop.staging)
     assert not verdict.promoted
     assert champion_of(workshop) is None
@@ -134,14 +137,14 @@ def test_a_closed_gate_is_a_no(workshop: Workshop) -> None:
 
 def test_nan_in_the_metrics_is_a_no(workshop: Workshop) -> None:
     workshop.bring("strong")
-    registry.register(workshop.staging)
+    register(workshop.staging)
     (workshop.root / "metrics/evaluation.json").write_text('{"roc_auc": NaN}')
     assert not challenge(workshop.staging).promoted
 
 
 def test_only_the_model_on_disk_can_be_judged(workshop: Workshop) -> None:
     workshop.bring("weak")
-    registry.register(workshop.staging)
+    register(workshop.staging)
     workshop.bring("strong")
     assert "is not v1" in challenge(workshop.staging).reasons[0]
 
@@ -157,7 +160,7 @@ def test_the_newest_version_has_no_challenger_when_it_is_champion(workshop: Work
     judged(workshop, "weak")
     assert unchallenged(workshop.staging) == "v1"
     workshop.bring("same")
-    registry.register(workshop.staging)
+    register(workshop.staging)
     assert unchallenged(workshop.staging) is None
 
 
@@ -209,14 +212,14 @@ def test_the_table_is_printed_and_a_loss_is_an_exit_status(workshop: Workshop) -
 
     judged(workshop, "weak")
     workshop.bring("strong")
-    registry.register(workshop.staging)
+    register(workshop.staging)
     command = [sys.executable, "-m", "champion", "challenge"]
     won = subprocess.run(command, cwd=workshop.root, capture_output=True, text=True, check=True).stdout
     assert "challenger v2" in won
     assert "95% interval" in won
     assert "v2 is champion instead of v1" in won
     workshop.bring("same")
-    registry.register(workshop.staging)
+    register(workshop.staging)
     lost = subprocess.run(command, cwd=workshop.root, capture_output=True, text=True, check=False)
     assert lost.returncode == 1
     assert "v3 does not become champion" in lost.stderr

@@ -8,16 +8,19 @@ from datetime import UTC, datetime
 import pytest
 from workshop import Workshop
 
-from champion.delivery import deployment, history, registry
+from champion.core.errors import UserError
+from champion.delivery import deployment
 from champion.delivery.audit import differences
 from champion.delivery.challenge import challenge
-from champion.errors import UserError
+from champion.delivery.register import register
+from champion.registry import history
+from champion.registry import versions as registry
 
 
 def staged(workshop: Workshop, result: str) -> str:
     """Register, crown, stage and test a result of the pipeline; its version."""
     workshop.bring(result)
-    row, _ = registry.register(workshop.staging)
+    row, _ = register(workshop.staging)
     assert challenge(workshop.staging).promoted
     deployment.deploy(workshop.staging, str(row.version))
     assert deployment.smoke_test(workshop.staging).details["passed"]
@@ -50,7 +53,7 @@ def test_a_model_goes_to_production_and_back(anywhere: Workshop) -> None:
 
 def test_production_takes_only_what_passed_in_staging(workshop: Workshop) -> None:
     workshop.bring("weak")
-    registry.register(workshop.staging)
+    register(workshop.staging)
     with pytest.raises(UserError, match="takes only what passed in staging"):
         deployment.deploy(workshop.production, "v1")
     with pytest.raises(UserError, match="staging serves nothing yet"):
@@ -78,7 +81,7 @@ def test_a_smoke_test_counts_only_for_what_is_live_since(workshop: Workshop) -> 
 
 def test_an_emergency_needs_a_reason_and_nothing_else(workshop: Workshop) -> None:
     workshop.bring("weak")
-    registry.register(workshop.staging)
+    register(workshop.staging)
     with pytest.raises(UserError, match="needs a reason"):
         deployment.promote(workshop.production, "v1", emergency=True)
     row = deployment.promote(workshop.production, "v1", emergency=True, reason="the old one is wrong").row
@@ -107,7 +110,7 @@ def test_deploying_what_is_live_changes_nothing_but_heals_its_files(workshop: Wo
 def test_rollback_goes_back_step_by_step_and_says_when_there_is_no_more(workshop: Workshop) -> None:
     for result in ("weak", "strong", "same"):
         workshop.bring(result)
-        row, _ = registry.register(workshop.staging)
+        row, _ = register(workshop.staging)
         deployment.deploy(workshop.staging, str(row.version))
     assert deployment.rollback(workshop.staging).row.version == "v2"
     assert deployment.rollback(workshop.staging).row.version == "v1"
@@ -135,8 +138,8 @@ def test_a_model_that_answers_otherwise_is_not_promoted(workshop: Workshop) -> N
 
 
 def test_the_same_model_is_the_same_version(anywhere: Workshop) -> None:
-    first, new = registry.register(anywhere.staging)
-    again, new_again = registry.register(anywhere.staging)
+    first, new = register(anywhere.staging)
+    again, new_again = register(anywhere.staging)
     assert (new, new_again, again) == (True, False, first)
     details = first.details
     assert details["window"]["train"]["rows"] == 14
@@ -150,10 +153,10 @@ def test_only_what_the_lock_vouches_for_is_registered(workshop: Workshop) -> Non
     workshop.bring("strong")
     (workshop.root / "metrics/evaluation.json").write_text('{"roc_auc": 0.99}')
     with pytest.raises(UserError, match=r"metrics/evaluation.json: not what dvc.lock says"):
-        registry.register(workshop.staging)
+        register(workshop.staging)
     (workshop.root / "dvc.lock").write_text("[]")
-    with pytest.raises(UserError, match=r"dvc.lock: not a lock file"):
-        registry.register(workshop.staging)
+    with pytest.raises(UserError, match=r"dvc.lock: not a YAML file of DVC"):
+        register(workshop.staging)
     assert registry.open_ledger(workshop.staging).rows() == []
 
 
@@ -169,7 +172,7 @@ def test_a_version_loads_by_name_and_by_alias(workshop: Workshop) -> None:
 
 
 def test_a_version_is_ready_when_the_registry_has_it_whole_and_it_answers(workshop: Workshop) -> None:
-    row, _ = registry.register(workshop.staging)
+    row, _ = register(workshop.staging)
     assert deployment.ready(workshop.staging, "v1")[1]["passed"]
     with pytest.raises(UserError, match="no version is 'champion' yet"):
         deployment.ready(workshop.staging, "champion")
@@ -179,7 +182,7 @@ def test_a_version_is_ready_when_the_registry_has_it_whole_and_it_answers(worksh
 
 
 def test_a_file_that_is_not_the_registered_one_is_not_loaded(workshop: Workshop) -> None:
-    row, _ = registry.register(workshop.staging)
+    row, _ = register(workshop.staging)
     registry.open_registry(workshop.staging).write(f"{row.model_sha256}/model.skops", b"another")
     with pytest.raises(UserError, match="is not the file that was registered"):
         registry.load("v1", workshop.staging)
@@ -211,7 +214,7 @@ def test_rollback_and_status_never_load_the_heavy_libraries(workshop: Workshop) 
     staged(workshop, "weak")
     staged(workshop, "strong")
     code = (
-        "import sys\nfrom champion.cli import app\n"
+        "import sys\nfrom champion.cli.main import app\n"
         "for arguments in (['status'], ['deploy', 'v1', '--env', 'staging'], ['deploy', 'v2', '--env', 'staging'],"
         " ['rollback', '--env', 'staging']):\n"
         "    app(arguments, standalone_mode=False)\n"

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from workshop import Workshop
 
-from champion.delivery import deployment, registry
-from champion.errors import UserError
+from champion.core.errors import UserError
+from champion.delivery import deployment
+from champion.delivery.register import register
 
 FAULTS = Path(__file__).with_name("faults.py")
 
@@ -19,7 +20,7 @@ def inflict(workshop: Workshop, *arguments: str) -> dict[str, int]:
     """Register three versions, serve the first, then run `faults.py`; its summary."""
     for result in ("weak", "strong", "same"):
         workshop.bring(result)
-        registry.register(workshop.staging)
+        register(workshop.staging)
     deployment.deploy(workshop.staging, "v1")
     what, *rest = arguments
     command = [sys.executable, str(FAULTS), what, str(workshop.root), *rest]
@@ -76,7 +77,7 @@ def test_processes_that_append_at_once_are_put_in_a_row(anywhere: Workshop) -> N
 def test_threads_read_whole_models_while_another_switches(workshop: Workshop) -> None:
     for result in ("weak", "strong"):
         workshop.bring(result)
-        registry.register(workshop.staging)
+        register(workshop.staging)
     deployment.deploy(workshop.staging, "v1")
     done, seen, broken = threading.Event(), set(), []
 

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from workshop import Workshop, write_lock
 
-from champion.delivery import deployment, registry
-from champion.errors import UserError
+from champion.core.errors import UserError
+from champion.delivery import deployment
+from champion.delivery.register import register
+from champion.registry import versions as registry
 
 
 class Payload:
@@ -60,7 +62,7 @@ def test_a_hostile_model_is_not_registered(
     spoil(workshop.root / "models/model.skops", tmp_path / "ran")
     write_lock(workshop.root)
     with pytest.raises(UserError, match=r"model.skops"):
-        registry.register(workshop.staging)
+        register(workshop.staging)
     assert registry.open_ledger(workshop.staging).rows() == []
     assert not (tmp_path / "ran").exists()
 
@@ -68,7 +70,7 @@ def test_a_hostile_model_is_not_registered(
 def test_a_hostile_model_that_was_registered_by_force_runs_nothing_anywhere(
     workshop: Workshop, spoil: Callable[[Path, Path], None], tmp_path: Path
 ) -> None:
-    good, _ = registry.register(workshop.staging)
+    good, _ = register(workshop.staging)
     file = workshop.root / "models/model.skops"
     spoil(file, tmp_path / "ran")
     content, examples = file.read_bytes(), registry.registered_file(workshop.staging, good, "examples.json")

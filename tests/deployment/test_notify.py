@@ -6,9 +6,12 @@ import pytest
 from webhook import Webhook
 from workshop import Workshop
 
-from champion.delivery import deployment, followers, notify, registry
-from champion.delivery.notify import VARIABLE, send
-from champion.errors import UserError
+from champion.core.errors import UserError
+from champion.delivery import deployment
+from champion.delivery import listeners as followers
+from champion.delivery import webhook as notify
+from champion.delivery.register import register
+from champion.delivery.webhook import VARIABLE, send
 
 
 @pytest.fixture
@@ -20,7 +23,7 @@ def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
 
 def test_every_effect_is_told_in_one_sentence(workshop: Workshop, webhook: Webhook) -> None:
     workshop.bring("weak")
-    registry.register(workshop.staging)
+    register(workshop.staging)
     deployment.deploy(workshop.staging, "v1")
     deployment.smoke_test(workshop.staging)
     assert [text.partition(", by ")[0] for text in webhook.texts] == [
@@ -36,7 +39,7 @@ def test_a_refusal_undoes_nothing_and_shows_no_address(
 ) -> None:
     webhook.status = status
     workshop.bring("weak")
-    registry.register(workshop.staging)
+    register(workshop.staging)
     assert deployment.deploy(workshop.staging, "v1").changed
     warning = capsys.readouterr().err
     assert f"answered with status {status}" in warning
@@ -49,7 +52,7 @@ def test_a_webhook_that_cannot_be_reached_undoes_nothing(
 ) -> None:
     monkeypatch.setenv(VARIABLE, url)
     workshop.bring("weak")
-    registry.register(workshop.staging)
+    register(workshop.staging)
     assert deployment.deploy(workshop.staging, "v1").changed
     warning = capsys.readouterr().err
     assert "cannot be reached" in warning
@@ -64,7 +67,7 @@ def test_a_follower_that_breaks_undoes_nothing(
 
     monkeypatch.setattr(followers, "FOLLOWERS", [broken])
     workshop.bring("weak")
-    _, new = registry.register(workshop.staging)
+    _, new = register(workshop.staging)
     assert new
     warning = capsys.readouterr().err
     assert "ZeroDivisionError" in warning
@@ -76,7 +79,7 @@ def test_without_a_webhook_nothing_is_sent_and_asking_for_it_says_so(
 ) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     workshop.bring("weak")
-    row, _ = registry.register(workshop.staging)
+    row, _ = register(workshop.staging)
     notify.tell(workshop.staging, row)
     with pytest.raises(UserError, match="CHAMPION_WEBHOOK_URL is not set"):
         send("hello")

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from workshop import Workshop
 
-from champion.delivery import deployment, registry
+from champion.core.errors import UserError
+from champion.delivery import deployment
 from champion.delivery.audit import differences
 from champion.delivery.challenge import challenge
-from champion.errors import UserError
-from champion.storage.server import LocalServer
+from champion.delivery.register import register
+from champion.registry import versions as registry
+from champion.repository.local_s3 import LocalServer
 
 BUCKET = "models"
 
@@ -118,7 +120,7 @@ def on_s3(
 def test_a_model_goes_to_production_and_back_on_s3(on_s3: Workshop) -> None:
     for result in ("weak", "strong"):
         on_s3.bring(result)
-        row, _ = registry.register(on_s3.staging)
+        row, _ = register(on_s3.staging)
         assert challenge(on_s3.staging).promoted
         deployment.deploy(on_s3.staging, str(row.version))
         assert deployment.smoke_test(on_s3.staging).details["passed"]
@@ -138,7 +140,7 @@ def put_of_pointer(tmp_path: Path) -> bytes:
 def test_a_connection_that_drops_leaves_the_old_model_serving(on_s3: Workshop, proxy: Proxy, tmp_path: Path) -> None:
     for result in ("weak", "strong"):
         on_s3.bring(result)
-        registry.register(on_s3.staging)
+        register(on_s3.staging)
     deployment.deploy(on_s3.staging, "v1")
     sha256 = registry.open_ledger(on_s3.staging).rows()[1].model_sha256
     # While it looks, while it copies the model, while it switches the pointer.
@@ -162,7 +164,7 @@ def test_a_switch_whose_answer_is_lost_is_told_and_recorded_by_the_next_command(
 ) -> None:
     for result in ("weak", "strong"):
         on_s3.bring(result)
-        registry.register(on_s3.staging)
+        register(on_s3.staging)
     deployment.deploy(on_s3.staging, "v1")
     proxy.cut_answer_to = put_of_pointer(tmp_path)
     with pytest.raises(UserError, match=r"The next deploy, promote, rollback or smoke records it"):
@@ -179,5 +181,5 @@ def test_wrong_credentials_are_one_sentence(on_s3: Workshop, monkeypatch: pytest
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
     forget_connections()
     with pytest.raises(UserError, match=r"cannot be used") as caught:
-        registry.register(on_s3.staging)
+        register(on_s3.staging)
     assert "hunter2" not in str(caught.value)

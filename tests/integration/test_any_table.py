@@ -38,11 +38,12 @@ def schema(project: Project) -> dict[str, Any]:
 
 
 RUN_STAGES = """
-import contextlib, sys
-from champion.pipeline import evaluate, ingest, prepare, train, validate
+import contextlib, importlib, sys
+NAMES = ("ingest", "prepare", "validate", "train", "evaluate")
+stages = [importlib.import_module(f"champion.pipeline.{name}.__main__") for name in NAMES]
 for folder in sys.argv[1:]:
     with contextlib.chdir(folder):
-        for stage in (ingest, prepare, validate, train, evaluate):
+        for stage in stages:
             stage.main()
 """
 

@@ -1,6 +1,7 @@
 """dvc.yaml names everything that can change a stage's result, and nothing more."""
 
 import ast
+import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -46,8 +47,8 @@ def stages_of(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def imports_of_stages(project: Project) -> dict[str, list[str]]:
-    """Every module each stage reaches, directly or not, itself included."""
-    modules = {name: f"{PIPELINE}.{name}" for name in stages_of(project.folder)}
+    """Every module each stage reaches, directly or not, its own included."""
+    modules = {name: f"{PIPELINE}.{name}.__main__" for name in stages_of(project.folder)}
     found = json.loads(project.run("python", "-c", IMPORTS, *modules.values()).stdout)
     return {name: found[module] for name, module in modules.items()}
 
@@ -59,18 +60,20 @@ def source_of(module: str, folder: Path) -> Path:
 
 def wrong_dependencies(project: Project) -> list[str]:
     """How dvc.yaml's code dependencies differ from what the stages import; empty when they do not."""
-    wrong = []
+    wrong = set()
     for name, modules in imports_of_stages(project).items():
-        imported = {source_of(module, project.folder) for module in modules if module.split(".")[0] == "champion"}
-        # Importing a module runs its packages first: they hold nothing, so that nobody need list them.
-        packages = {parent / "__init__.py" for path in imported for parent in path.parents if parent.name == "champion"}
-        packages |= {path.parent / "__init__.py" for path in imported}
-        wrong += [f"{path.relative_to(project.folder)} is not empty" for path in packages if path.read_text()]
-        needed = {str(path.relative_to(project.folder)) for path in imported - packages}
-        declared = {dep for dep in stages_of(project.folder)[name]["deps"] if dep.startswith("src/")}
-        wrong += [f"{name} lacks {path}" for path in sorted(needed - declared)]
-        wrong += [f"{name} does not import {path}" for path in sorted(declared - needed)]
-    return sorted(set(wrong))
+        files = {source_of(module, project.folder) for module in modules if module.split(".")[0] == "champion"}
+        # Importing a module runs its packages first: they hold nothing, so that no other folder need be listed.
+        packages = {parent / "__init__.py" for path in files for parent in path.parents if "champion" in parent.parts}
+        packages &= set((project.folder / "src").rglob("__init__.py"))
+        wrong |= {f"{path.relative_to(project.folder)} is not empty" for path in packages if path.read_text()}
+        imported = [path.relative_to(project.folder).as_posix() for path in sorted(files - packages)]
+        declared = [dep for dep in stages_of(project.folder)[name]["deps"] if dep.startswith("src/")]
+        within = {path: [dep for dep in declared if f"{path}/".startswith(f"{dep}/")] for path in imported}
+        wrong |= {f"{name} lacks {path}" for path, deps in within.items() if not deps}
+        used = {dep for deps in within.values() for dep in deps}
+        wrong |= {f"{name} imports nothing of {dep}" for dep in declared if dep not in used}
+    return sorted(wrong)
 
 
 def impurities(project: Project) -> list[str]:
@@ -88,13 +91,12 @@ def impurities(project: Project) -> list[str]:
 
 
 def declared_sections(stage: str) -> list[str]:
-    """The fields of the stage's own class of params, from its source."""
-    tree = ast.parse((REPOSITORY / f"src/champion/pipeline/{stage}.py").read_text(encoding="utf-8"))
-    params = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == f"{stage.title()}Params")
-    return [n.target.id for n in params.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]
+    """The fields of the stage's own class of params."""
+    params = getattr(importlib.import_module(f"{PIPELINE}.{stage}.params"), f"{stage.title()}Params")
+    return list(params.model_fields)
 
 
-def test_each_stage_depends_on_exactly_the_modules_it_imports() -> None:
+def test_each_stage_depends_on_the_folders_it_imports() -> None:
     assert wrong_dependencies(Project(REPOSITORY)) == []
 
 
@@ -123,27 +125,29 @@ def _append(path: str, text: str) -> Callable[[Path], None]:
 
 def _depend_on_too_much(folder: Path) -> None:
     text = (folder / "dvc.yaml").read_text(encoding="utf-8")
-    dep = "      - src/champion/modeling/features.py\n"
+    dep = "      - src/champion/pipeline/train\n"
     assert dep in text
-    (folder / "dvc.yaml").write_text(text.replace(dep, f"{dep}      - src/champion/modeling/metrics.py\n", 1))
+    (folder / "dvc.yaml").write_text(text.replace(dep, f"{dep}      - src/champion/report\n", 1))
 
 
 @pytest.mark.parametrize(
     ("edit", "complaint"),
     [
         (
-            _append("src/champion/pipeline/train.py", "\nfrom champion.data.leaks import separation\n"),
-            "train lacks src/champion/data/leaks.py",
+            _append(
+                "src/champion/pipeline/train/stage.py", "\nfrom champion.pipeline.validate.leaks import separation\n"
+            ),
+            "train lacks src/champion/pipeline/validate/leaks.py",
         ),
         (
             _append(
-                "src/champion/modeling/features.py",
-                "\n\ndef late():\n    from champion.report import plots\n    return plots\n",
+                "src/champion/model/features.py",
+                "\n\ndef late():\n    from champion.report import blocks\n    return blocks\n",
             ),
-            "train lacks src/champion/report/plots.py",
+            "train lacks src/champion/report/blocks.py",
         ),
-        (_depend_on_too_much, "train does not import src/champion/modeling/metrics.py"),
-        (_append("src/champion/data/__init__.py", "X = 1\n"), "src/champion/data/__init__.py is not empty"),
+        (_depend_on_too_much, "train imports nothing of src/champion/report"),
+        (_append("src/champion/table/__init__.py", "X = 1\n"), "src/champion/table/__init__.py is not empty"),
         (_append("src/champion/__init__.py", "X = 1\n"), "src/champion/__init__.py is not empty"),
     ],
     ids=["import", "import in a function of an imported module", "needless dependency", "package", "top package"],
@@ -156,8 +160,8 @@ def test_a_wrong_dependency_is_reported(project: Project, edit: Callable[[Path],
 def test_an_import_for_type_checkers_alone_is_no_dependency(project: Project) -> None:
     before = wrong_dependencies(project)
     _append(
-        "src/champion/pipeline/train.py",
-        "\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from champion.data.leaks import separation\n",
+        "src/champion/pipeline/train/stage.py",
+        "\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from champion.pipeline.validate.leaks import separation\n",
     )(project.folder)
     assert wrong_dependencies(project) == before
 
@@ -167,9 +171,21 @@ def test_an_import_for_type_checkers_alone_is_no_dependency(project: Project) ->
     [
         ("import time", "train imports time"),
         ("import urllib.request", "train imports urllib"),
-        ("from datetime import date; TODAY = date.today()", "champion.pipeline.train calls today()"),
+        ("from datetime import date; TODAY = date.today()", "champion.pipeline.train.stage calls today()"),
     ],
 )
 def test_a_clock_or_a_network_in_a_stage_is_reported(project: Project, line: str, complaint: str) -> None:
-    _append("src/champion/pipeline/train.py", f"\n{line}\n")(project.folder)
+    _append("src/champion/pipeline/train/stage.py", f"\n{line}\n")(project.folder)
     assert complaint in impurities(project)
+
+
+def test_a_new_section_that_is_no_stage_reruns_no_stage(sample_run: Project, tmp_path: Path) -> None:
+    project = sample_run.copy_to(tmp_path / "project")
+    _append("params.yaml", "\nserving: { workers: 2 }\n")(project.folder)
+    path = project.folder / "src/champion/params.py"
+    section = "    compare: Compare = Compare()\n"
+    code = path.read_text(encoding="utf-8")
+    assert section in code
+    path.write_text(code.replace(section, f"{section}    serving: dict[str, int]\n"), encoding="utf-8")
+    assert project.run("champion", "check").stdout == "params.yaml: valid\n"
+    assert json.loads(project.run("dvc", "status", "--json").stdout) == {}

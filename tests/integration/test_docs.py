@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 from conftest import REPOSITORY, Project
 
-from champion.pipeline.evaluate import summary
+from champion.pipeline.evaluate.stage import summary
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 

@@ -64,8 +64,8 @@ STALE: dict[str, tuple[Callable[[Project], None], str]] = {
         "stage prepare: the parameter split is modified",
     ),
     "a module": (
-        replace("src/champion/modeling/search.py", "import sys", "import sys  # edited"),
-        "stage train: src/champion/modeling/search.py is modified",
+        replace("src/champion/pipeline/train/search.py", "import sys", "import sys  # edited"),
+        "stage train: src/champion/pipeline/train is modified",
     ),
     "a command": (
         replace("dvc.yaml", "python -m champion.pipeline.evaluate", "python -O -m champion.pipeline.evaluate"),

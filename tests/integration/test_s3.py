@@ -17,8 +17,8 @@ import pytest
 from conftest import Project
 from ruamel.yaml import YAML
 
-from champion.storage.remote import default_remote
-from champion.storage.server import LocalServer
+from champion.repository.local_s3 import LocalServer
+from champion.repository.remote import default_remote
 
 BUCKET = "champion-dvc"
 BIG_FILES = 4

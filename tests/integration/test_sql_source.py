@@ -14,9 +14,10 @@ import pytest
 import sqlalchemy as sa
 from conftest import Project
 
-from champion.data import database
-from champion.data.window import Window
-from champion.params import Column, Columns, SqlSource
+from champion.pipeline.ingest import database
+from champion.pipeline.ingest.params import SqlSource
+from champion.table.columns import Column, Columns
+from champion.table.window import Window
 from integration.small import sentence, small_table, snapshot
 
 # One worker starts the server, for all of these tests.

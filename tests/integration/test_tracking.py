@@ -17,15 +17,21 @@ import pytest
 from conftest import Project
 from workshop import Workshop
 
-from champion.artifacts import read_json, read_parquet
-from champion.data.dataset import to_frame
-from champion.delivery import audit, deployment, history, mirror, mirror_later, registry, tracking
-from champion.delivery.mlflow_client import connected, experiment_id
-from champion.delivery.mlflow_page import serve
+from champion.core.errors import UserError
+from champion.core.files import read_json, read_parquet
+from champion.delivery import audit, deployment
+from champion.delivery.register import register
 from champion.environments import Environment, load_environment
-from champion.errors import UserError
-from champion.experiments.board import best
-from champion.modeling.store import load
+from champion.experiments.leaderboard import best
+from champion.model.model_file import load
+from champion.registry import history
+from champion.registry import versions as registry
+from champion.table.dataset import to_frame
+from champion.tracking import background_sync as mirror_later
+from champion.tracking import registry_sync as mirror
+from champion.tracking import runs as tracking
+from champion.tracking.client import connected, experiment_id
+from champion.tracking.ui import serve
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -308,7 +314,7 @@ def test_the_best_run_is_best_in_the_metrics_own_direction_and_on_the_same_rows(
 def mirrored(workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
     """Version v1 registered, with MLflow on SQLite that holds it."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    registry.register(workshop.staging)
+    register(workshop.staging)
     assert not (tmp_path / "mlflow.db").exists()
     assert mirror.apply(workshop.staging) == ["v1 registered", "challenger is v1"]
     return workshop
@@ -328,7 +334,7 @@ def aliases(workshop: Workshop) -> dict[str, str]:
 COMMAND = """
 import sys
 {before}
-from champion.cli import app
+from champion.cli.main import app
 try:
     app({arguments!r})
 except SystemExit as stop:
@@ -352,7 +358,7 @@ def test_aliases_follow_every_delivery_and_none_waits_for_mlflow(mirrored: Works
 
     assert in_a_process(mirrored, "deploy", "v1", "--env", "staging") == [""]
     mirrored.bring("strong")
-    registry.register(mirrored.staging)
+    register(mirrored.staging)
     assert in_a_process(mirrored, "deploy", "v2", "--env", "staging") == [""]
     assert in_a_process(mirrored, "rollback", "--env", "staging") == [""]
     assert differences(mirrored.staging) == []
@@ -402,7 +408,7 @@ def test_a_version_that_was_tracked_points_to_its_run(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     run = tracking.track(workshop.staging, tracking.read_result(workshop.root))
-    registry.register(workshop.staging)
+    register(workshop.staging)
     assert differences(workshop.staging) == []
     with connected(workshop.staging) as client:
         assert client.get_model_version_by_alias("champion", "challenger").run_id == run.run_id
@@ -431,7 +437,7 @@ def test_where_nothing_was_tracked_nothing_follows(
 ) -> None:
     if configured:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    registry.register(workshop.staging)
+    register(workshop.staging)
     deployment.deploy(workshop.staging, "v1")
     assert differences(workshop.staging) == []
     assert capsys.readouterr().err == ""
@@ -501,7 +507,7 @@ def test_a_server_is_tracked_to_and_mirrored_and_may_be_down(
     result = tracking.read_result(workshop.root)
     assert tracking.track(workshop.staging, result).new
     assert not tracking.track(workshop.staging, result).new
-    registry.register(workshop.staging)
+    register(workshop.staging)
     deployment.promote(workshop.production, "v1", emergency=True, reason="the first")
     assert differences(workshop.staging) == []
     assert aliases(workshop) == {"champion": "v1", "production": "v1"}

@@ -18,8 +18,8 @@ from github_api import Hub, serving
 from ruamel.yaml import YAML
 from webhook import Webhook
 
-from champion.storage.remote import default_remote
-from champion.storage.server import LocalServer
+from champion.repository.local_s3 import LocalServer
+from champion.repository.remote import default_remote
 
 WORKFLOWS = sorted((REPOSITORY / ".github/workflows").glob("*.yml"))
 STAND_INS = Path(__file__).parent / "actions"
@@ -450,7 +450,7 @@ def test_the_tests_workflow_runs_lint_and_tests(origin: Project, runner: Runner)
         path.unlink()
     (clone.folder / "tests/unit").mkdir(exist_ok=True)
     (clone.folder / "tests/unit/test_one.py").write_text(
-        '"""One test."""\n\nimport champion.errors\n\n\ndef test_one() -> None:\n    assert champion.errors\n',
+        '"""One test."""\n\nimport champion.core.errors\n\n\ndef test_one() -> None:\n    assert champion.core.errors\n',
         encoding="utf-8",
     )
     run = runner.act(clone.folder, "tests", "test", "push", {}, "--matrix", "python-version:3.11")

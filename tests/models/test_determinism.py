@@ -13,17 +13,17 @@ from numpy._core._multiarray_umath import __cpu_features__ as features
 TRAIN = """
 import hashlib, json, sys
 from pathlib import Path
-from champion.pipeline.train import summarise, train_model
-from champion.artifacts import rounded
-from champion.data.dataset import Dataset, read_split
-from champion.modeling.store import save
-from champion.params import Train
+from champion.pipeline.train.stage import summarise, train_model
+from champion.core.values import rounded
+from champion.table.dataset import Dataset, read_split
+from champion.model.model_file import save
+from champion.model.recipe import Recipe
 
 whole = read_split(Path("data/prepared"), "train")
 data = Dataset(whole.rows.gather_every(4), whole.features)
 digests = {}
 for name, section in json.loads(sys.argv[2]).items():
-    train = Train.model_validate(section)
+    train = Recipe.model_validate(section)
     model, fitted = train_model(train, data)
     path = Path(sys.argv[1]) / "model.skops"
     save(model, path)

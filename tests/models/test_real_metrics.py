@@ -14,11 +14,12 @@ from sklearn import metrics as sk
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
-from champion.data.dataset import Dataset, read_split
-from champion.modeling.estimators import build_pipeline
-from champion.modeling.store import Model, load
+from champion.core.strict_yaml import read as load_params
+from champion.model.estimators import build_pipeline
+from champion.model.model import Model
+from champion.model.model_file import load
 from champion.params import Params
-from champion.params import load as load_params
+from champion.table.dataset import Dataset, read_split
 
 Floats = NDArray[np.float64]
 

@@ -12,16 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from champion.artifacts import (
-    read_json,
-    read_parquet,
-    replacing,
-    rounded,
-    sha256_of,
-    write_json,
-    write_parquet,
-)
-from champion.errors import UserError
+from champion.core.errors import UserError
+from champion.core.files import read_json, read_parquet, replacing, sha256_of, write_json, write_parquet
+from champion.core.values import rounded
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from champion.as_of import set_as_of
-from champion.errors import UserError
+from champion.core.errors import UserError
+from champion.retraining.as_of import set_as_of
 
 
 def test_only_the_line_of_the_date_changes(tmp_path: Path) -> None:

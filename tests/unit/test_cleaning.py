@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from champion.data.cleaning import drop_repeated, empty_strays, is_stray
-from champion.params import Column, Columns
+from champion.pipeline.prepare.cleaning import drop_repeated, empty_invalid, is_invalid
+from champion.table.columns import Column, Columns
 
 COLUMNS = Columns(
     {
@@ -38,28 +38,28 @@ TABLES = st.lists(ROWS, max_size=30).map(lambda rows: pl.DataFrame(rows, schema=
 
 
 @given(TABLES)
-def test_no_stray_is_left_in_a_feature(table: pl.DataFrame) -> None:
-    cleaned = empty_strays(table, COLUMNS)
+def test_no_invalid_value_is_left_in_a_feature(table: pl.DataFrame) -> None:
+    cleaned = empty_invalid(table, COLUMNS)
     for name in COLUMNS.named("feature"):
-        stray = is_stray(COLUMNS, name)
-        if stray is not None:
-            assert cleaned.filter(stray).is_empty()
+        invalid = is_invalid(COLUMNS, name)
+        if invalid is not None:
+            assert cleaned.filter(invalid).is_empty()
 
 
 @given(TABLES)
-def test_emptying_strays_twice_is_the_same_as_once(table: pl.DataFrame) -> None:
-    once = empty_strays(table, COLUMNS)
-    assert empty_strays(once, COLUMNS).equals(once)
+def test_emptying_invalid_values_twice_is_the_same_as_once(table: pl.DataFrame) -> None:
+    once = empty_invalid(table, COLUMNS)
+    assert empty_invalid(once, COLUMNS).equals(once)
 
 
 @given(TABLES)
-def test_what_is_no_stray_stays_where_it_is(table: pl.DataFrame) -> None:
-    cleaned = empty_strays(table, COLUMNS)
+def test_what_is_no_invalid_value_stays_where_it_is(table: pl.DataFrame) -> None:
+    cleaned = empty_invalid(table, COLUMNS)
     assert cleaned.schema == table.schema
     for name in COLUMNS:
-        stray = is_stray(COLUMNS, name)
-        kept = table if stray is None or COLUMNS[name].role != "feature" else table.filter(~stray)
-        same = cleaned if kept is table else cleaned.filter(table.select(~stray).to_series().fill_null(False))  # type: ignore[operator]
+        invalid = is_invalid(COLUMNS, name)
+        kept = table if invalid is None or COLUMNS[name].role != "feature" else table.filter(~invalid)
+        same = cleaned if kept is table else cleaned.filter(table.select(~invalid).to_series().fill_null(False))  # type: ignore[operator]
         assert same[name].equals(kept[name])
 
 
@@ -76,12 +76,12 @@ def test_rows_that_share_an_id_but_differ_are_kept_for_the_contract_to_refuse() 
 
 
 @pytest.mark.parametrize(("name", "expected"), [("count", [True, False, False, True, None]), ("share", None)])
-def test_bounds_themselves_are_no_strays(name: str, expected: list[bool | None] | None) -> None:
+def test_bounds_themselves_are_no_invalid_values(name: str, expected: list[bool | None] | None) -> None:
     values = [-1, 0, 10, 11, None] if expected else [-9.9, 1.0, 1.1, None]
-    stray = is_stray(COLUMNS, name)
-    assert stray is not None
-    assert pl.DataFrame({name: values}).select(stray).to_series().to_list() == expected or [False, False, True, None]
+    invalid = is_invalid(COLUMNS, name)
+    assert invalid is not None
+    assert pl.DataFrame({name: values}).select(invalid).to_series().to_list() == expected or [False, False, True, None]
 
 
-def test_a_column_that_declares_no_values_and_no_range_has_no_strays() -> None:
-    assert is_stray(COLUMNS, "free") is None
+def test_a_column_that_declares_no_values_and_no_range_has_no_invalid_values() -> None:
+    assert is_invalid(COLUMNS, "free") is None

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from github_api import BOT, Hub, serving
 
-from champion.delivery import comment
-from champion.delivery.comment import MARKER, GitHub, comment_body, pull_request_of, read_report, upsert
-from champion.errors import UserError
+from champion.core.errors import UserError
+from champion.report import comment
+from champion.report.comment import MARKER, GitHub, comment_body, pull_request_of, read_report, upsert
 
 SHA = "a" * 40
 RUN = {

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from champion.core.errors import UserError
 from champion.environments import FILE, load_environment, load_environments
-from champion.errors import UserError
 
 REPOSITORY = Path(__file__).parent.parent.parent
 

@@ -9,18 +9,18 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from champion.data.dataset import Feature
-from champion.errors import UserError
-from champion.modeling.estimators import build_pipeline, settle
-from champion.params import Search, Train
+from champion.core.errors import UserError
+from champion.model.estimators import build_pipeline, drop_machine_state
+from champion.model.recipe import Recipe, Search
+from champion.table.dataset import Feature
 
 FEATURES = [Feature("amount", "number"), Feature("kind", "category")]
 NAMES = ["hist_gradient_boosting", "random_forest", "logistic_regression"]
 
 
-def train_params(estimator: str, search: dict[str, Any] | None = None, **params: Any) -> Train:
+def train_params(estimator: str, search: dict[str, Any] | None = None, **params: Any) -> Recipe:
     section = {"estimator": estimator, estimator: params, "search": Search.model_validate(search or {"method": "none"})}
-    return Train.model_validate(section)
+    return Recipe.model_validate(section)
 
 
 def rows(count: int = 200) -> tuple[pd.DataFrame, np.ndarray]:
@@ -87,7 +87,7 @@ def test_encoded_categories_are_declared_to_the_boosting() -> None:
         ),
     ],
 )
-def test_a_parameter_the_estimator_refuses_is_a_sentence(train: Train, expected: str) -> None:
+def test_a_parameter_the_estimator_refuses_is_a_sentence(train: Recipe, expected: str) -> None:
     with pytest.raises(UserError, match=expected) as error:
         build_pipeline(train, FEATURES)
     assert str(error.value).startswith("params.yaml: ")
@@ -103,17 +103,17 @@ def test_settling_changes_no_prediction_that_shows(name: str) -> None:
     frame, target = rows()
     pipeline = build_pipeline(train_params(name), FEATURES).fit(frame, target)
     before = pipeline.predict_proba(frame)
-    assert settle(pipeline).predict_proba(frame) == pytest.approx(before, abs=1e-5)
+    assert drop_machine_state(pipeline).predict_proba(frame) == pytest.approx(before, abs=1e-5)
 
 
 def test_settling_forgets_the_last_digits_of_coefficients() -> None:
     frame, target = rows()
     pipeline = build_pipeline(train_params("logistic_regression"), FEATURES).fit(frame, target)
     pipeline.named_steps["model"].coef_ += 1e-9
-    once = settle(pipeline).named_steps["model"]
-    again = settle(build_pipeline(train_params("logistic_regression"), FEATURES).fit(frame, target)).named_steps[
-        "model"
-    ]
+    once = drop_machine_state(pipeline).named_steps["model"]
+    again = drop_machine_state(
+        build_pipeline(train_params("logistic_regression"), FEATURES).fit(frame, target)
+    ).named_steps["model"]
     np.testing.assert_array_equal(once.coef_, again.coef_)
     np.testing.assert_array_equal(once.intercept_, again.intercept_)
 
@@ -121,6 +121,6 @@ def test_settling_forgets_the_last_digits_of_coefficients() -> None:
 def test_settling_forgets_the_machines_number_of_threads() -> None:
     frame, target = rows()
     boosting = build_pipeline(train_params("hist_gradient_boosting", max_iter=2), FEATURES).fit(frame, target)
-    assert settle(boosting).named_steps["model"]._bin_mapper.n_threads == 1
+    assert drop_machine_state(boosting).named_steps["model"]._bin_mapper.n_threads == 1
     forest = build_pipeline(train_params("random_forest", n_estimators=2), FEATURES).fit(frame, target)
-    assert settle(forest).named_steps["model"].n_jobs is None
+    assert drop_machine_state(forest).named_steps["model"].n_jobs is None

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY
 
-from champion.errors import UserError
-from champion.experiments.sets import checked, parse
+from champion.core.errors import UserError
+from champion.experiments.parameter_sets import checked, parse
 
 LEAVES = "train.hist_gradient_boosting.max_leaf_nodes"
 

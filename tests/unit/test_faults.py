@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from champion.errors import UserError
-from champion.faults import did_you_mean
-from champion.params import Params, load
+from champion.core.errors import UserError
+from champion.core.strict_yaml import did_you_mean, read
+from champion.params import Params
 
 Edit = Callable[[dict[str, Any]], object]
 
@@ -43,7 +43,7 @@ def sentence_after(edit: Edit, folder: Path) -> str:
     with path.open("w", encoding="utf-8") as stream:
         YAML().dump(content, stream)
     with pytest.raises(UserError) as error:
-        load(Params, path)
+        read(Params, path)
     return str(error.value).removeprefix(f"{path}: ")
 
 
@@ -100,7 +100,10 @@ MISTAKES: list[tuple[Edit, str]] = [
         lambda c: c["contract"]["columns"].update(brnch={}),
         "contract.columns.brnch: no such column (did you mean `branch`?)",
     ),
-    (lambda c: c["contract"]["columns"].update(branch={"max_stray": 2}), "`contract.columns.branch.max_stray`: input"),
+    (
+        lambda c: c["contract"]["columns"].update(branch={"max_invalid": 2}),
+        "`contract.columns.branch.max_invalid`: input",
+    ),
     (lambda c: c["gates"].update(brier={}), "`gates.brier`: give `min`, `max` or both"),
     (lambda c: c["gates"].update(brier={"min": 1, "max": 0}), "`gates.brier`: `min`: the lower bound 1 is above"),
     (lambda c: c["gates"].update(brier={"min": float("nan")}), "`gates.brier.min`: input should be a finite number"),
@@ -140,7 +143,7 @@ MISTAKES: list[tuple[Edit, str]] = [
     (lambda c: c.update(columns=None), "`columns`: input should be a valid dictionary (found None)"),
     (
         lambda c: c["columns"].update({1: {"type": "number"}}),
-        "`columns.1.[key]`: input should be a valid string (found 1)",
+        "`columns.1`: input should be a valid string (found 1)",
     ),
     (lambda c: c.update(as_of=None), "as_of: the table has a column with the role date, so set it"),
     (lambda c: c.update(window_months=None), "window_months: the table has a column with the role date, so set it"),
@@ -183,6 +186,7 @@ def test_without_a_date_column_dates_are_refused(tmp_path: Path) -> None:
 
     def undated_split(content: dict[str, Any]) -> None:
         undated(content)
+        content["as_of"] = content["window_months"] = None
         content["split"]["strategy"] = "out_of_time"
 
     assert sentence_after(undated_split, tmp_path).startswith("split: out_of_time needs a column with the role date")

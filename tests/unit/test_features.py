@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from champion.data.dataset import Feature
-from champion.modeling.features import build_preprocessor
+from champion.model.features import build_preprocessor
+from champion.table.dataset import Feature
 
 NUMBER, CATEGORY = Feature("amount", "number"), Feature("kind", "category")
 TRAIN = pd.DataFrame({"amount": [1.0, 3.0, np.nan, 11.0], "kind": ["a", "b", np.nan, "a"]}).astype({"kind": object})

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from champion.data.fields import DTYPES, read_text, read_typed
-from champion.params import ColumnType
+from champion.pipeline.ingest.fields import read_text, read_typed
+from champion.table.columns import ColumnType, dtype
 
 
 def parsed(texts: list[str | None], column_type: ColumnType, date_format: str | None = None) -> list[Any]:
     table = pl.DataFrame({"x": texts}, schema={"x": pl.String})
     values = table.select(x=read_text("x", column_type, date_format).value)["x"]
-    assert values.dtype == DTYPES[column_type]
+    assert values.dtype == dtype(column_type)
     return values.to_list()
 
 
@@ -94,7 +94,7 @@ def test_a_text_column_keeps_its_text_as_origin_unless_it_cannot_fail() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "dtype", "column_type", "expected"),
+    ("values", "given", "column_type", "expected"),
     [
         ([1, None], pl.Int8, "integer", [1, None]),
         ([1, None], pl.UInt32, "number", [1.0, None]),
@@ -113,10 +113,10 @@ def test_a_text_column_keeps_its_text_as_origin_unless_it_cannot_fail() -> None:
     ],
 )
 def test_a_typed_column_becomes_the_declared_type(
-    values: list[Any], dtype: Any, column_type: ColumnType, expected: list[Any]
+    values: list[Any], given: Any, column_type: ColumnType, expected: list[Any]
 ) -> None:
-    converted_values = converted(values, dtype, column_type)["value"]
-    assert converted_values.dtype == DTYPES[column_type]
+    converted_values = converted(values, given, column_type)["value"]
+    assert converted_values.dtype == dtype(column_type)
     assert converted_values.to_list() == expected
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from champion.modeling.gates import judge
-from champion.params import Gate
+from champion.pipeline.evaluate.params import Gate
+from champion.pipeline.evaluate.verdicts import judge
 
 NUMBERS = st.floats(-1e6, 1e6)
 

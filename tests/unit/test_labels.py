@@ -9,9 +9,9 @@ from dateutil.relativedelta import relativedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from champion.data.labels import TARGET, label_rows
-from champion.data.window import labelled_window
-from champion.params import Column, Columns, ColumnType, Label
+from champion.pipeline.prepare.labels import label_rows
+from champion.table.columns import TARGET, Column, Columns, ColumnType, Label
+from champion.table.window import Window
 
 EVENTS = Columns({"opened": Column(type="date", role="date"), "failed": Column(type="date", role="label")})
 DAYS = st.dates(date(1990, 1, 1), date(2020, 12, 31))
@@ -53,7 +53,7 @@ def test_changing_events_after_the_horizon_changes_no_label(
 
 @given(DAYS, st.integers(1, 60), st.integers(1, 60), st.data())
 def test_labels_of_the_window_are_known_at_as_of(as_of: date, horizon: int, months: int, data: st.DataObject) -> None:
-    window = labelled_window(as_of, horizon, months)
+    window = Window.of(as_of, horizon, months)
     opened = data.draw(st.lists(st.dates(window.start, window.end - timedelta(days=1)), min_size=1))
     failed = [data.draw(st.none() | st.dates(day, date(2100, 1, 1))) for day in opened]
     seen = [None if day is None or day >= as_of else day for day in failed]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from champion.data.leaks import separation
+from champion.pipeline.validate.leaks import separation
 
 ROWS = 4000
 RNG = np.random.default_rng(7)

@@ -7,10 +7,10 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from champion.delivery import history
-from champion.delivery.ledger import ORIGIN, Ledger, Row, breaks
-from champion.delivery.storage import Store
-from champion.errors import UserError
+from champion.core.errors import UserError
+from champion.registry import history
+from champion.registry.ledger import ORIGIN, Ledger, Row, breaks
+from champion.registry.stores import Store
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 FIELDS = ("time", "actor", "action", "environment", "version", "from_version", "reason", "git_commit", "model_sha256")

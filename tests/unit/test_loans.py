@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from champion.data.loans import SOURCE_COLUMNS, loan_fields
+from champion.pipeline.ingest.loans import SOURCE_COLUMNS, loan_fields
 
 LOAN = {
     "LoanNr_ChkDgt": "1000014003", "Name": "ABC HOBBYCRAFT", "City": "EVANSVILLE", "State": "IN", "Zip": "47711",
@@ -84,7 +84,7 @@ def test_same_state_is_unknown_when_either_state_is(bank_state: str | None, same
     assert tidy(BankState=bank_state)["same_state"] is same
 
 
-def test_stray_codes_stay_for_the_contract_to_count() -> None:
+def test_invalid_codes_stay_for_the_contract_to_count() -> None:
     loan = tidy(RevLineCr="`", LowDoc="C", NewExist="0", UrbanRural="0")
     assert (loan["revolving"], loan["low_doc"], loan["new_business"], loan["urban_rural"]) == ("`", "C", "0", "0")
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn import metrics as reference
 
-from champion.modeling import metrics
-from champion.modeling.metrics import Scores, Target, bootstrap, interval, score, score_segments, score_with_intervals
+from champion.model import metrics
+from champion.model.bootstrap import Scores, Target, bootstrap, interval
+from champion.model.metrics import score, score_segments, score_with_intervals
 
 # Few distinct probabilities, so that ties are common; both classes.
 ROWS = (

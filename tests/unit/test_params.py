@@ -6,8 +6,12 @@ import pytest
 from conftest import REPOSITORY
 from pydantic import ValidationError
 
-from champion.errors import UserError
-from champion.params import Column, Columns, Gate, Params, Sections, Split, load
+from champion.core.errors import UserError
+from champion.core.strict_yaml import Sections, read
+from champion.params import Params
+from champion.pipeline.evaluate.params import Gate
+from champion.pipeline.prepare.params import Split
+from champion.table.columns import Column, Columns
 
 COLUMNS = Columns(
     {
@@ -25,7 +29,7 @@ class OnlySplit(Sections):
 
 
 def test_the_committed_params_are_valid() -> None:
-    assert load(Params, REPOSITORY / "params.yaml").gates
+    assert read(Params, REPOSITORY / "params.yaml").gates
 
 
 def test_columns_are_found_by_role_in_the_tables_order() -> None:
@@ -38,7 +42,7 @@ def test_columns_are_found_by_role_in_the_tables_order() -> None:
 def test_a_stage_reads_its_own_sections_whatever_the_others_hold(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text("split: {strategy: stratified}\ntrain: nonsense\nnobody: declares this\n")
-    assert load(OnlySplit, path).split.strategy == "stratified"
+    assert read(OnlySplit, path).split.strategy == "stratified"
 
 
 def test_params_cannot_be_changed_once_read() -> None:
@@ -54,9 +58,9 @@ def test_equal_bounds_are_in_order() -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("", "expected sections such as `train:`, found none"),
-        ("just text", "expected sections such as `train:`, found none"),
-        ("- a\n- b", "expected sections such as `train:`, found none"),
+        ("", "expected sections, such as `split:`, found none"),
+        ("just text", "expected sections, such as `split:`, found none"),
+        ("- a\n- b", "expected sections, such as `split:`, found none"),
         ("split: {strategy: stratified", "not valid YAML"),
         ("split: {strategy: stratified}\nsplit: {strategy: stratified}", "not valid YAML"),
         ("split: !!python/object/apply:os.getcwd []", "not valid YAML"),
@@ -67,7 +71,7 @@ def test_a_file_that_is_no_params_file_is_a_sentence(content: str, expected: str
     path = tmp_path / "params.yaml"
     path.write_text(content)
     with pytest.raises(UserError, match=expected) as error:
-        load(OnlySplit, path)
+        read(OnlySplit, path)
     assert str(error.value).startswith(f"{path}: ")
     assert "\n" not in str(error.value)
 
@@ -76,9 +80,9 @@ def test_a_file_in_another_encoding_is_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_bytes("split: {strategy: stratifié}".encode("latin-1"))
     with pytest.raises(UserError, match="not valid YAML"):
-        load(OnlySplit, path)
+        read(OnlySplit, path)
 
 
 def test_no_file_says_where_to_run(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no such file\. Run this where params.yaml is"):
-        load(OnlySplit, tmp_path / "params.yaml")
+    with pytest.raises(UserError, match=r"no such file\. Run this in the root of the repository"):
+        read(OnlySplit, tmp_path / "params.yaml")

@@ -4,8 +4,9 @@ from datetime import date
 
 import polars as pl
 
-from champion.params import Column, Label, Split
-from champion.pipeline.prepare import PrepareParams, prepare
+from champion.pipeline.prepare.params import PrepareParams, Split
+from champion.pipeline.prepare.stage import prepare
+from champion.table.columns import Column, Label
 
 KEYLESS = PrepareParams(
     as_of=None,

@@ -11,13 +11,14 @@ from conftest import REPOSITORY, Project
 from hypothesis import given
 from hypothesis import strategies as st
 
-from champion.errors import UserError
-from champion.params import Compare, Gate
+from champion.core.errors import UserError
+from champion.params import Compare
+from champion.pipeline.evaluate.params import Gate
+from champion.report.blocks import LIMIT, Code, Document, Paragraph, Section, Table, to_markdown
 from champion.report.comparison import Change, breaches, changes
-from champion.report.document import LIMIT, Code, Document, Paragraph, Section, Table, to_markdown
-from champion.report.page import to_html
+from champion.report.html import to_html
 from champion.report.pull_request import Checks, build
-from champion.report.revision import Revision, revision, working_tree
+from champion.repository.revision import Revision, revision, working_tree
 
 GATES = {"roc_auc_low": Gate(min=0.65), "f1_weighted": Gate(min=0.6)}
 COMPARE = Compare(tolerances={"roc_auc": 0.01, "brier": 0.01})

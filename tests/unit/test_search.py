@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-from champion.data.dataset import Feature
-from champion.errors import UserError
-from champion.modeling.estimators import build_pipeline
-from champion.modeling.search import CV_SCORES, Fitted, fit, search_metric
-from champion.params import Search, Train
+from champion.core.errors import UserError
+from champion.model.estimators import build_pipeline
+from champion.model.recipe import Recipe, Search
+from champion.pipeline.train.search import CV_SCORES, Fitted, fit, search_metric
+from champion.table.dataset import Feature
 
 GRID = {"C": [1e-6, 1.0], "fit_intercept": [True, False]}
 
@@ -27,7 +27,7 @@ def rows(count: int = 400) -> tuple[pd.DataFrame, NDArray[np.int8]]:
 
 def fitted(search: Search, seed: int = 5) -> Fitted:
     frame, target = rows()
-    train = Train(estimator="logistic_regression", search=search)
+    train = Recipe(estimator="logistic_regression", search=search)
     return fit(build_pipeline(train, [Feature("x", "number"), Feature("y", "number")]), search, seed, frame, target)
 
 
@@ -75,7 +75,7 @@ def test_the_pipeline_is_fitted_on_all_rows() -> None:
 
 def test_fewer_rows_of_a_class_than_folds_are_refused() -> None:
     frame, _ = rows()
-    train = Train(estimator="logistic_regression", search=searching("none"))
+    train = Recipe(estimator="logistic_regression", search=searching("none"))
     pipeline = build_pipeline(train, [Feature("x", "number")])
     for target in (np.array([1, 1] + [0] * 398, dtype=np.int8), np.zeros(400, dtype=np.int8)):
         with pytest.raises(UserError, match=r"fewer training rows than the 3 folds of `train\.search\.folds`"):

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from champion.data import sources
-from champion.data.fields import DTYPES
-from champion.data.loans import SOURCE_COLUMNS, loan_fields
-from champion.data.sources import read_table
-from champion.data.window import Window
-from champion.errors import UserError
-from champion.params import Column, Columns, FileSource, WheelSource
+from champion.core.errors import UserError
+from champion.pipeline.ingest import sources
+from champion.pipeline.ingest.loans import SOURCE_COLUMNS, loan_fields
+from champion.pipeline.ingest.params import FileSource, WheelSource
+from champion.pipeline.ingest.sources import read_table
+from champion.table.columns import Column, Columns, dtype
+from champion.table.window import Window
 
 COLUMNS = Columns(
     {
@@ -43,12 +43,12 @@ def _source_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def put(content: str | bytes, name: str = "t.csv") -> FileSource:
     data = content.encode() if isinstance(content, str) else content
-    (sources.SOURCE_FOLDER / name).write_bytes(data)
+    (sources.SOURCE / name).write_bytes(data)
     return FileSource(source="file", path=name)
 
 
 def put_parquet(table: pl.DataFrame) -> FileSource:
-    table.write_parquet(sources.SOURCE_FOLDER / "t.parquet")
+    table.write_parquet(sources.SOURCE / "t.parquet")
     return FileSource(source="file", path="t.parquet")
 
 
@@ -62,7 +62,7 @@ def refusal(source: FileSource | WheelSource, columns: Columns = COLUMNS, window
 
 def test_a_csv_file_is_read_typed_in_order_without_ignored_columns() -> None:
     table = read_table(put(f"{HEADER}\n{ROW}\n,,,,,\n"), COLUMNS, None)
-    assert table.schema == {name: DTYPES[COLUMNS[name].type] for name in KEPT}
+    assert table.schema == {name: dtype(COLUMNS[name].type) for name in KEPT}
     assert table.rows() == [(date(2020, 1, 2), 3, 1.5, "a", True), (None,) * 5]
 
 
@@ -99,7 +99,7 @@ def test_a_written_table_comes_back_as_it_was(rows: list[tuple[str, int, float]]
         schema={"text": pl.String, "whole": pl.Int64, "real": pl.Float64, "bad": pl.Boolean},
         orient="row",
     )
-    table.write_csv(sources.SOURCE_FOLDER / "t.csv")
+    table.write_csv(sources.SOURCE / "t.csv")
     assert read_table(FileSource(source="file", path="t.csv"), columns, None).equals(table)
     assert read_table(put_parquet(table), columns, None).equals(table)
 
@@ -193,14 +193,14 @@ def test_parquet_without_rows_is_refused() -> None:
 @pytest.mark.parametrize("keep", [4, 40, -20])
 def test_truncated_parquet_is_a_sentence(keep: int) -> None:
     put_parquet(PARQUET)
-    path = sources.SOURCE_FOLDER / "t.parquet"
+    path = sources.SOURCE / "t.parquet"
     path.write_bytes(path.read_bytes()[:keep])
     assert "t.parquet: not readable Parquet" in refusal(FileSource(source="file", path="t.parquet"))
 
 
 def test_damage_inside_a_parquet_file_is_a_sentence() -> None:
     put_parquet(pl.concat([PARQUET] * 1000))
-    path = sources.SOURCE_FOLDER / "t.parquet"
+    path = sources.SOURCE / "t.parquet"
     content = bytearray(path.read_bytes())
     content[4:300] = bytes(296)
     path.write_bytes(bytes(content))
@@ -212,9 +212,9 @@ def test_pandas_categories_are_read_as_text() -> None:
         {"day": [pd.Timestamp("2020-01-02")], "count": pd.Series(["3"], dtype="category"), "amount": [1.5]}
         | {"kind": pd.Series(["a"], dtype="category"), "bad": [True], "note": ["n"]}
     )
-    frame.to_parquet(sources.SOURCE_FOLDER / "t.parquet")
+    frame.to_parquet(sources.SOURCE / "t.parquet")
     table = read_table(FileSource(source="file", path="t.parquet"), COLUMNS, WINDOW)
-    assert table.schema == {name: DTYPES[COLUMNS[name].type] for name in KEPT}
+    assert table.schema == {name: dtype(COLUMNS[name].type) for name in KEPT}
     assert table.rows() == [(date(2020, 1, 2), 3, 1.5, "a", True)]
 
 
@@ -237,7 +237,7 @@ def test_the_loan_adapter_reads_both_kinds_of_file(suffix: str) -> None:
         "ApprovalDate": "28-Feb-20", "ChgOffDate": None, "GrAppv": "$2,000.00 ", "SBA_Appv": "$1,000.00 ",
     }  # fmt: skip
     table = pl.DataFrame([loan], schema=dict.fromkeys(SOURCE_COLUMNS, pl.String))
-    path = sources.SOURCE_FOLDER / f"loans.{suffix}"
+    path = sources.SOURCE / f"loans.{suffix}"
     table.write_csv(path) if suffix == "csv" else table.write_parquet(path)
     source = FileSource(source="file", path=path.name, adapter="loans")
     read = read_table(source, loan_columns(), WINDOW)

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from champion.data.labels import TARGET
-from champion.data.splits import split_rows
-from champion.errors import UserError
-from champion.params import Split
+from champion.core.errors import UserError
+from champion.pipeline.prepare.params import Split
+from champion.pipeline.prepare.splits import split_rows
+from champion.table.columns import TARGET
 
 BOUNDARY = date(2005, 1, 1)
 DATED = st.lists(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from champion.delivery.storage import ABANDONED_AFTER, Store
-from champion.errors import UserError
+from champion.core.errors import UserError
+from champion.registry.stores import ABANDONED_AFTER, Store
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
@@ -62,7 +62,7 @@ def test_a_url_that_nothing_can_open_is_one_sentence() -> None:
 def test_delivery_starts_without_the_heavy_libraries() -> None:
     heavy = ("sklearn", "pandas", "polars", "numpy", "mlflow", "skops", "requests", "pyarrow")
     code = (
-        "import sys, champion.cli, champion.delivery.deployment, champion.delivery.history, champion.environments\n"
+        "import sys, champion.cli.main, champion.delivery.deployment, champion.registry.history, champion.environments\n"
         f"print([name for name in {heavy} if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -21,12 +21,13 @@ from conftest import REPOSITORY
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from champion.artifacts import sha256_of
-from champion.data.dataset import Feature, to_frame
-from champion.errors import UserError
-from champion.modeling.estimators import build_pipeline, settle
-from champion.modeling.store import MANIFEST, Model, load, save
-from champion.params import Search, Train
+from champion.core.errors import UserError
+from champion.core.files import sha256_of
+from champion.model.estimators import build_pipeline, drop_machine_state
+from champion.model.model import Model
+from champion.model.model_file import MANIFEST, load, save
+from champion.model.recipe import Recipe, Search
+from champion.table.dataset import Feature, to_frame
 
 NAMES = ["hist_gradient_boosting", "random_forest", "logistic_regression"]
 FEATURES = [Feature("amount", "number"), Feature("kind", "category"), Feature("flag", "number")]
@@ -47,10 +48,10 @@ def rows(count: int = 300) -> pl.DataFrame:
 def fitted(name: str) -> Model:
     small = {"max_iter": 5} if name == "hist_gradient_boosting" else {}
     small = {"n_estimators": 5, "max_depth": 3} if name == "random_forest" else small
-    train = Train.model_validate({"estimator": name, name: small, "search": Search(method="none")})
+    train = Recipe.model_validate({"estimator": name, name: small, "search": Search(method="none")})
     table = rows()
     pipeline = build_pipeline(train, FEATURES).fit(to_frame(table, FEATURES), table["target"].to_numpy())
-    return Model(settle(pipeline), FEATURES, 0.25)
+    return Model(drop_machine_state(pipeline), FEATURES, 0.25)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ FIT_AND_SAVE = """
 import sys
 from pathlib import Path
 from unit.test_store import NAMES, fitted
-from champion.modeling.store import save
+from champion.model.model_file import save
 for name in NAMES:
     save(fitted(name), Path(sys.argv[1]) / name)
 """

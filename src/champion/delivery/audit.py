@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Iterator
 
-from champion.delivery import history, mirror
 from champion.delivery.deployment import POINTER, SERVED_FILES, open_store
-from champion.delivery.ledger import ANCHOR, Row, breaks
-from champion.delivery.registry import neighbours, open_ledger, open_registry
-from champion.delivery.storage import Store
 from champion.environments import Environment
+from champion.registry import history
+from champion.registry.ledger import ANCHOR, Row, breaks
+from champion.registry.stores import Store
+from champion.registry.versions import neighbours, open_ledger, open_registry
+from champion.tracking import registry_sync as mirror
 
 
 def differences(environment: Environment) -> list[str]:

@@ -4,31 +4,33 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from champion.artifacts import rounded, sha256_of
-from champion.delivery import history
-from champion.delivery.followers import follow
+from champion.core.errors import UserError
+from champion.core.files import sha256_of
+from champion.core.layout import MODEL, PARAMS, PREPARED
+from champion.core.strict_yaml import Sections, read
+from champion.core.values import rounded
 from champion.delivery.gate import failures
-from champion.delivery.ledger import Row, breaks
-from champion.delivery.registry import (
-    MODEL,
+from champion.delivery.listeners import follow
+from champion.environments import Environment
+from champion.params import Challenge
+from champion.pipeline.evaluate.params import Evaluate
+from champion.registry import history
+from champion.registry.ledger import Row, breaks
+from champion.registry.versions import (
     MODEL_FILE,
-    PREPARED,
     TRAINING_ROWS_FILE,
     load_bytes,
     neighbours,
     open_ledger,
     registered_file,
 )
-from champion.environments import Environment
-from champion.errors import UserError
-from champion.params import PARAMS_FILE, Challenge, Evaluate, Sections, load
 
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
     from numpy.typing import NDArray
 
-    from champion.modeling.store import Model
+    from champion.model.model import Model
 
 
 class ChallengeParams(Sections):
@@ -81,7 +83,7 @@ def challenge(environment: Environment, name: str = "challenger") -> Verdict:
     holder = history.champion(rows)
     if holder == challenger.version:
         raise UserError(f"{holder} is the champion already. Register a challenger with `champion register`.")
-    params = load(ChallengeParams, root / PARAMS_FILE)
+    params = read(ChallengeParams, root / PARAMS)
     reasons = ["the ledger was tampered with (`champion audit`)"] if breaks(rows, None) else []
     comparison = None
     try:
@@ -186,8 +188,8 @@ def weighted_f1(target: "NDArray[np.int8]", called: "NDArray[np.bool_]") -> Call
 def _compare(environment: Environment, champion: Row, challenger: Row, params: ChallengeParams) -> Comparison:
     import numpy as np
 
-    from champion.artifacts import read_parquet
-    from champion.data.labels import TARGET
+    from champion.core.files import read_parquet
+    from champion.table.columns import TARGET
 
     held_out = read_parquet(environment.root / PREPARED / "test.parquet")
     rows = _unseen(held_out, environment, (champion, challenger))
@@ -207,7 +209,7 @@ def _compare(environment: Environment, champion: Row, challenger: Row, params: C
 
 
 def _unseen(held_out: "pl.DataFrame", environment: Environment, versions: tuple[Row, ...]) -> "pl.DataFrame":
-    from champion.delivery.held_out import seen
+    from champion.registry.training_rows import seen
 
     known = [
         seen(held_out, registered_file(environment, version, TRAINING_ROWS_FILE), version.details["window"])

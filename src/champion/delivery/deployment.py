@@ -10,13 +10,13 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from champion.delivery import history
-from champion.delivery.followers import follow
-from champion.delivery.ledger import Appending, Row, breaks
-from champion.delivery.registry import EXAMPLES_FILE, MODEL_FILE, neighbours, open_ledger, registered_file
-from champion.delivery.storage import Store
+from champion.core.errors import UserError
+from champion.delivery.listeners import follow
 from champion.environments import Environment
-from champion.errors import UserError
+from champion.registry import history
+from champion.registry.ledger import Appending, Row, breaks
+from champion.registry.stores import Store
+from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE, neighbours, open_ledger, registered_file
 
 POINTER = "current.json"
 SERVED_FILES = (MODEL_FILE, EXAMPLES_FILE)

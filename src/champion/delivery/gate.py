@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
-from champion.artifacts import read_json, rounded, sha256_of
-from champion.modeling.gates import judge
-from champion.params import Gate, Sections, load
+from champion.core.files import read_json, sha256_of
+from champion.core.layout import EVALUATION, GATES, MODEL, PARAMS
+from champion.core.strict_yaml import Sections, read
+from champion.core.values import rounded
+from champion.pipeline.evaluate.params import Gate
+from champion.pipeline.evaluate.verdicts import judge
 
 
 class GateParams(Sections):
@@ -19,17 +22,16 @@ def failures(root: Path) -> list[str]:
     Verdicts are judged again from the metrics and today's params, so an edited verdict file opens nothing. Raises
     `UserError` when a file is missing or unreadable.
     """
-    gates = load(GateParams, root / "params.yaml").gates
-    metrics = read_json(root / "metrics/evaluation.json")
-    evaluated = read_json(root / "metrics/gates.json")
-    found = sha256_of(root / "models/model.skops")
+    gates = read(GateParams, root / PARAMS).gates
+    metrics = read_json(root / EVALUATION)
+    evaluated = read_json(root / GATES)
+    found = sha256_of(root / MODEL)
     reasons = []
     if not gates:
         reasons.append("params.yaml: `gates` is empty, so nothing vouches for the model. Add a gate.")
     if evaluated.get("model_sha256") != found:
         reasons.append(
-            f"models/model.skops: its sha256 is {found}, the evaluated one's is {evaluated.get('model_sha256')}. "
-            "Run `dvc repro`."
+            f"{MODEL}: its sha256 is {found}, the evaluated one's is {evaluated.get('model_sha256')}. Run `dvc repro`."
         )
     verdicts = judge(metrics, gates)
     if evaluated.get("verdicts") != rounded(verdicts):

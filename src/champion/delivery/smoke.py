@@ -6,17 +6,17 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from champion.delivery.ledger import Row
+from champion.core.errors import UserError
 from champion.environments import Thresholds
-from champion.errors import UserError
+from champion.registry.ledger import Row
 
 if TYPE_CHECKING:
-    from champion.modeling.store import Model
+    from champion.model.model import Model
 
 
 def examine(content: bytes, examples: bytes, version: Row, thresholds: Thresholds) -> dict[str, Any]:
     """The report of a smoke test: `passed`, the `failures` in sentences, and what was measured."""
-    from champion.delivery.registry import load_bytes
+    from champion.registry.versions import load_bytes
 
     try:
         model = load_bytes(content, str(version.model_sha256))

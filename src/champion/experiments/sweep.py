@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from champion.artifacts import read_json
-from champion.delivery.registry import EVALUATION
-from champion.delivery.tracking import is_tracked, read_result, track
+from champion.core.errors import UserError
+from champion.core.files import read_json
+from champion.core.layout import EVALUATION
 from champion.environments import Environment
-from champion.errors import UserError
-from champion.experiments.sets import Set
-from champion.reproduction import clone_of_head
+from champion.experiments.parameter_sets import Set
+from champion.repository import git
+from champion.tracking.runs import is_tracked, read_result, track
 
 LOGS = Path("reports/experiments")
 
@@ -43,14 +43,14 @@ def run(environment: Environment, sets: Sequence[Set], begin: Callable[[str, Set
     A set that fails is told in its outcome, and the next one runs.
     """
     repository = environment.root
-    head, changes = _git(repository, "rev-parse", "HEAD").decode().strip(), _changes(repository)
-    with clone_of_head(repository) as clone:
+    head, changes = git.answer(repository, "rev-parse", "HEAD").decode().strip(), _changes(repository)
+    with git.clone_of_head(repository) as clone:
         _prepare(repository, clone)
         for one in sets:
             name = _name(head, changes, one)
             begin(name, one)
             reference = f"refs/exps/{head[:2]}/{head[2:]}/{name}"
-            before = _commit(repository, reference) is not None
+            before = git.commit_of(repository, reference) is not None
             if before and is_tracked(environment, name):
                 yield Outcome(name, one, before, _metrics_at(repository, reference))
                 continue
@@ -63,8 +63,8 @@ def run(environment: Environment, sets: Sequence[Set], begin: Callable[[str, Set
                 if failure:
                     yield Outcome(name, one, failure=failure)
                     continue
-                _git(repository, "fetch", "--quiet", str(clone), f"+{reference}:{reference}")
-            result = read_result(clone, experiment=name, commit=_commit(repository, reference))
+                git.answer(repository, "fetch", "--quiet", str(clone), f"+{reference}:{reference}")
+            result = read_result(clone, experiment=name, commit=git.commit_of(repository, reference))
             track(environment, result)
             yield Outcome(name, one, before, read_json(clone / EVALUATION))
 
@@ -78,9 +78,9 @@ class Changes:
 
 
 def _changes(repository: Path) -> Changes:
-    listed = _git(repository, "ls-files", "--others", "--exclude-standard", "-z").decode().split("\0")
-    untracked = {name: hashlib.sha256((repository / name).read_bytes()).hexdigest() for name in filter(None, listed)}
-    return Changes(_git(repository, "diff", "--binary", "HEAD"), untracked)
+    names = git.untracked_files(repository)
+    untracked = {name: hashlib.sha256((repository / name).read_bytes()).hexdigest() for name in names}
+    return Changes(git.answer(repository, "diff", "--binary", "HEAD"), untracked)
 
 
 def _name(head: str, changes: Changes, one: Set) -> str:
@@ -94,22 +94,22 @@ def _prepare(repository: Path, clone: Path) -> None:
     cache = _dvc(repository, "cache", "dir").stdout.strip()
     _dvc(clone, "cache", "dir", "--local", cache)
     for key in ("user.name", "user.email"):
-        value = _git(repository, "config", "--default", "", "--get", key).decode().strip()
+        value = git.answer(repository, "config", "--default", "", "--get", key).decode().strip()
         if value:
-            _git(clone, "config", key, value)
+            git.answer(clone, "config", key, value)
     # Sources that `dvc add` tracks are no stage's outputs, which DVC would fetch by itself.
     _dvc(clone, "checkout", "--allow-missing")
 
 
 def _start_over(clone: Path, commit: str) -> None:
-    _git(clone, "reset", "--quiet", "--hard", commit)
-    _git(clone, "clean", "--quiet", "--force", "-d")
+    git.answer(clone, "reset", "--quiet", "--hard", commit)
+    git.answer(clone, "clean", "--quiet", "--force", "-d")
 
 
 def _carry(repository: Path, clone: Path, changes: Changes) -> None:
     """Make the user's own changes in the clone."""
     if changes.patch:
-        subprocess.run(["git", "apply", "--whitespace=nowarn"], cwd=clone, input=changes.patch, check=True)
+        git.answer(clone, "apply", "--whitespace=nowarn", given=changes.patch)
     for name in changes.untracked:
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(repository / name, clone / name)
@@ -117,8 +117,8 @@ def _carry(repository: Path, clone: Path, changes: Changes) -> None:
 
 def _bring(repository: Path, clone: Path, reference: str) -> None:
     """Let the clone hold an experiment that was run before, from the cache."""
-    _git(clone, "fetch", "--quiet", str(repository.resolve()), reference)
-    _git(clone, "reset", "--quiet", "--hard", "FETCH_HEAD")
+    git.answer(clone, "fetch", "--quiet", str(repository.resolve()), reference)
+    git.answer(clone, "reset", "--quiet", "--hard", "FETCH_HEAD")
     _dvc(clone, "checkout", "--allow-missing", "--force")
 
 
@@ -138,21 +138,8 @@ def _run_one(repository: Path, clone: Path, name: str, one: Set) -> str:
 
 
 def _metrics_at(repository: Path, reference: str) -> dict[str, float]:
-    metrics: dict[str, float] = json.loads(_git(repository, "show", f"{reference}:./{EVALUATION}"))
+    metrics: dict[str, float] = json.loads(git.answer(repository, "show", f"{reference}:./{EVALUATION}"))
     return metrics
-
-
-def _commit(repository: Path, reference: str) -> str | None:
-    command = ["git", "rev-parse", "--verify", "--quiet", reference]
-    found = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or None
-
-
-def _git(folder: Path, *arguments: str) -> bytes:
-    result = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=False)
-    if result.returncode:
-        raise UserError(f"`git {arguments[0]}` failed: {result.stderr.decode(errors='replace').strip()}")
-    return result.stdout
 
 
 def _dvc(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from champion.artifacts import DECIMALS
-from champion.errors import UserError
-from champion.params import Compare, Sections
-from champion.report.revision import EVALUATION, Revision, number
+from champion.core.errors import UserError
+from champion.core.layout import EVALUATION
+from champion.core.strict_yaml import Sections
+from champion.core.values import DECIMALS, finite
+from champion.params import Compare
+from champion.repository.revision import Revision
 
 HIGHER_IS_BETTER = frozenset(
     {
@@ -93,7 +95,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]
     """Every metric of either side, sorted by name; ends of intervals belong to their metric."""
     names = sorted(set(before) | set(after))
     return [
-        Change(name, number(before.get(name)), number(after.get(name)), _interval(before, name), _interval(after, name))
+        Change(name, finite(before.get(name)), finite(after.get(name)), _interval(before, name), _interval(after, name))
         for name in names
         if not (name.endswith(ENDS) and name.rpartition("_")[0] in names)
     ]
@@ -118,7 +120,7 @@ def breaches(base: Revision, head: Revision, compare: Compare, *, allow_no_basel
         return [
             f"{name}: {EVALUATION} of {head.name} holds no such number"
             for name in compare.tolerances
-            if number(head.evaluation.get(name)) is None
+            if finite(head.evaluation.get(name)) is None
         ]
     return [
         reason
@@ -128,7 +130,7 @@ def breaches(base: Revision, head: Revision, compare: Compare, *, allow_no_basel
 
 
 def _breach(name: str, tolerance: float, base: Revision, head: Revision) -> str | None:
-    change = Change(name, number(base.evaluation.get(name)), number(head.evaluation.get(name)))
+    change = Change(name, finite(base.evaluation.get(name)), finite(head.evaluation.get(name)))
     for value, side in ((change.before, base), (change.after, head)):
         if value is None:
             return f"{name}: {EVALUATION} of {side.name} holds no such number"
@@ -140,5 +142,5 @@ def _breach(name: str, tolerance: float, base: Revision, head: Revision) -> str 
 
 
 def _interval(metrics: Mapping[str, Any], name: str) -> tuple[float, float] | None:
-    low, high = (number(metrics.get(f"{name}{end}")) for end in ENDS)
+    low, high = (finite(metrics.get(f"{name}{end}")) for end in ENDS)
     return None if low is None or high is None else (low, high)

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from champion.report.document import BASE_COLOUR, GUIDE_COLOUR, HEAD_COLOUR, Bars, Chart, Line
-from champion.report.revision import Revision, number
+from champion.core.values import finite
+from champion.report.blocks import BASE_COLOUR, GUIDE_COLOUR, HEAD_COLOUR, Bars, Chart, Line
+from champion.repository.revision import Revision
 
 # File: its title, columns, axis titles, and the name of the diagonal that guides the eye.
 _CURVES = {
@@ -81,7 +82,7 @@ def _importances(side: Revision) -> dict[str, float]:
     table = side.plot("importance")
     try:
         pairs = zip(table["feature"], map(float, table["importance"]), strict=True)
-        return {name: value for name, value in pairs if number(value) is not None}
+        return {name: value for name, value in pairs if finite(value) is not None}
     except (KeyError, ValueError):
         return {}
 
@@ -93,6 +94,6 @@ def _line(side: Revision, plot: str, columns: tuple[str, str], name: str, colour
         points = sorted(zip(*(map(float, table[column]) for column in columns), strict=True))
     except (KeyError, ValueError):
         return None
-    if len({x for x, _ in points}) < 2 or any(number(value) is None for point in points for value in point):
+    if len({x for x, _ in points}) < 2 or any(finite(value) is None for point in points for value in point):
         return None
     return Line(name, colour, [x for x, _ in points], [y for _, y in points])

@@ -2,17 +2,22 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from champion.errors import UserError
-from champion.modeling.gates import judge
-from champion.params import Compare, Gate, Sections
+from champion.core import layout
+from champion.core.errors import UserError
+from champion.core.strict_yaml import Sections
+from champion.core.values import finite, flattened
+from champion.params import Compare
+from champion.pipeline.evaluate.model_card import SHOWN
+from champion.pipeline.evaluate.params import Gate
+from champion.pipeline.evaluate.verdicts import judge
 from champion.report import curves
-from champion.report import revision as files
+from champion.report.blocks import Block, Bullets, Cell, Code, Document, Inline, Paragraph, Section, Table
 from champion.report.comparison import Change, breaches, changes
-from champion.report.document import Block, Bullets, Cell, Code, Document, Inline, Paragraph, Section, Table
-from champion.report.model_card import SHOWN
-from champion.report.revision import Revision, flattened, number
+from champion.repository import git
+from champion.repository.revision import Revision
 
 YES, NO, UNKNOWN = "✅", "❌", "➖"
 MARKS = {"better": "▲", "worse": "▼", "noise": "≈ within noise", "same": "=", "moved": ""}
@@ -48,7 +53,7 @@ def build(head: Revision, base: Revision, gates: Mapping[str, Gate], compare: Co
     Raises `UserError` when the head has no metrics: a report without them would say nothing about the model.
     """
     if not head.evaluation:
-        raise UserError(f"{files.EVALUATION}: no metrics to report. Run `dvc repro`, which makes them.")
+        raise UserError(f"{layout.EVALUATION}: no metrics to report. Run `dvc repro`, which makes them.")
     moved = changes(base.evaluation, head.evaluation)
     sections = [
         Section("", [_verdicts(head, base, moved, gates, compare, checks), *_cautions(head, base)]),
@@ -110,7 +115,7 @@ def _verdicts(
         rows.append(["Reproducible", NO, _joined(checks.reproduction.splitlines(), "; ")])
     rows.append(["Against the base", _mark(base, moved), tuple(_against(base, moved, detail=True))])
     if not compare.tolerances:
-        rows.append(["Tolerances", UNKNOWN, ("none in ", Code(f"{files.PARAMS}: compare"))])
+        rows.append(["Tolerances", UNKNOWN, ("none in ", Code(f"{layout.PARAMS}: compare"))])
     elif not base.has_model:
         rows.append(["Tolerances", UNKNOWN, "no baseline to fall from"])
     elif dropped:
@@ -176,7 +181,7 @@ def _mark(base: Revision, moved: list[Change]) -> str:
 
 def _cautions(head: Revision, base: Revision) -> Iterator[Block]:
     """What makes before and after hard to compare."""
-    if base.evaluation and _differs(head, base, "data/prepared"):
+    if base.evaluation and _differs(head, base, layout.PREPARED):
         yield Paragraph(
             "**The prepared data changed**, so before and after are scored on different rows: the difference between "
             "them is the data's as much as the model's."
@@ -220,7 +225,7 @@ def _gates(verdicts: Mapping[str, Mapping[str, Any]], before: Mapping[str, Mappi
 
 
 def _params(head: Revision, base: Revision) -> Block:
-    before, after = (dict(flattened(side.yaml(files.PARAMS))) for side in (base, head))
+    before, after = (dict(flattened(side.yaml(layout.PARAMS))) for side in (base, head))
     if not before:
         return Paragraph(("There is no params.yaml in ", Code(base.name), " to compare with."))
     rows: list[Sequence[Cell]] = [
@@ -239,10 +244,10 @@ def _sides(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> It
 
 
 def _contract(head: Revision) -> tuple[Cell, Cell]:
-    report = head.json(files.VALIDATION)
+    report = head.json(layout.VALIDATION)
     findings = report.get("findings", [])
     if not findings:
-        return NO, f"{files.VALIDATION} holds no findings: run `dvc repro`"
+        return NO, f"{layout.VALIDATION} holds no findings: run `dvc repro`"
     failed = [finding for finding in findings if finding.get("passed") is not True]
     if failed or report.get("passed") is not True:
         names = [f"{finding.get('table')}.{finding.get('column')}: {finding.get('check')}" for finding in failed]
@@ -251,13 +256,13 @@ def _contract(head: Revision) -> tuple[Cell, Cell]:
 
 
 def _data(head: Revision, base: Revision) -> Iterator[Block]:
-    before, after = (side.json(files.VALIDATION).get("rows", {}) for side in (base, head))
+    before, after = (side.json(layout.VALIDATION).get("rows", {}) for side in (base, head))
     rows: list[Sequence[Cell]] = []
     for name in sorted(before.keys() | after.keys()):
-        sides = number(before.get(name)), number(after.get(name))
+        sides = finite(before.get(name)), finite(after.get(name))
         delta = MISSING if None in sides else _signed((sides[1] or 0.0) - (sides[0] or 0.0))
         rows.append([(Code(name), " rows"), *(_count(side) for side in sides), delta])
-    base_rate = Change("base_rate", number(base.evaluation.get("base_rate")), number(head.evaluation.get("base_rate")))
+    base_rate = Change("base_rate", finite(base.evaluation.get("base_rate")), finite(head.evaluation.get("base_rate")))
     shares = [MISSING if side is None else f"{side:.2%}" for side in (base_rate.before, base_rate.after)]
     delta = _signed(base_rate.delta) if not base_rate.delta else f"{100 * base_rate.delta:+.2f} points"
     rows.append(["positive, held-out rows", *shares, delta])
@@ -295,11 +300,11 @@ def _cells(side: Revision) -> dict[tuple[int, int], float]:
 def _worst_segment(head: Revision, base: Revision) -> Iterator[Block]:
     items: list[Cell] = []
     for title, side in (("before", base), ("after", head)):
-        worst = side.json(files.SEGMENTS).get("worst")
+        worst = side.json(layout.SEGMENTS).get("worst")
         if isinstance(worst, Mapping):
             auc, interval = (
-                number(worst.get("roc_auc")),
-                [number(worst.get(f"roc_auc{end}")) for end in ("_low", "_high")],
+                finite(worst.get("roc_auc")),
+                [finite(worst.get(f"roc_auc{end}")) for end in ("_low", "_high")],
             )
             ends = None if None in interval else (interval[0] or 0.0, interval[1] or 0.0)
             where = (Code(str(worst.get("segment"))), " = ", Code(str(worst.get("value"))))
@@ -313,7 +318,7 @@ def _worst_segment(head: Revision, base: Revision) -> Iterator[Block]:
 
 def _cross_validation(head: Revision, base: Revision) -> Block:
     before, after = (
-        {key: value for key, value in flattened(side.json(files.TRAINING)) if number(value) is not None}
+        {key: value for key, value in flattened(side.json(layout.TRAINING)) if finite(value) is not None}
         for side in (base, head)
     )
     rows: list[Sequence[Cell]] = [
@@ -325,7 +330,7 @@ def _cross_validation(head: Revision, base: Revision) -> Block:
 
 def _lineage(head: Revision, base: Revision) -> Block:
     rows: list[Sequence[Cell]] = []
-    commits = [side.commit or files.head_commit(side.root) for side in (base, head)]
+    commits = [side.commit or git.head_commit(side.root) for side in (base, head)]
     rows.append(["commit", *(MISSING if commit is None else Code(commit[:12]) for commit in commits), ""])
     for path in sorted(base.hashes.keys() | head.hashes.keys()):
         if not path.startswith("src/"):
@@ -335,8 +340,8 @@ def _lineage(head: Revision, base: Revision) -> Block:
     return Table(["md5 in dvc.lock", "before", "after", ""], rows)
 
 
-def _differs(head: Revision, base: Revision, path: str) -> bool:
-    return head.hashes.get(path) != base.hashes.get(path)
+def _differs(head: Revision, base: Revision, path: Path) -> bool:
+    return head.hashes.get(str(path)) != base.hashes.get(str(path))
 
 
 def _metric_title(name: str) -> Inline:
@@ -371,5 +376,5 @@ def _signed(value: float | None) -> str:
 
 
 def _count(value: Any) -> str:
-    found = number(value)
+    found = finite(value)
     return MISSING if found is None else f"{found:,.0f}"

@@ -1,0 +1,147 @@
+"""The commands around MLflow: a few lines each over `champion.delivery` and `champion.experiments`."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from champion.core.errors import UserError, one_line_errors
+
+app = typer.Typer()
+experiments = typer.Typer(help="Try parameter sets and compare the tracked runs.", no_args_is_help=True)
+app.add_typer(experiments, name="experiments")
+
+Env = Annotated[str | None, typer.Option("--env", help="An environment; by default the one that ENVIRONMENT names.")]
+
+
+@app.command()
+def track(env: Env = None) -> None:
+    """Log to MLflow what `dvc repro` left: params, metrics, data, lineage, plots, card, model; once per result."""
+    from pathlib import Path
+
+    from champion.environments import load_environment
+    from champion.tracking.runs import read_result
+    from champion.tracking.runs import track as track_result
+
+    with one_line_errors():
+        tracked = track_result(load_environment(env), read_result(Path()))
+        typer.echo(
+            f"{tracked.name}: {'tracked' if tracked.new else 'this result was tracked before'}, run {tracked.run_id}"
+        )
+
+
+@app.command()
+def mirror(env: Env = None) -> None:
+    """Bring the versions and aliases of MLflow's registry up to the ledger, as every delivery does by itself."""
+    from champion.environments import load_environment
+    from champion.tracking.registry_sync import apply
+
+    with one_line_errors():
+        done = apply(load_environment(env))
+        typer.echo("\n".join(done) if done else "MLflow has every version and alias as the ledger does")
+
+
+@app.command()
+def ui(
+    env: Env = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where it listens, on this machine only.")] = 5000,
+) -> None:
+    """Open MLflow's page for the environment's SQLite store, until Ctrl-C."""
+    from champion.environments import load_environment
+    from champion.tracking.ui import serve
+
+    with one_line_errors():
+        serve(load_environment(env), port, typer.echo)
+
+
+@experiments.command()
+def run(
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("-S", "--set", help="One set, such as train.max_depth=10,train.seed=1; repeat it for more sets."),
+    ] = None,
+    grid: Annotated[
+        list[str] | None, typer.Option(help="Every combination, such as 'train.max_depth=5,10 train.seed=1,2'.")
+    ] = None,
+    env: Env = None,
+) -> None:
+    """Run each set by `dvc exp run` and track it; run it again to go on after an interruption. No file changes."""
+    from pathlib import Path
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from champion.environments import load_environment
+    from champion.experiments.parameter_sets import checked, parse
+    from champion.experiments.sweep import run as run_sets
+
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+    )
+    with one_line_errors():
+        environment = load_environment(env)
+        given = parse(sets or [], grid or [])
+        full = checked(Path(), given)
+        failed = done = 0
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+            task = progress.add_task("", total=len(full))
+            try:
+                for outcome in run_sets(
+                    environment, full, lambda _, one: progress.update(task, description=",".join(one))
+                ):
+                    done += 1
+                    failed += bool(outcome.failure)
+                    progress.advance(task)
+                    told = outcome.failure or f"ROC AUC {_number((outcome.metrics or {}).get('roc_auc'))}"
+                    again = " (run before)" if outcome.before else ""
+                    line = f"{done}/{len(full)}  {outcome.name}  {','.join(given[done - 1])}  {told}{again}"
+                    progress.console.print(line, markup=False, highlight=False) if console.is_terminal else typer.echo(
+                        line
+                    )
+            except KeyboardInterrupt:
+                raise UserError(
+                    f"interrupted after {done} of {len(full)} sets. The same command goes on from there."
+                ) from None
+        if failed:
+            raise UserError(f"{failed} of {len(full)} sets failed. The same command tries them again.")
+        typer.echo("`champion experiments compare` ranks them")
+
+
+@experiments.command()
+def compare(
+    metric: Annotated[str, typer.Option(help="A metric of the runs.")] = "roc_auc",
+    top: Annotated[int, typer.Option(min=1, max=1000, help="How many to show.")] = 10,
+    env: Env = None,
+) -> None:
+    """Rank the tracked runs by a metric, name the best with its params, and say how to take it over."""
+    from champion.environments import load_environment
+    from champion.experiments.leaderboard import adoption, best
+
+    with one_line_errors():
+        environment = load_environment(env)
+        board = best(environment, metric, top)
+        for place, entry in enumerate(board.entries, start=1):
+            params = ", ".join(f"{_short(name, board.differing)}={value}" for name, value in entry.differing.items())
+            typer.echo(f"{place:>4}  {entry.value:.6f}  {entry.name}  {params}".rstrip())
+        winner = board.entries[0]
+        typer.echo(f"best by {metric}: {winner.name}, {winner.value:.6f}")
+        for name, value in (winner.model | winner.differing).items():
+            typer.echo(f"  {name}: {value}")
+        typer.echo(f"take it over: {adoption(environment.root, winner.run)}")
+        if board.others:
+            typer.echo("runs that were scored on other held-out rows are left out: their numbers do not compare")
+
+
+def _short(name: str, names: Sequence[str]) -> str:
+    """The last part of a param's name, where no other of the names ends the same."""
+    last = name.rpartition(".")[2]
+    return last if sum(other.rpartition(".")[2] == last for other in names) == 1 else name
+
+
+def _number(value: float | None) -> str:
+    return f"{value:.4f}" if isinstance(value, int | float) else "none"

@@ -1,0 +1,35 @@
+"""A user's mistake or a missing service, told in one sentence; its kind says what to do about it."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class UserError(Exception):
+    """Something the user can fix: the message names the file, column or key, and the fix."""
+
+
+class NotFoundError(UserError):
+    """What was asked for by name does not exist."""
+
+
+class ConflictError(UserError):
+    """The request is valid, and the state of what it is about does not allow it."""
+
+
+class UnavailableError(UserError):
+    """A database, a store or another service cannot be used now."""
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn a `UserError`, a full disk or a refused permission into one line on stderr and exit status 1."""
+    try:
+        yield
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        if error.filename is None and error.strerror is None:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"error: {where}{error.strerror}. Free some space or correct the permissions, then run it again.")

@@ -1,0 +1,139 @@
+"""YAML files read strictly: a wrong type, a missing or an unknown key is one sentence that names the key.
+
+An unknown key is told with the nearest known one.
+"""
+
+import difflib
+import types
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from champion.core.errors import NotFoundError, UserError
+
+
+class Section(BaseModel):
+    """A part of a YAML file: immutable, strict about types (no text for a number), closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Sections(Section):
+    """The top-level sections of a YAML file that one reader uses; a reader declares its own in a subclass."""
+
+    # Whether the reader declares every section there is, so that another one is a mistake.
+    whole: ClassVar[bool] = False
+
+
+SectionsT = TypeVar("SectionsT", bound=Sections)
+
+
+def read(model: type[SectionsT], path: Path) -> SectionsT:
+    """Read the sections that `model` declares from a YAML file (one that is `whole` also refuses any other).
+
+    Raises `UserError` naming the key at fault and the nearest known one.
+    """
+    try:
+        document = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"{path}: no such file. Run this in the root of the repository, where the file should be."
+        ) from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None
+    if not isinstance(document, dict):
+        raise UserError(f"{path}: expected sections, such as `{next(iter(model.model_fields))}:`, found none.")
+    wanted = document if model.whole else {k: v for k, v in document.items() if k in model.model_fields}
+    try:
+        return model.model_validate(wanted)
+    except ValidationError as error:
+        raise UserError(explain(path, model, wanted, error)) from None
+
+
+def in_order(bounds: tuple[float | None, float | None], name: str) -> None:
+    """Raise a `ValueError` naming the key when the lower bound is above the upper one."""
+    low, high = bounds
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"`{name}`: the lower bound {low:g} is above the upper bound {high:g}")
+
+
+def explain(path: Path, model: type[BaseModel], document: Mapping[str, Any], error: ValidationError) -> str:
+    """One sentence on the first mistake in the document, unknown keys first: a misspelt key is also a missing one."""
+    mistakes = error.errors(include_url=False)
+    first = next((mistake for mistake in mistakes if mistake["type"] == "extra_forbidden"), mistakes[0])
+    key = _key(first, document)
+    match first["type"]:
+        case "extra_forbidden":
+            hint = did_you_mean(str(first["loc"][-1]), _known_keys(model, first["loc"][:-1]))
+            return f"{path}: unknown key `{key}`{hint}. Correct or remove it."
+        case "missing":
+            return f"{path}: the key `{key}` is missing. Add it."
+        case "union_tag_not_found":
+            return f"{path}: the key `{key}.{_discriminator(first)}` is missing. Add it."
+        case "union_tag_invalid":
+            tags, tag = first["ctx"]["expected_tags"], first["ctx"]["tag"]
+            return f"{path}: `{key}.{_discriminator(first)}`: should be one of {tags} (found {tag!r})."
+    message = ", or ".join(dict.fromkeys(_message(other) for other in mistakes if _key(other, document) == key))
+    if not key:
+        return f"{path}: {message}."
+    found = f" (found {first['input']!r})" if isinstance(first["input"], str | int | float | None) else ""
+    return f"{path}: `{key}`: {message}{found}."
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint in brackets when a known name is close to this one, else nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean `{close[0]}`?)" if close else ""
+
+
+def _discriminator(mistake: ErrorDetails) -> str:
+    """The key that says which of several kinds a section is."""
+    return str(mistake["ctx"]["discriminator"]).strip("'")
+
+
+def _key(mistake: ErrorDetails, document: Mapping[str, Any]) -> str:
+    """The mistake's place in the document, without the union branches that pydantic puts in between."""
+    parts: list[str] = []
+    node: Any = document
+    location = mistake["loc"]
+    for depth, part in enumerate(location):
+        # A branch of a union is named by a value of its section, and is no key there.
+        named = mistake["type"] == "missing" and depth == len(location) - 1
+        if isinstance(node, dict) and part not in node and not named:
+            continue
+        if isinstance(node, list):
+            node = dict(enumerate(node))
+        if not isinstance(node, dict):
+            break
+        parts.append(str(part))
+        node = node.get(part, {})
+    return ".".join(parts)
+
+
+def _message(mistake: ErrorDetails) -> str:
+    message = mistake["msg"].removeprefix("Value error, ")
+    return message[0].lower() + message[1:]
+
+
+def _known_keys(model: type[BaseModel], location: Iterable[int | str]) -> list[str]:
+    """Field names of the model nested at a validation error's location."""
+    candidates: list[Any] = [model]
+    for part in location:
+        inner = [_unwrap(c.model_fields[part].annotation) for c in candidates if part in getattr(c, "model_fields", {})]
+        if inner:
+            candidates = [leaf for leaves in inner for leaf in leaves]
+    return [name for candidate in candidates for name in candidate.model_fields]
+
+
+def _unwrap(annotation: Any) -> list[type[BaseModel]]:
+    """Models inside an annotation such as `dict[str, Column]` or `Source`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (Annotated, Union, types.UnionType, dict, tuple):
+        return [leaf for argument in get_args(annotation) for leaf in _unwrap(argument)]
+    return []

@@ -1,0 +1,35 @@
+"""Values as files and comparisons need them: finite, rounded, or as leaves of nested mappings."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+DECIMALS = 6
+
+
+def finite(value: Any) -> float | None:
+    """The value when it is a finite number, else None: what is not a number proves nothing."""
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if usable else None
+
+
+def rounded(value: Any) -> Any:
+    """The value with every float in it at six decimals, and None for one that is not finite."""
+    if isinstance(value, float):
+        return round(value, DECIMALS) + 0.0 if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item) for item in value]
+    return value
+
+
+def flattened(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf of nested mappings as (dotted key, value), sorted by key at each level."""
+    for key in sorted(content, key=str):
+        name = f"{prefix}.{key}" if prefix else str(key)
+        value = content[key]
+        if isinstance(value, Mapping) and value:
+            yield from flattened(value, name)
+        else:
+            yield name, value

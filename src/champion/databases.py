@@ -1,0 +1,28 @@
+"""Databases from SQLAlchemy URLs; no error shows a URL, which may hold a password."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from champion.core.errors import UserError
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+
+def make_engine(url: str, name: str, **options: Any) -> "sa.Engine":
+    """An engine for the URL, with `create_engine`'s options. Raises `UserError` with the name of what holds the URL."""
+    import sqlalchemy as sa
+
+    try:
+        return sa.create_engine(url, **options)
+    except (sa.exc.ArgumentError, ModuleNotFoundError, ValueError):
+        raise UserError(
+            f"{name}: not a usable SQLAlchemy URL (not shown: it may hold a password). Write it like "
+            "postgresql+psycopg://user:password@host/database or sqlite:///file.db."
+        ) from None
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite URL; None for any other database."""
+    prefix = "sqlite:///"
+    return Path(url.removeprefix(prefix)) if url.startswith(prefix) else None

@@ -1,0 +1,41 @@
+"""Messages to a Slack-compatible webhook, whose address is a secret."""
+
+import os
+
+from champion.core.errors import UserError
+from champion.environments import Environment
+from champion.registry.ledger import Row
+
+VARIABLE = "CHAMPION_WEBHOOK_URL"
+TIMEOUT_SECONDS = 5
+
+
+def tell(_: Environment, row: Row) -> None:
+    """Tell the webhook, when there is one, of an effect."""
+    if os.environ.get(VARIABLE):
+        send(describe(row))
+
+
+def send(text: str) -> None:
+    """Post one message. Raises `UserError` when it was not accepted; the address is never shown."""
+    # 0.3 s that only those who have a webhook pay.
+    import requests
+
+    url = os.environ.get(VARIABLE)
+    if not url:
+        raise UserError(f"the environment variable {VARIABLE} is not set. Put the webhook's address there.")
+    try:
+        response = requests.post(url, json={"text": text}, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+    except (requests.RequestException, ValueError) as error:
+        raise UserError(f"the webhook of {VARIABLE} cannot be reached ({type(error).__name__}).") from None
+    if not response.ok or response.is_redirect:
+        raise UserError(f"the webhook of {VARIABLE} answered with status {response.status_code}.")
+
+
+def describe(row: Row) -> str:
+    """The effect in one sentence."""
+    where = f" in {row.environment}" if row.environment else ""
+    instead = f" instead of {row.from_version}" if row.from_version else ""
+    verdict = {True: ": passed", False: ": failed"}.get(row.details.get("passed", row.details.get("promoted")), "")
+    why = f" ({row.reason})" if row.reason else ""
+    return f"{row.action} {row.version}{where}{instead}{verdict}{why}, by {row.actor}"

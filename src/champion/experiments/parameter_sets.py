@@ -1,0 +1,104 @@
+"""Parameter sets as a user writes them: each `-S` is one, and a grid is every combination."""
+
+import itertools
+import re
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from champion.core.errors import UserError
+from champion.core.layout import PARAMS
+from champion.core.strict_yaml import read
+from champion.model.recipe import Recipe
+from champion.params import Params
+
+Set = tuple[str, ...]
+
+# A comma that another assignment follows: those within a value, as in [a,b], stay.
+_BETWEEN = re.compile(r",(?=[+~]{0,2}[A-Za-z_][^\s=,\[\]{}]*=)")
+
+
+def parse(sets: Sequence[str], grids: Sequence[str]) -> list[Set]:
+    """Every set once, in order; with sets and a grid, each set at each point of the grid.
+
+    A set is `key=value,key=value`; a grid is `key=value,value`, several of them separated by spaces. Raises
+    `UserError` for one that is neither.
+    """
+    given = [tuple(_assignment(one) for one in _BETWEEN.split(text)) for text in sets]
+    axes = [_axis(text) for grid in grids for text in grid.split()]
+    if not given and not axes:
+        raise UserError("no set was given: add -S key=value, once for each set, or --grid 'key=value,value'.")
+    points = itertools.product(*axes)
+    return list(dict.fromkeys((*one, *point) for point in points for one in given or [()]))
+
+
+def checked(root: Path, sets: Iterable[Set]) -> list[Set]:
+    """The sets as DVC takes them, each tried on params.yaml first. Raises `UserError` naming the one that is wrong.
+
+    `train.X` stands for the estimator's own parameter X where `train` has no such key itself.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.utils.hydra import apply_overrides
+    from ruamel.yaml import YAML
+
+    content = (root / PARAMS).read_bytes()
+    train = dict(YAML(typ="safe").load(content)["train"])
+    found = []
+    for one in sets:
+        full = tuple(_full(text, train, one) for text in one)
+        with tempfile.TemporaryDirectory(prefix="champion-") as folder:
+            path = Path(folder) / PARAMS
+            path.write_bytes(content)
+            try:
+                apply_overrides(path, list(full))
+                read(Params, path)
+            except DvcException as error:
+                reason = str(error.__cause__ or error).partition("\n")[0]
+                raise UserError(f"{','.join(one)}: {reason.rstrip('.')}. See {PARAMS} for what there is.") from None
+            except UserError as error:
+                raise UserError(f"{','.join(one)}: {str(error).replace(str(path), str(PARAMS))}") from None
+        found.append(full)
+    return found
+
+
+def _assignment(text: str) -> str:
+    key, equals, value = text.strip().partition("=")
+    if not key or not equals or not value:
+        raise UserError(f"{text!r} is not an assignment such as train.max_depth=10.")
+    return text.strip()
+
+
+def _axis(text: str) -> list[str]:
+    key, _, values = _assignment(text).partition("=")
+    return [f"{key}={value}" for value in _split(values)]
+
+
+def _split(values: str) -> list[str]:
+    """The values between commas that are in no brackets."""
+    parts, depth = [""], 0
+    for character in values:
+        depth += (character in "[{(") - (character in ")}]")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    if "" in parts:
+        raise UserError(f"{values!r}: a value is empty. Write them as 1,2,3.")
+    return parts
+
+
+def _full(text: str, train: Mapping[str, Any], one: Set) -> str:
+    key, _, value = text.partition("=")
+    chosen = [other.partition("=")[2] for other in one if other.startswith("train.estimator=")]
+    estimator = chosen[-1] if chosen else train.get("estimator")
+    match key.split("."):
+        case ["train", parameter] if parameter not in Recipe.model_fields:
+            section = str(estimator)
+        case ["train", section, parameter] if section == estimator:
+            pass
+        case _:
+            return text
+    # DVC adds a key that is not there only when told to.
+    known = parameter in (train.get(section) or {})
+    return f"{'' if known else '+'}train.{section}.{parameter}={value}"

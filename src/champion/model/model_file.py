@@ -1,0 +1,105 @@
+"""The model file: a skops archive that holds data, never code, with its feature schema inside, as the same bytes."""
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import skops.io
+from sklearn.pipeline import Pipeline
+
+from champion.core.errors import UserError
+from champion.core.files import replacing, sha256_of
+from champion.model.model import Model
+from champion.table.dataset import Feature
+
+MANIFEST = "champion.json"
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+# Types that skops does not trust by itself. A partial is as harmless as the function it wraps, which must be here too.
+TRUSTED = [
+    "functools.partial",
+    "numpy.dtype",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+    "sklearn.utils.validation.check_array",
+]
+
+
+def save(model: Model, path: Path) -> None:
+    """Write the model. Equal models give equal bytes on any day and machine: no times, memory ids or compression."""
+    manifest = {"features": [asdict(feature) for feature in model.features], "base_rate": model.base_rate}
+    content = _normalised(skops.io.dumps(model.pipeline), manifest)
+    with replacing(path) as draft:
+        draft.write_bytes(content)
+
+
+def load(path: Path, sha256: str | None = None) -> Model:
+    """Read a model without running any code from it; with `sha256`, only if the file has that hash.
+
+    Raises `UserError` when the hash differs, the file is not a model, or it holds a type that is not trusted.
+    """
+    found = sha256_of(path)
+    if sha256 is not None and found != sha256:
+        raise UserError(
+            f"{path}: its sha256 is {found}, expected {sha256}. Restore the file (`dvc checkout` or `dvc repro`)."
+        )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            manifest = json.loads(archive.read(MANIFEST))
+        untrusted = sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED))
+        if untrusted:
+            raise UserError(f"{path}: holds the type {untrusted[0]}, which no model of ours holds; it is not loaded.")
+        pipeline = skops.io.load(path, trusted=TRUSTED)
+        if not isinstance(pipeline, Pipeline):
+            raise UserError(f"{path}: holds a {type(pipeline).__name__}, not a model. Run `dvc repro`, which makes it.")
+        features = [Feature(**feature) for feature in manifest["features"]]
+        return Model(pipeline, features, manifest["base_rate"])
+    except (zipfile.BadZipFile, EOFError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path}: not a model file ({type(error).__name__}). Run `dvc repro`, which makes it."
+        ) from None
+
+
+def _normalised(archive: bytes, manifest: Mapping[str, Any]) -> bytes:
+    """The archive with memory ids renumbered in order of appearance, members named by them, and a fixed date.
+
+    Stored, not compressed: zlib builds differ in their output.
+    """
+    source = zipfile.ZipFile(io.BytesIO(archive))
+    schema = source.read("schema.json").decode("utf-8")
+    order: dict[str, str] = {}
+    for identifier in re.findall(r'"__id__": (\d+)', schema):
+        order.setdefault(identifier, str(len(order)))
+    schema = re.sub(r'"__id__": (\d+)', lambda match: f'"__id__": {order[match[1]]}', schema)
+    members = {}
+    for name in source.namelist():
+        stem, dot, suffix = name.partition(".")
+        if name != "schema.json":
+            members[name] = f"{order[stem]}{dot}{suffix}"
+            schema = schema.replace(f'"{name}"', f'"{members[name]}"')
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as out:
+        out.writestr(zipfile.ZipInfo(MANIFEST, EPOCH), json.dumps(manifest, sort_keys=True))
+        out.writestr(zipfile.ZipInfo("schema.json", EPOCH), schema)
+        for name in sorted(members, key=lambda name: int(members[name].partition(".")[0])):
+            out.writestr(zipfile.ZipInfo(members[name], EPOCH), _without_padding(source.read(name)))
+    return target.getvalue()
+
+
+def _without_padding(content: bytes) -> bytes:
+    """An array file whose records, a tree's nodes, have zeros between their fields, not left-over memory."""
+    array = np.load(io.BytesIO(content), allow_pickle=False)
+    if array.dtype.names is None:
+        return content
+    clean = np.zeros(array.shape, array.dtype)
+    for name in array.dtype.names:
+        clean[name] = array[name]
+    out = io.BytesIO()
+    np.save(out, clean, allow_pickle=False)
+    return out.getvalue()

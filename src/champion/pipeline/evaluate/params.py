@@ -1,0 +1,40 @@
+"""What evaluate reads of params.yaml."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from champion.core.strict_yaml import Section, Sections, in_order
+
+
+class Evaluate(Section):
+    """How held-out rows are scored. A row is called positive from `threshold` up; `base_rate` is the training share."""
+
+    threshold: Annotated[float, Field(gt=0, lt=1)] | Literal["base_rate"] = "base_rate"
+    bootstrap_samples: Annotated[int, Field(ge=100, le=100_000)] = 1000
+    seed: Annotated[int, Field(ge=0)] = 0
+    segments: tuple[str, ...] = Field(default=(), strict=False)
+    segment_min_rows: Annotated[int, Field(ge=1)] = 500
+    importance_rows: Annotated[int, Field(ge=1)] = 10_000
+    importance_repeats: Annotated[int, Field(ge=1)] = 5
+
+
+class Gate(Section):
+    """The bounds within which one held-out metric must lie; a bound itself passes."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("give `min`, `max` or both")
+        in_order((self.min, self.max), "min")
+        return self
+
+
+class EvaluateParams(Sections):
+    """The sections of params.yaml that evaluate reads."""
+
+    evaluate: Evaluate
+    gates: dict[str, Gate]

@@ -1,0 +1,133 @@
+"""Reading a table or a query from a database, with the window applied there."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from champion.core.errors import UserError
+from champion.databases import make_engine
+from champion.pipeline.ingest.params import SqlSource
+from champion.table.columns import Columns
+from champion.table.window import Window
+
+BATCH_ROWS = 65_536
+
+
+def read_sql(source: SqlSource, columns: Columns, window: Window | None) -> pl.DataFrame:
+    """Rows of the table or query, streamed in batches and sorted: a database promises no order, equal rows must.
+
+    A table is read within the window, declared columns only. A query may use `:start` and `:end`, the window's bounds.
+    Raises `UserError`, which never shows the URL: it may hold a password.
+    """
+    with _connected(source) as connection:
+        statement = _select_table(source, columns, window, connection) if source.table else _bind(source, window)
+        result = connection.execution_options(stream_results=True).execute(statement)
+        names = list(result.keys())
+        batches = [_frame(source, names, [tuple(row) for row in rows]) for rows in result.partitions(BATCH_ROWS)]
+    if not batches:
+        raise UserError(
+            f"{source.table or 'ingest.query'}: the database gives no row{' of the window' if window else ''}. Correct "
+            f"{'`as_of`, or ' if window else ''}`ingest.{'table' if source.table else 'query'}` in params.yaml."
+        )
+    rows = pl.concat(batches, how="vertical_relaxed").drop(columns.named("ignore"), strict=False)
+    return rows.sort(rows.columns, nulls_last=True)
+
+
+@contextmanager
+def _connected(source: SqlSource) -> Iterator[sa.Connection]:
+    url = os.environ.get(source.url_env)
+    if not url:
+        raise UserError(
+            f"the environment variable {source.url_env} is not set. Put the database's SQLAlchemy URL there, such as "
+            "postgresql+psycopg://user:password@host/database."
+        )
+    engine = make_engine(url, source.url_env)
+    try:
+        _refuse_new_file(engine.url, source)
+        connection = engine.connect()
+    except sa.exc.DBAPIError:
+        raise UserError(
+            f"the database of {source.url_env} cannot be reached: it is down, or the credentials are wrong "
+            "(not shown). Start it, or correct the variable."
+        ) from None
+    try:
+        with connection:
+            yield connection
+    except (sa.exc.SQLAlchemyError, ValueError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        reason = reason.partition(" (Background on")[0].rstrip(".")
+        raise UserError(
+            f"the database of {source.url_env} cannot give the rows of `ingest.{'table' if source.table else 'query'}` "
+            f"({reason}). Correct it in params.yaml, or the data there."
+        ) from None
+    finally:
+        engine.dispose()
+
+
+def _refuse_new_file(url: sa.URL, source: SqlSource) -> None:
+    """SQLite would make an empty database of a file that is not there."""
+    if url.get_backend_name() == "sqlite" and not (url.database and Path(url.database).is_file()):
+        raise UserError(f"{source.url_env}: its SQLite database is no file. Correct the path in the variable.")
+
+
+def _frame(source: SqlSource, names: list[str], rows: list[tuple[Any, ...]]) -> pl.DataFrame:
+    try:
+        frame = pl.DataFrame(rows, schema=names, orient="row", infer_schema_length=None)
+    except (pl.exceptions.PolarsError, TypeError) as error:
+        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        raise UserError(f"{source.table or 'ingest.query'}: {reason}. Correct it in the query.") from None
+    for name, dtype in frame.schema.items():
+        if dtype == pl.Object:
+            kind = type(frame[name].drop_nulls()[0]).__name__
+            raise UserError(
+                f"{source.table or 'ingest.query'}: the column {name!r} holds {kind} values, which no `type` is for. "
+                "Cast it to text in `ingest.query`."
+            )
+    return frame
+
+
+def _select_table(
+    source: SqlSource, columns: Columns, window: Window | None, connection: sa.Connection
+) -> sa.Select[Any]:
+    name = source.table or ""
+    schema, _, bare = name.rpartition(".")
+    try:
+        table = sa.Table(bare, sa.MetaData(), schema=schema or None, autoload_with=connection)
+    except sa.exc.NoSuchTableError:
+        raise UserError(f"{name}: the database has no such table. Correct `ingest.table` in params.yaml.") from None
+    wanted = [column for column, spec in columns.items() if spec.role != "ignore"]
+    missing = [column for column in wanted if column not in table.columns]
+    if missing:
+        raise UserError(f"{name}: the column {missing[0]!r} is missing. Correct `columns` in params.yaml.")
+    query = sa.select(*(table.columns[column] for column in wanted))
+    when = columns.only("date")
+    if window is None or when is None or not _comparable(table.columns[when], source):
+        return query
+    start, end = (_bound(table.columns[when], day) for day in (window.start, window.end))
+    return query.where(
+        sa.or_(table.columns[when].is_(None), sa.and_(table.columns[when] >= start, table.columns[when] < end))
+    )
+
+
+def _comparable(column: sa.Column[Any], source: SqlSource) -> bool:
+    """Dates kept as text compare as text only when they are ISO dates."""
+    return isinstance(column.type, sa.Date | sa.DateTime) or source.date_format is None
+
+
+def _bound(column: sa.Column[Any], day: date) -> date | str:
+    if isinstance(column.type, sa.DateTime):
+        return datetime.combine(day, time.min)
+    return day if isinstance(column.type, sa.Date) else day.isoformat()
+
+
+def _bind(source: SqlSource, window: Window | None) -> sa.TextClause:
+    statement = sa.text(source.query or "")
+    bounds = {"start": window.start, "end": window.end} if window else {}
+    used = statement.compile().params
+    return statement.bindparams(**{name: day for name, day in bounds.items() if name in used})

@@ -1,0 +1,55 @@
+"""What ingest reads of params.yaml."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from champion.core.strict_yaml import Section
+from champion.table.params import TableParams
+
+
+class WheelSource(Section):
+    """A CSV file inside an installed wheel that the lock pins by hash; the wheel is never imported."""
+
+    source: Literal["wheel"]
+    distribution: str
+    path: str
+    sha256: str
+    adapter: Literal["loans"] | None = None
+    date_format: str | None = None
+
+
+class FileSource(Section):
+    """A CSV or Parquet file, which lives in `data/source/` so that DVC sees it change."""
+
+    source: Literal["file"]
+    path: str
+    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    adapter: Literal["loans"] | None = None
+    date_format: str | None = None
+
+
+class SqlSource(Section):
+    """A table or a query, read from the SQLAlchemy URL that the environment variable `url_env` holds."""
+
+    source: Literal["sql"]
+    table: str | None = None
+    query: str | None = None
+    url_env: str = "CHAMPION_SOURCE_URL"
+    adapter: None = None
+    date_format: str | None = None
+
+    @model_validator(mode="after")
+    def _table_or_query(self) -> Self:
+        if (self.table is None) == (self.query is None):
+            raise ValueError("give either `table` or `query`")
+        return self
+
+
+Source = Annotated[WheelSource | FileSource | SqlSource, Field(discriminator="source")]
+
+
+class IngestParams(TableParams):
+    """The sections of params.yaml that ingest reads."""
+
+    ingest: Source

@@ -1,0 +1,236 @@
+"""Reading a table from an installed wheel, a file or a database, inside a window of dates, typed as declared."""
+
+import csv
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import assert_never
+
+import polars as pl
+
+from champion.core.errors import UserError
+from champion.core.layout import SOURCE
+from champion.pipeline.ingest.fields import Field, read_text, read_typed
+from champion.pipeline.ingest.loans import SOURCE_COLUMNS, loan_fields
+from champion.pipeline.ingest.params import FileSource, Source, SqlSource, WheelSource
+from champion.table.columns import Columns
+from champion.table.window import Window
+
+MISSING_VALUES = ["", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"]
+EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Origin:
+    """An opened source: a name for messages, its rows, and the typed fields to take from them.
+
+    `whole_rows`: parse the columns nobody takes as well, or a row with a separator too many shifts values unseen.
+    """
+
+    name: str
+    rows: pl.LazyFrame
+    fields: list[Field]
+    whole_rows: bool = False
+
+
+def read_table(source: Source, columns: Columns, window: Window | None) -> pl.DataFrame:
+    """The declared columns, in order and typed, of the rows dated inside the window (undated rows are kept).
+
+    Raises `UserError` when the source is not there, its columns are not the declared ones, a value does not parse as
+    its type, or no row lies in the window.
+    """
+    origin = _open(source, columns, window)
+    date = columns.only("date")
+    values = [field.value.alias(field.name) for field in origin.fields]
+    texts = [field.origin.alias(_text_of(field)) for field in origin.fields if field.origin is not None]
+    optimizations = pl.QueryOptFlags(projection_pushdown=not origin.whole_rows)
+    try:
+        rows = origin.rows.select(values + texts)
+        if window is not None and date is not None:
+            inside = pl.col(date).is_between(window.start, window.end, closed="left")
+            read = rows.filter(inside | pl.col(date).is_null()).collect(optimizations=optimizations)
+        else:
+            read = rows.collect(optimizations=optimizations)
+        _refuse_unparsed(origin, read, columns)
+        table = read.select(field.name for field in origin.fields)
+        if window is not None and date is not None and table[date].null_count() == table.height:
+            _explain_empty_window(origin.name, rows, date, window)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise UserError(
+            f"{origin.name}: cannot be read as {'Parquet' if origin.name.endswith('.parquet') else 'UTF-8 CSV'} "
+            f"({_first_line(error)}). Repair or re-export the file."
+        ) from None
+    if table.is_empty():
+        raise UserError(f"{origin.name}: there are no rows below the header. Give a table with rows.")
+    return table
+
+
+def _open(source: Source, columns: Columns, window: Window | None) -> Origin:
+    match source:
+        case WheelSource():
+            path = _wheel_path(source)
+            return _open_file(path, f"{source.path} of {source.distribution}", source, columns)
+        case FileSource():
+            path = SOURCE / source.path
+            if not path.is_file():
+                raise UserError(f"{path}: no such file. Put the table there, or correct `ingest.path` in params.yaml.")
+            return _open_file(path, str(path), source, columns)
+        case SqlSource():
+            from champion.pipeline.ingest.database import read_sql
+
+            rows = read_sql(source, columns, window)
+            name = source.table or "ingest.query"
+            wanted = Columns({column: spec for column, spec in columns.items() if spec.role != "ignore"})
+            return Origin(name, rows.lazy(), _typed_fields(name, rows.schema, wanted, source.date_format))
+        case _:
+            assert_never(source)
+
+
+def _wheel_path(source: WheelSource) -> Path:
+    try:
+        path = Path(str(distribution(source.distribution).locate_file(source.path)))
+    except PackageNotFoundError:
+        raise UserError(f"{source.distribution}: not installed. Run `make repro`, which installs it.") from None
+    if not path.is_file():
+        raise UserError(f"{source.distribution}: holds no file {source.path}. Correct `ingest.path` in params.yaml.")
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != source.sha256:
+        raise UserError(
+            f"{source.path} of {source.distribution}: its sha256 is {found}, not the one of `ingest.sha256` in "
+            "params.yaml. Reinstall the environment (remove .venv and run `make repro`)."
+        )
+    return path
+
+
+def _open_file(path: Path, name: str, source: WheelSource | FileSource, columns: Columns) -> Origin:
+    if path.stat().st_size == 0:
+        raise UserError(f"{name}: the file is empty. Give a table with a header and rows.")
+    if path.suffix == ".parquet":
+        try:
+            rows = pl.scan_parquet(path)
+            schema = rows.collect_schema()
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise UserError(f"{name}: not readable Parquet ({_first_line(error)}). Write the file again.") from None
+        if source.adapter is None:
+            return Origin(name, rows, _typed_fields(name, schema, columns, source.date_format))
+        return Origin(name, rows.with_columns(pl.all().cast(pl.String)), _loan_fields(name, list(schema), columns))
+    separator = source.separator if isinstance(source, FileSource) else ","
+    header = _read_header(path, name, separator)
+    rows = pl.scan_csv(path, separator=separator, infer_schema=False, null_values=MISSING_VALUES)
+    if source.adapter == "loans":
+        return Origin(name, rows, _loan_fields(name, header, columns), whole_rows=True)
+    _refuse_other_columns(name, header, list(columns))
+    fields = [read_text(column, spec.type, source.date_format) for column, spec in columns.items()]
+    return Origin(name, rows, _without_ignored(fields, columns), whole_rows=True)
+
+
+def _read_header(path: Path, name: str, separator: str) -> list[str]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            header = next(csv.reader(stream, delimiter=separator), [])
+    except UnicodeDecodeError:
+        raise UserError(f"{name}: the text is not UTF-8. Save the file with the encoding UTF-8.") from None
+    repeated = [column for column, times in Counter(header).items() if times > 1]
+    if repeated:
+        raise UserError(
+            f"{name}: the column {repeated[0]!r} is there {Counter(header)[repeated[0]]} times. Rename one."
+        )
+    if len(header) == 1:
+        raise UserError(
+            f"{name}: the header is one column, {header[0]!r}, with {separator!r} as the separator. Correct "
+            "`ingest.separator` in params.yaml, or the file."
+        )
+    return header
+
+
+def _refuse_other_columns(name: str, found: list[str], expected: list[str]) -> None:
+    missing = [column for column in expected if column not in found]
+    extra = [column for column in found if column not in expected]
+    if missing:
+        raise UserError(
+            f"{name}: the column {_listed(missing)} is missing. Add it to the table, or correct "
+            "`columns` in params.yaml."
+        )
+    if extra:
+        raise UserError(
+            f"{name}: the column {_listed(extra)} is not declared. Declare it under `columns` in params.yaml "
+            "(role `ignore` leaves it out)."
+        )
+    for place, (has, wants) in enumerate(zip(found, expected, strict=True), start=1):
+        if has != wants:
+            raise UserError(
+                f"{name}: column {place} is {has!r} where params.yaml declares {wants!r}. "
+                "Put `columns` in the table's order."
+            )
+
+
+def _loan_fields(name: str, found: list[str], columns: Columns) -> list[Field]:
+    _refuse_other_columns(name, found, SOURCE_COLUMNS)
+    fields = loan_fields()
+    _refuse_other_columns("the loans adapter", [field.name for field in fields], list(columns))
+    return _without_ignored(fields, columns)
+
+
+def _typed_fields(name: str, schema: pl.Schema, columns: Columns, date_format: str | None) -> list[Field]:
+    _refuse_other_columns(name, schema.names(), list(columns))
+    fields = []
+    for column, spec in columns.items():
+        if spec.role == "ignore":
+            continue
+        field = read_typed(column, spec.type, schema[column], date_format)
+        if field is None:
+            raise UserError(
+                f"{name}: the column {column!r} holds {schema[column]}, and params.yaml declares {spec.type}. "
+                "Correct `type` there, or convert the column."
+            )
+        fields.append(field)
+    return fields
+
+
+def _without_ignored(fields: list[Field], columns: Columns) -> list[Field]:
+    return [field for field in fields if columns[field.name].role != "ignore"]
+
+
+def _text_of(field: Field) -> str:
+    return f"text of {field.name}"
+
+
+def _refuse_unparsed(origin: Origin, read: pl.DataFrame, columns: Columns) -> None:
+    for field in origin.fields:
+        if field.origin is None:
+            continue
+        text = read[_text_of(field)]
+        failed = text.filter(text.is_not_null() & read[field.name].is_null())
+        if failed.is_empty():
+            continue
+        kind, count = columns[field.name].type, len(failed)
+        raise UserError(
+            f"{origin.name}: {count} {'value' if count == 1 else 'values'} of column {field.name!r} cannot be read as "
+            f"{kind}, such as {_listed(failed.head(EXAMPLES).cast(pl.String))}. Correct them, or the column's "
+            f"`type`{' or `ingest.date_format`' if kind == 'date' else ''} in params.yaml."
+        )
+
+
+def _explain_empty_window(name: str, rows: pl.LazyFrame, date: str, window: Window) -> None:
+    bounds = rows.select(first=pl.col(date).min(), last=pl.col(date).max(), height=pl.len()).collect()
+    first, last, height = bounds.row(0)
+    if not height:
+        return
+    if first is None:
+        raise UserError(f"{name}: the column {date!r} holds no date at all. Correct the table or `columns`.")
+    raise UserError(
+        f"{name}: no row is dated from {window.start} to before {window.end}, the window that `as_of` leaves; the rows "
+        f"run from {first} to {last}. Correct `as_of`, `window_months` or `label.horizon_months` in params.yaml."
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__

@@ -1,0 +1,10 @@
+"""What train reads of params.yaml."""
+
+from champion.core.strict_yaml import Sections
+from champion.model.recipe import Recipe
+
+
+class TrainParams(Sections):
+    """The sections of params.yaml that train reads."""
+
+    train: Recipe

@@ -1,0 +1,107 @@
+"""Choosing hyper-parameters, and measuring what is chosen, by cross-validation on training rows."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.callback import ProgressBar
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - makes HalvingGridSearchCV importable
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV, StratifiedKFold
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+
+from champion.core.errors import UserError
+from champion.model.recipe import Search
+
+CV_SCORES = {
+    "roc_auc": "roc_auc",
+    "average_precision": "average_precision",
+    "brier_score": "neg_brier_score",
+    "log_loss": "neg_log_loss",
+    "f1_weighted": "f1_weighted",
+}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A pipeline fitted on all training rows, the parameters chosen for it, and its scores: one array per metric."""
+
+    pipeline: Pipeline
+    chosen: dict[str, Any]
+    scores: dict[str, NDArray[np.float64]]
+
+
+def fit(pipeline: Pipeline, search: Search, seed: int, frame: pd.DataFrame, target: NDArray[np.int8]) -> Fitted:
+    """Choose parameters as `search` says, cross-validate the choice on the same folds, and fit it on all rows.
+
+    After a search the scores are of the parameters the search liked best on these folds, hence optimistic: the
+    held-out rows judge. Raises `UserError` when a class has fewer rows than there are folds, or when the estimator
+    refuses parameters together that it accepts one by one.
+    """
+    if np.bincount(target, minlength=2).min() < search.folds:
+        raise UserError(
+            f"the rarer class has fewer training rows than the {search.folds} folds of `train.search.folds` in "
+            "params.yaml. Lower it, or give more data."
+        )
+    folds = StratifiedKFold(search.folds, shuffle=True, random_state=seed)
+    # BLAS sums in another order on another number of threads: one thread, the same bytes anywhere.
+    with threadpool_limits(1, user_api="blas"), _refusals_in_one_line(pipeline):
+        chosen = _choose(pipeline, search, folds, seed, frame, target)
+        pipeline.set_params(**chosen)
+        measured = _with_progress(
+            GridSearchCV(pipeline, {}, scoring=CV_SCORES, refit=search_metric(search), cv=folds, error_score="raise")
+        )
+        measured.fit(frame, target)
+    scores = {
+        name: np.array([measured.cv_results_[f"split{fold}_test_{name}"][0] for fold in range(search.folds)])
+        for name in CV_SCORES
+    }
+    for name, scorer in CV_SCORES.items():
+        if scorer.startswith("neg_"):
+            scores[name] = -scores[name]
+    return Fitted(
+        measured.best_estimator_, {name.removeprefix("model__"): value for name, value in chosen.items()}, scores
+    )
+
+
+def search_metric(search: Search) -> str:
+    """The name in `CV_SCORES` of the metric that the search maximises."""
+    return next(name for name, scorer in CV_SCORES.items() if scorer == search.scoring)
+
+
+def _choose(
+    pipeline: Pipeline, search: Search, folds: StratifiedKFold, seed: int, frame: pd.DataFrame, target: NDArray[np.int8]
+) -> dict[str, Any]:
+    grid = {f"model__{name}": values for name, values in search.grid.items()}
+    common = {"scoring": search.scoring, "cv": folds, "refit": False, "error_score": "raise"}
+    match search.method:
+        case "none":
+            return {}
+        case "grid":
+            tuner = GridSearchCV(pipeline, grid, **common)
+        case "halving":
+            tuner = HalvingGridSearchCV(pipeline, grid, random_state=seed, **common)
+        case "random":
+            tuner = RandomizedSearchCV(pipeline, grid, n_iter=search.candidates, random_state=seed, **common)
+    chosen: dict[str, Any] = _with_progress(tuner).fit(frame, target).best_params_
+    return chosen
+
+
+@contextmanager
+def _refusals_in_one_line(pipeline: Pipeline) -> Iterator[None]:
+    """Tell what the estimator has against its parameters in one sentence; scikit-learn raises no type of its own."""
+    try:
+        yield
+    except ValueError as error:
+        name = type(pipeline.named_steps["model"]).__name__
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise UserError(f"params.yaml: `train`: {name} cannot be fitted ({reason}). Correct its parameters.") from error
+
+
+def _with_progress(tuner: Any) -> Any:
+    return tuner.set_callbacks(ProgressBar(max_propagation_depth=0)) if sys.stderr.isatty() else tuner

@@ -1,0 +1,35 @@
+"""Stage 3: the data contract, on raw and on both splits -> metrics/validation.json, or a table of breaches and stop."""
+
+import os
+
+# Great Expectations reads this at import: a stage makes no network call.
+os.environ["GX_ANALYTICS_ENABLED"] = "false"
+
+from champion.core.errors import UserError, one_line_errors
+from champion.core.files import read_json, write_json
+from champion.core.layout import PARAMS, SCHEMA, VALIDATED, VALIDATION
+from champion.core.strict_yaml import read
+from champion.pipeline.validate.findings import breach_table, check, summarise
+from champion.pipeline.validate.params import ValidateParams
+from champion.pipeline.validate.stage import hash_validated_files, read_tables
+
+
+def main() -> None:
+    with one_line_errors():
+        params = read(ValidateParams, PARAMS)
+        read_json(SCHEMA)
+        tables = read_tables(params)
+        findings = check(tables)
+        breaches = [finding for finding in findings if not finding.passed]
+        if breaches:
+            raise UserError(
+                f"the data breaks {len(breaches)} of {len(findings)} expectations of `contract` in params.yaml:\n"
+                f"{breach_table(breaches)}\nCorrect the data, or change the contract if the data is right."
+            )
+        write_json(VALIDATION, summarise(findings, tables))
+        write_json(VALIDATED, hash_validated_files())
+        print(f"{VALIDATION}: all {len(findings)} expectations met")
+
+
+if __name__ == "__main__":
+    main()

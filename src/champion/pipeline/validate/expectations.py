@@ -1,0 +1,118 @@
+"""The data contract of params.yaml as Great Expectations' expectations."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import great_expectations.expectations as gxe
+import pandas as pd
+import polars as pl
+from great_expectations.expectations.expectation import Expectation
+
+from champion.pipeline.validate.leaks import separation
+from champion.pipeline.validate.params import Contract, Limits
+from champion.table.columns import TARGET, Columns, dtype
+from champion.table.window import Window
+
+LARGEST = sys.float_info.max
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A table and what is expected of it."""
+
+    name: str
+    frame: pd.DataFrame
+    expectations: list[Expectation]
+
+
+def tables_to_check(
+    raw: pl.DataFrame, splits: dict[str, pl.DataFrame], columns: Columns, contract: Contract, window: Window | None
+) -> Iterator[Checked]:
+    """Everything the contract says, table by table; only columns and types, when those are not the declared ones."""
+    present = Columns({name: column for name, column in columns.items() if column.role != "ignore"})
+    declared = {name: dtype(column.type) for name, column in present.items()}
+    prepared = {name: declared[name] for name in present if name != present.label} | {TARGET: pl.Int8()}
+    tables = {"raw": (raw, declared)} | {name: (rows, prepared) for name, rows in splits.items()}
+    for name, (table, expected) in tables.items():
+        yield _structure(f"{name} columns", table, expected)
+    if any(table.schema != pl.Schema(expected) for table, expected in tables.values()):
+        return
+    yield _raw(raw, present, contract, window)
+    for name, rows in splits.items():
+        yield Checked(name, rows.to_pandas(), list(_split_expectations(present, contract)))
+    yield _overlap(splits, present.only("id"))
+    yield _leaks(splits["train"], present, contract)
+
+
+def _structure(name: str, table: pl.DataFrame, expected: dict[str, pl.DataType]) -> Checked:
+    """Types are compared exactly, from the Parquet schema: Great Expectations' own type checks are loose."""
+    frame = pd.DataFrame({column: [str(found)] for column, found in table.schema.items()})
+    expectations: list[Expectation] = [gxe.ExpectTableColumnsToMatchOrderedList(column_list=list(expected))]
+    for column, expected_type in expected.items():
+        if column in table.columns:
+            expectations.append(gxe.ExpectColumnDistinctValuesToBeInSet(column=column, value_set=[str(expected_type)]))
+    return Checked(name, frame, expectations)
+
+
+def _raw(raw: pl.DataFrame, columns: Columns, contract: Contract, window: Window | None) -> Checked:
+    low, high = contract.rows
+    expectations: list[Expectation] = [gxe.ExpectTableRowCountToBeBetween(min_value=low, max_value=high)]
+    for name in columns:
+        limits = contract.columns.get(name, Limits())
+        expectations += _column_expectations(columns, name, limits.max_missing, limits.max_invalid)
+    # Dates are compared here: row by row, Great Expectations compares them one Python object at a time.
+    when = columns.only("date")
+    if when is not None and window is not None:
+        name = f"{when} outside {window.start} to before {window.end}"
+        outside = (pl.col(when) < window.start) | (pl.col(when) >= window.end)
+        raw = raw.with_columns(pl.when(outside).then(when).alias(name))
+        expectations.append(gxe.ExpectColumnValuesToBeNull(column=name))
+    if when is not None and columns[columns.label].type == "date":
+        name = f"{columns.label} before {when}"
+        raw = raw.with_columns(pl.when(pl.col(columns.label) < pl.col(when)).then(columns.label).alias(name))
+        expectations.append(gxe.ExpectColumnValuesToBeNull(column=name, mostly=1 - contract.max_events_before_start))
+    return Checked("raw", raw.to_pandas(), expectations)
+
+
+def _split_expectations(columns: Columns, contract: Contract) -> Iterator[Expectation]:
+    low, high = contract.class_share
+    yield gxe.ExpectColumnValuesToBeInSet(column=TARGET, value_set=[0, 1])
+    yield gxe.ExpectColumnValuesToNotBeNull(column=TARGET)
+    yield gxe.ExpectColumnMeanToBeBetween(column=TARGET, min_value=low, max_value=high)
+    for name in columns.named("feature"):
+        limits = contract.columns.get(name, Limits())
+        yield from _column_expectations(columns, name, min(1.0, limits.max_missing + limits.max_invalid), 0.0)
+
+
+def _column_expectations(columns: Columns, name: str, missing: float, invalid: float) -> Iterator[Expectation]:
+    spec = columns[name]
+    if missing < 1:
+        yield gxe.ExpectColumnValuesToNotBeNull(column=name, mostly=1 - missing)
+    if spec.role == "id":
+        yield gxe.ExpectColumnValuesToBeUnique(column=name)
+    if spec.values is not None:
+        yield gxe.ExpectColumnValuesToBeInSet(column=name, value_set=list(spec.values), mostly=1 - invalid)
+    low, high = spec.range or (None, None)
+    if spec.type == "number":
+        low, high = (-LARGEST if low is None else low), (LARGEST if high is None else high)
+    if low is not None or high is not None:
+        yield gxe.ExpectColumnValuesToBeBetween(column=name, min_value=low, max_value=high, mostly=1 - invalid)
+
+
+def _overlap(splits: dict[str, pl.DataFrame], key: str | None) -> Checked:
+    """Rows of both splits: by the id when there is one, else by all columns."""
+    train, test = splits.values()
+    name = "row number" if key is None else key
+    numbered = test.with_row_index("row number") if key is None else test
+    on = [key] if key is not None else train.columns
+    shared = numbered.join(train, on=on, how="semi", nulls_equal=True)[name]
+    found = numbered.select(pl.when(pl.col(name).is_in(shared.implode())).then(name).alias(f"{name} also in train"))
+    return Checked("test", found.to_pandas(), [gxe.ExpectColumnValuesToBeNull(column=found.columns[0])])
+
+
+def _leaks(train: pl.DataFrame, columns: Columns, contract: Contract) -> Checked:
+    labelled = train.drop_nulls(TARGET)
+    frame = pd.DataFrame({name: [separation(labelled[name], labelled[TARGET])] for name in columns.named("feature")})
+    expectations = [gxe.ExpectColumnMaxToBeBetween(column=name, max_value=contract.leak_auc) for name in frame.columns]
+    return Checked("leaks", frame, list(expectations))

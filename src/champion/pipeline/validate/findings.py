@@ -1,0 +1,156 @@
+"""What the expectations found, as rows, as a table of breaches and as the report that git keeps."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import great_expectations as gx
+import pandas as pd
+
+from champion.pipeline.validate.expectations import Checked
+
+EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one expectation found: `unexpected` rows, with examples, where it counts rows; else the `observed` value."""
+
+    table: str
+    column: str
+    check: str
+    passed: bool
+    rows: int | None
+    unexpected: int | None
+    observed: Any
+    allowed: str
+    examples: list[str]
+
+
+def check(tables: list[Checked]) -> list[Finding]:
+    """Run every expectation. One that cannot run counts as not met."""
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
+    source = context.data_sources.add_pandas("champion")
+    findings = []
+    for number, table in enumerate(tables):
+        asset = source.add_dataframe_asset(f"{number}-{table.name}")
+        batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": table.frame})
+        suite = gx.ExpectationSuite(f"{number}-{table.name}", expectations=table.expectations)
+        result = batch.validate(suite, result_format="BASIC")
+        findings += [_finding(table, outcome) for outcome in result.results]
+    return sorted(findings, key=lambda finding: (finding.table, finding.column, finding.check))
+
+
+def breach_table(findings: list[Finding]) -> str:
+    """The failed findings as plain text: where, what, how many rows, example values."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=SIMPLE)
+    for header in ("table", "column", "expectation", "allowed", "rows", "found"):
+        table.add_column(header, overflow="fold")
+    for finding in findings:
+        found = ", ".join(finding.examples) or (
+            "could not be checked" if finding.observed is None else _text(finding.observed)
+        )
+        rows = "" if finding.unexpected is None else f"{finding.unexpected:,} of {finding.rows:,}"
+        table.add_row(finding.table, finding.column, finding.check, finding.allowed, rows, found)
+    console = Console(width=160, no_color=True)
+    with console.capture() as captured:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def summarise(findings: list[Finding], tables: list[Checked]) -> dict[str, Any]:
+    """The report that git keeps: rows of each table, and every check with what it found."""
+    return {
+        "passed": all(finding.passed for finding in findings),
+        "checks": len(findings),
+        "rows": {table.name: len(table.frame) for table in tables if table.name in ("raw", "train", "test")},
+        "findings": [
+            {
+                "table": finding.table,
+                "column": finding.column,
+                "check": finding.check,
+                "allowed": finding.allowed,
+                "passed": finding.passed,
+                "unexpected_rows": finding.unexpected,
+                "observed": _plain(finding.observed),
+            }
+            for finding in findings
+        ],
+    }
+
+
+def _finding(table: Checked, outcome: Any) -> Finding:
+    config, result = outcome.expectation_config, outcome.result or {}
+    kwargs = config.kwargs
+    unexpected = result["unexpected_count"] if "element_count" in result else None
+    return Finding(
+        table=table.name,
+        column=kwargs.get("column", "(table)"),
+        check=config.type.removeprefix("expect_"),
+        passed=bool(outcome.success),
+        rows=result.get("element_count"),
+        unexpected=unexpected,
+        observed=None if unexpected is not None else _observed(kwargs, result.get("observed_value")),
+        allowed=_allowed(kwargs),
+        examples=sorted({_shown(value) for value in result.get("partial_unexpected_list", [])})[:EXAMPLES],
+    )
+
+
+def _observed(kwargs: dict[str, Any], value: Any) -> Any:
+    """What was found; of a list of columns, the first difference from the expected one."""
+    expected = kwargs.get("column_list")
+    if expected is None or value == expected:
+        return value
+    missing = [column for column in expected if column not in value]
+    if missing:
+        return f"without {', '.join(missing)}"
+    extra = [column for column in value if column not in expected]
+    if extra:
+        return f"with {', '.join(extra)}"
+    has, wants = next((has, wants) for has, wants in zip(value, expected, strict=True) if has != wants)
+    return f"{has} where {wants} should be"
+
+
+def _allowed(kwargs: dict[str, Any]) -> str:
+    parts = []
+    if "value_set" in kwargs:
+        parts.append("one of " + ", ".join(str(value) for value in kwargs["value_set"]))
+    if kwargs.get("min_value") is not None or kwargs.get("max_value") is not None:
+        parts.append(f"{_shown(kwargs.get('min_value'), '-inf')} to {_shown(kwargs.get('max_value'), 'inf')}")
+    if "column_list" in kwargs:
+        parts.append("the declared columns, in their order")
+    if kwargs.get("mostly", 1) < 1:
+        parts.append(f"in {kwargs['mostly']:.6g} of rows")
+    return " ".join(parts)
+
+
+def _shown(value: Any, nothing: str = "missing") -> str:
+    if pd.isna(value):
+        return nothing
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    return value.date().isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _plain(observed: Any) -> Any:
+    if isinstance(observed, list):
+        return [_text(item) for item in observed]
+    return observed if observed is None or isinstance(observed, int) else _number_or_text(observed)
+
+
+def _number_or_text(value: Any) -> float | str:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return str(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

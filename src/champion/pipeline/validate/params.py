@@ -1,0 +1,45 @@
+"""What validate reads of params.yaml."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from champion.core.strict_yaml import Section, in_order
+from champion.table.columns import check_known
+from champion.table.params import TableParams
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Limits(Section):
+    """The share of one raw column's rows that may be missing, and that may be invalid."""
+
+    max_missing: Share = 0.0
+    max_invalid: Share = 0.0
+
+
+class Contract(Section):
+    """What the data must look like; a breach stops the pipeline. Columns not named allow nothing missing or invalid."""
+
+    rows: tuple[Annotated[int, Field(ge=1)], int | None] = Field(strict=False)
+    class_share: tuple[Share, Share] = Field(strict=False)
+    leak_auc: Annotated[float, Field(gt=0.5, le=1)]
+    max_events_before_start: Share = 0.0
+    columns: dict[str, Limits] = Field(default={})
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Self:
+        in_order(self.rows, "rows")
+        in_order(self.class_share, "class_share")
+        return self
+
+
+class ValidateParams(TableParams):
+    """The sections of params.yaml that validate reads."""
+
+    contract: Contract
+
+    @model_validator(mode="after")
+    def _contract_names_columns(self) -> Self:
+        check_known(self.contract.columns, self.columns, "contract.columns")
+        return self

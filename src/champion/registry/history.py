@@ -1,0 +1,102 @@
+"""What the ledger's rows say: which versions exist, what serves where, what did, and who is champion."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
+
+from champion.core.errors import UserError
+from champion.registry.ledger import Row
+
+# The actions after which an environment serves the row's version.
+SWITCHES = frozenset({"deploy", "promote", "rollback", "repair"})
+
+
+def versions(rows: Iterable[Row]) -> dict[str, Row]:
+    """Every registered version's row by name, oldest first."""
+    return {str(row.version): row for row in rows if row.action == "register"}
+
+
+def live(rows: Iterable[Row], environment: str) -> Row | None:
+    """The row that made the environment serve what it serves; None before the first."""
+    return next(reversed(_switches(rows, environment)), None)
+
+
+def live_at(rows: Iterable[Row], environment: str, moment: datetime) -> Row | None:
+    """The row of what the environment served at that moment; None when it served nothing yet."""
+    return next((row for row in reversed(_switches(rows, environment)) if row.when <= moment), None)
+
+
+def moment(text: str) -> datetime:
+    """The time that a user wrote, UTC where it says no zone. Raises `UserError` when it is none, or yet to come."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise UserError(f"{text!r} is not a time such as 2026-11-03T12:00.") from None
+    time = time if time.tzinfo else time.replace(tzinfo=UTC)
+    if time > datetime.now(UTC):
+        raise UserError(f"{text} is yet to come: the ledger knows the past only.")
+    return time
+
+
+def stack(rows: Iterable[Row], environment: str) -> list[str]:
+    """Versions that a rollback can go back through: the live one last, none that a rollback has left behind."""
+    versions_so_far: list[str] = []
+    for row in _switches(rows, environment):
+        version = str(row.version)
+        if row.action in ("rollback", "repair") and version in versions_so_far:
+            del versions_so_far[versions_so_far.index(version) + 1 :]
+        else:
+            versions_so_far = [*(other for other in versions_so_far if other != version), version]
+    return versions_so_far
+
+
+def served(rows: Iterable[Row], environment: str) -> set[str]:
+    """Every version that was ever live in the environment."""
+    return {str(row.version) for row in _switches(rows, environment)}
+
+
+def champion(rows: Iterable[Row]) -> str | None:
+    """The version to beat: the last to win a challenge, or what an emergency or a rollback has put in its place."""
+    chosen = None
+    promoting: set[str | None] = set()
+    for row in rows:
+        if row.action == "promote":
+            promoting.add(row.environment)
+        won = row.action == "challenge" and row.details.get("promoted") is True
+        if won or (row.action in SWITCHES and row.environment in promoting):
+            chosen = row.version
+    return chosen
+
+
+def smoke(rows: Sequence[Row], environment: str) -> Row | None:
+    """The last smoke test of what the environment serves; None when it was not tested since it went live."""
+    now = live(rows, environment)
+    if now is None:
+        return None
+    after = (row for row in reversed(rows) if row.sequence > now.sequence and row.environment == environment)
+    return next((row for row in after if row.action == "smoke" and row.version == now.version), None)
+
+
+def aliases(rows: Sequence[Row], environments: Collection[str]) -> dict[str, str]:
+    """Versions by alias: `champion`, `challenger` (the newest other one), and the live one of each environment."""
+    found = {name: row.version for name in environments if (row := live(rows, name)) is not None}
+    holder = champion(rows)
+    newest = next(reversed(versions(rows)), None)
+    named = {"champion": holder, "challenger": newest if newest != holder else None} | found
+    return {name: version for name, version in named.items() if version is not None}
+
+
+def resolve(rows: Sequence[Row], name: str, environments: Collection[str]) -> Row:
+    """The registered version of that name or alias. Raises `UserError` listing what there is."""
+    known = versions(rows)
+    named = aliases(rows, environments)
+    version = named.get(name, name)
+    if version in known:
+        return known[version]
+    if name in (*environments, "champion", "challenger"):
+        raise UserError(f"no version is {name!r} yet.")
+    choice = f"Choose one of {', '.join([*known, *named])}" if known else "Register one with `champion register`"
+    raise UserError(f"there is no version {name!r} in this registry. {choice}.")
+
+
+def _switches(rows: Iterable[Row], environment: str) -> list[Row]:
+    return [row for row in rows if row.environment == environment and row.action in SWITCHES]

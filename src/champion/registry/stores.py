@@ -1,0 +1,137 @@
+"""A store of small files at any fsspec URL, where a reader finds a file whole, old or new, and never half."""
+
+import contextlib
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from champion.core.errors import UserError
+
+PART = ".part"
+ABANDONED_AFTER = 3600.0
+# A listing is never older than the question, and a dead server is noticed within a minute.
+S3_OPTIONS = {
+    "use_listings_cache": False,
+    "config_kwargs": {"connect_timeout": 5, "read_timeout": 15, "retries": {"max_attempts": 1}},
+}
+
+
+class Store:
+    """Files by key, such as `models/abc/model.skops`, under a local folder or an object store's prefix."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def __repr__(self) -> str:
+        return f"Store({self.url!r})"
+
+    def read(self, key: str) -> bytes | None:
+        """The file's bytes; None when there is none."""
+        with self._reached():
+            try:
+                content: bytes = self._files.cat_file(self._path(key))
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                return None
+            return content
+
+    def write(self, key: str, content: bytes) -> None:
+        """Put the file there in one step: it is durable when this returns, and not there at all when it raises."""
+        with self._reached():
+            if self._is_local:
+                _replace(Path(self._path(key)), content)
+            else:
+                # One PUT, or a multipart upload that its last request completes: both appear whole.
+                self._files.pipe_file(self._path(key), content)
+
+    def remove(self, key: str) -> None:
+        """Remove the file, if it is there."""
+        with self._reached(), contextlib.suppress(FileNotFoundError):
+            self._files.rm_file(self._path(key))
+
+    def holds(self, key: str, sha256: str) -> bool:
+        """Whether the file is there with these contents."""
+        content = self.read(key)
+        return content is not None and hashlib.sha256(content).hexdigest() == sha256
+
+    def keys(self) -> list[str]:
+        """Every file there, sorted, but for those that are being written."""
+        return [key for key, _ in self._listing() if not key.endswith(PART)]
+
+    def clear_abandoned(self) -> None:
+        """Remove what a killed writer left behind; what may still be written to stays."""
+        for key, changed in self._listing():
+            if key.endswith(PART) and time.time() - changed > ABANDONED_AFTER:
+                with self._reached(), contextlib.suppress(FileNotFoundError):
+                    self._files.rm_file(self._path(key))
+
+    @cached_property
+    def _files(self) -> Any:
+        from fsspec.core import url_to_fs
+
+        try:
+            return url_to_fs(self.url, **(S3_OPTIONS if self.url.startswith("s3://") else {}))[0]
+        except (ValueError, ImportError):
+            raise UserError(f"the store {self.url} cannot be opened: there is no support for such a URL.") from None
+
+    @property
+    def _is_local(self) -> bool:
+        return "://" not in self.url or self.url.startswith("file://")
+
+    def _path(self, key: str) -> str:
+        return str(self._files._strip_protocol(f"{self.url.rstrip('/')}/{key}"))
+
+    def _listing(self) -> list[tuple[str, float]]:
+        base = self._path("")
+        with self._reached():
+            try:
+                found: dict[str, Any] = self._files.find(base, detail=True)
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        return sorted(
+            (str(PurePosixPath(path).relative_to(base)), info.get("mtime", 0)) for path, info in found.items()
+        )
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """A full or forbidden local disk stays an OSError, which names the file; a remote failure is a sentence."""
+        if self._is_local:
+            yield
+            return
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            yield
+        except (BotoCoreError, OSError) as error:
+            if isinstance(error, FileNotFoundError):
+                raise
+            raise UserError(
+                f"the store {self.url} cannot be used ({type(error).__name__}): it is down, or the credentials are "
+                "wrong (not shown). Correct that and run this again."
+            ) from None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}{PART}")
+    try:
+        with part.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -1,0 +1,145 @@
+"""One comment per pull request, updated in place: the report that an untrusted run left, posted by a trusted job.
+
+Standard library only: the one job that may write to pull requests installs nothing. What the run left is text and no
+more; which pull request it goes to is asked of GitHub, by what GitHub itself says of the run.
+"""
+
+import json
+import os
+import stat
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from champion.core.errors import UserError, one_line_errors
+
+MARKER = "<!-- champion: the report on this pull request -->"
+AUTHOR = "github-actions[bot]"
+LONGEST = 65_536
+PAGE = 100
+
+
+@dataclass(frozen=True)
+class GitHub:
+    """GitHub's REST API for one repository, with the job's token."""
+
+    url: str
+    repository: str
+    token: str
+
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """The answer's JSON. Raises `UserError` with what GitHub said when it refuses, or cannot be reached."""
+        if not self.url.startswith(("https://", "http://127.0.0.1:")):
+            raise UserError(f"GITHUB_API_URL: {self.url!r} is not an https address. The token goes nowhere else.")
+        request = urllib.request.Request(  # noqa: S310 - the scheme was checked above
+            f"{self.url}/repos/{self.repository}{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Accept": "application/vnd.github+json",
+                "Authorization": f"Bearer {self.token}",
+                "Content-Type": "application/json",
+                "X-GitHub-Api-Version": "2022-11-28",
+            },
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                reason = error.read(500).decode(errors="replace")
+            raise UserError(f"GitHub answered {error.code} to {method} {path}: {' '.join(reason.split())}.") from None
+        except OSError as error:
+            raise UserError(f"GitHub cannot be reached at {self.url}: {error}.") from None
+
+    def all(self, path: str) -> Iterator[dict[str, Any]]:
+        """Every item of a list that GitHub hands out in pages."""
+        separator = "&" if "?" in path else "?"
+        page = 1
+        while True:
+            items = self.call("GET", f"{path}{separator}per_page={PAGE}&page={page}")
+            yield from items
+            if len(items) < PAGE:
+                return
+            page += 1
+
+
+def pull_request_of(github: GitHub, run: Mapping[str, Any]) -> int | None:
+    """The number of the open pull request whose newest commit the run was of; None when it has moved on or is closed.
+
+    Looked up by the head's owner and branch, or by its commit alone when its fork is gone.
+    """
+    sha, branch = run["head_sha"], run.get("head_branch")
+    owner = ((run.get("head_repository") or {}).get("owner") or {}).get("login")
+    if owner and branch:
+        found = github.all(f"/pulls?state=open&head={quote(f'{owner}:{branch}', safe='')}")
+    else:
+        found = github.all(f"/commits/{quote(sha, safe='')}/pulls")
+    numbers = [pull["number"] for pull in found if pull["state"] == "open" and pull["head"]["sha"] == sha]
+    if len(numbers) > 1:
+        listed = ", ".join(f"#{number}" for number in numbers)
+        raise UserError(f"commit {sha} is the head of {listed}: close all but one, for the report is on one base.")
+    return numbers[0] if numbers else None
+
+
+def comment_body(report: str | None, run: Mapping[str, Any]) -> str:
+    """What to post: the report as it is, or that there is none, with the run it came from."""
+    link = f"[run {int(run['run_number'])}]({run['html_url']}) of {run['head_sha'][:12]}"
+    if report is None:
+        said = f"## ❌ Model: no report\n\nThe pipeline did not get as far as a report; {link} says why.\n"
+    else:
+        said = f"{_harmless(report).rstrip()}\n\n<sub>By the code of this pull request, in {link}.</sub>\n"
+    body = f"{MARKER}\n{said}"
+    if len(body) > LONGEST:
+        raise UserError(f"the report has {len(body):,} characters, and GitHub takes {LONGEST:,}. Nothing was posted.")
+    return body
+
+
+def _harmless(report: str) -> str:
+    """The report unable to notify anyone or to hide what follows it; one of ours holds neither sign."""
+    return report.replace("@", "&#64;").replace("<!--", "&lt;!--")
+
+
+def upsert(github: GitHub, number: int, body: str) -> str:
+    """Write over our own marked comment, or make one; returns `updated` or `created`.
+
+    A marker in someone else's comment is not ours: they could change what it says afterwards.
+    """
+    for comment in github.all(f"/issues/{number}/comments"):
+        if (comment.get("user") or {}).get("login") == AUTHOR and (comment.get("body") or "").startswith(MARKER):
+            github.call("PATCH", f"/issues/comments/{comment['id']}", {"body": body})
+            return "updated"
+    github.call("POST", f"/issues/{number}/comments", {"body": body})
+    return "created"
+
+
+def read_report(path: Path) -> str | None:
+    """The report's text, None when the run left none. Raises `UserError` when it is not a plain file of a fair size."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode) or found.st_size > 4 * LONGEST:
+        raise UserError(f"{path}: not a plain file of at most {4 * LONGEST:,} bytes. Nothing was posted.")
+    return path.read_bytes().decode(errors="replace")
+
+
+def main(report: Path) -> None:
+    """Post the report for the `workflow_run` event that GitHub Actions describes in the environment."""
+    run = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))["workflow_run"]
+    github = GitHub(os.environ["GITHUB_API_URL"], os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_TOKEN"])
+    number = pull_request_of(github, run)
+    if number is None:
+        print(f"no open pull request has {run['head_sha']} as its newest commit: nothing to comment on")
+        return
+    print(f"{upsert(github, number, comment_body(read_report(report), run))} the comment on #{number}")
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main(Path(sys.argv[1]))

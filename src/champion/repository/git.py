@@ -1,0 +1,74 @@
+"""Every question to git: commits, differences, files of a revision, and clones."""
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from champion.core.errors import UserError
+
+
+def ask(root: Path, *arguments: str, given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Run git in the folder, with what is `given` as its input, whatever its exit status."""
+    return subprocess.run(["git", *arguments], cwd=root, input=given, capture_output=True, check=False)
+
+
+def answer(root: Path, *arguments: str, given: bytes | None = None) -> bytes:
+    """What git prints. Raises `UserError` with git's own reason when it fails."""
+    result = ask(root, *arguments, given=given)
+    if result.returncode:
+        lines = result.stderr.decode(errors="replace").splitlines() or ["it said nothing"]
+        reason = next((line for line in lines if line.startswith(("fatal", "error"))), lines[-1])
+        raise UserError(f"`git {arguments[0]}` failed: {reason.strip()}")
+    return result.stdout
+
+
+def commit_of(root: Path, name: str) -> str | None:
+    """The hash of the commit that a branch, tag, reference or hash names; None when git knows none."""
+    try:
+        found = ask(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    except OSError:
+        return None
+    return found.stdout.decode().strip() if found.returncode == 0 else None
+
+
+def head_commit(root: Path) -> str | None:
+    """The hash of the commit that is checked out; None outside a git repository, or before the first commit."""
+    return commit_of(root, "HEAD")
+
+
+def has_reference(root: Path, pattern: str) -> bool:
+    """Whether a reference matches the pattern, such as `refs/exps/*/*/NAME`."""
+    return bool(ask(root, "for-each-ref", "--format=%(refname)", pattern).stdout)
+
+
+def is_clean(root: Path, *paths: str) -> bool:
+    """Whether the tracked files (those under the paths, where any are given) are as committed."""
+    return not answer(root, "status", "--porcelain", "--untracked-files=no", "--", *paths)
+
+
+def changed_files(root: Path, *options: str) -> list[str]:
+    """The files of a `git diff` with these options, relative to the folder."""
+    return answer(root, "diff", "--name-only", "--relative", "-z", *options).decode().split("\0")[:-1]
+
+
+def untracked_files(root: Path) -> list[str]:
+    """The files that git neither tracks nor ignores."""
+    listed = answer(root, "ls-files", "--others", "--exclude-standard", "-z").decode().split("\0")
+    return [name for name in listed if name]
+
+
+def read_file(root: Path, commit: str, path: str) -> bytes | None:
+    """A file of a commit; None when the commit has none of that name."""
+    shown = ask(root, "show", f"{commit}:./{path}")
+    return shown.stdout if shown.returncode == 0 else None
+
+
+@contextmanager
+def clone_of_head(root: Path) -> Iterator[Path]:
+    """A clone of the repository's HEAD in a temporary folder, without its data."""
+    with tempfile.TemporaryDirectory(prefix="champion-") as folder:
+        clone = Path(folder) / "clone"
+        answer(root, "clone", "--quiet", "--no-hardlinks", str(root.resolve()), str(clone))
+        yield clone

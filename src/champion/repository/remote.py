@@ -1,0 +1,293 @@
+"""The DVC remote: what it has of what dvc.lock names. A pull says which file is wrong; a push repairs it."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from aiohttp import ClientError as AioClientError
+from botocore.exceptions import BotoCoreError
+from botocore.exceptions import ClientError as BotoClientError
+from dvc.config import Config, ConfigError
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from ruamel.yaml.error import YAMLError
+
+from champion.core.errors import UserError
+from champion.core.layout import LOCK, METRICS
+from champion.repository import git
+from champion.repository.process import dvc, require_root, run
+from champion.repository.s3_check import why_unusable
+
+# What reading an S3 object raises when the server stops answering, or starts to refuse.
+BROKEN_OFF = (BotoCoreError, BotoClientError, AioClientError, ConnectionError, PermissionError, TimeoutError)
+# How DVC ends the name of an object that lists a folder's files.
+FOLDER = ".dir"
+# An ETag with a dash is of an upload in parts: not the MD5 of the content, and no evidence against it.
+PARTS = "-"
+# The DVC remote's own words for what botocore's clients are given.
+CLIENT_OPTIONS = {
+    "region": "region_name",
+    "endpointurl": "endpoint_url",
+    "access_key_id": "aws_access_key_id",
+    "secret_access_key": "aws_secret_access_key",
+    "session_token": "aws_session_token",
+    "ssl_verify": "verify",
+}
+
+
+@dataclass(frozen=True)
+class Remote:
+    """The remote that plain `dvc push` and `dvc pull` use, with its settings."""
+
+    name: str
+    url: str
+    settings: dict[str, Any]
+
+    @property
+    def is_on_s3(self) -> bool:
+        """Whether the remote is a bucket, of whoever's S3."""
+        return urlsplit(self.url).scheme == "s3"
+
+    @property
+    def bucket(self) -> str:
+        """The bucket of an S3 remote."""
+        return urlsplit(self.url).netloc
+
+    def why_unusable(self) -> str | None:
+        """Why its objects cannot be listed, as one sentence; None when they can, or when it is not on S3."""
+        if not self.is_on_s3:
+            return None
+        options = {ours: self.settings[theirs] for theirs, ours in CLIENT_OPTIONS.items() if theirs in self.settings}
+        return why_unusable(
+            self.bucket, urlsplit(self.url).path.lstrip("/"), options, profile=self.settings.get("profile")
+        )
+
+
+@dataclass(frozen=True)
+class Item:
+    """An object that dvc.lock names: a file, or a folder's list of files."""
+
+    out: str
+    path: str
+    oid: str
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An item that the remote does not have as dvc.lock names it."""
+
+    item: Item
+    reason: str
+    missing: bool
+
+    def __str__(self) -> str:
+        return f"{self.item.path}: {self.reason}"
+
+
+def default_remote(root: Path) -> Remote:
+    """The remote of .dvc/config. Raises `UserError` when there is none."""
+    require_root(root)
+    try:
+        config = Config(Repo.find_dvc_dir(str(root)))
+    except (DvcException, ConfigError) as error:
+        raise UserError(f".dvc/config or .dvc/config.local: {error}. Correct it.") from None
+    name = config["core"].get("remote")
+    settings = dict(config["remote"].get(name, {}))
+    if not settings:
+        raise UserError(".dvc/config defines no default remote. Add one: `dvc remote add --default NAME URL`.")
+    return Remote(name, str(settings.pop("url")), settings)
+
+
+def pull(root: Path, *, allow_missing: bool) -> None:
+    """`dvc pull` of everything that the remote has whole.
+
+    What it does not have whole is then told by file: as a `UserError`, or on stderr with `allow_missing`. Files of the
+    workspace appear whole or not at all, and only with the content that dvc.lock names. A remote that is not on S3 is
+    left to DVC alone.
+    """
+    remote = _usable(root)
+    if not remote.is_on_s3:
+        options = ["--allow-missing"] if allow_missing else []
+        if run([dvc(), "pull", *options], root, quiet=False).returncode:
+            raise UserError(f"`dvc pull` from {remote.url} failed, as it says above.")
+        return
+    with _objects(root, remote) as objects:
+        if objects.unnamed and not allow_missing:
+            raise UserError(f"dvc.lock does not name {', '.join(objects.unnamed)} yet. Run `dvc repro`.")
+        faults = [fault for out in objects.outs if not objects.is_cached(out) for fault in objects.faults(out)]
+        faulty = {fault.item.out for fault in faults}
+        whole = [out for out in objects.outs if out not in faulty]
+    if whole and run([dvc(), "pull", *whole], root, quiet=False).returncode:
+        with _objects(root, _usable(root)) as objects:
+            missed = [out for out in whole if not objects.is_cached(out)]
+            faults += [fault for out in missed for fault in objects.faults(out, verify=True)]
+        if not faults:
+            raise UserError(f"`dvc pull` from {remote.url} failed, as it says above.")
+    if not faults:
+        return
+    told = f"{remote.url} does not have all that dvc.lock names:\n  " + "\n  ".join(map(str, faults))
+    told += "\nAll else is here. `dvc repro` makes these again, and `champion push` then repairs the remote."
+    if not allow_missing:
+        raise UserError(told)
+    print(f"warning: {told}", file=sys.stderr)
+
+
+def push(root: Path, *, verify: bool) -> list[str]:
+    """`dvc push`, and what it leaves alone: objects with wrong content, and files missing of a folder sent before.
+
+    With `verify` the content is read where the ETag does not prove it. Returns the paths of the repaired objects.
+    Raises `UserError` when dvc.lock is not as committed, or when something is in neither the cache nor the remote.
+    """
+    require_root(root)
+    if not git.is_clean(root, str(LOCK), str(METRICS)):
+        raise UserError(
+            "dvc.lock or metrics/ is not as committed: nobody could ask for what it names. Commit it first."
+        )
+    remote = _usable(root)
+    if not remote.is_on_s3:
+        if run([dvc(), "push"], root, quiet=False).returncode:
+            raise UserError(f"`dvc push` to {remote.url} failed, as it says above.")
+        return []
+    with _objects(root, remote) as objects:
+        lost = [out for out in objects.outs if not objects.is_cached(out)]
+        if lost:
+            raise UserError(
+                f"not in this machine's cache: {', '.join(lost)}. Run `dvc repro` or `champion pull` first."
+            )
+        repaired = [path for out in objects.outs for path in objects.repair(out, verify=verify)]
+    if run([dvc(), "push"], root, quiet=False).returncode:
+        _usable(root)
+        raise UserError(f"`dvc push` to {remote.url} failed, as it says above; run again, it goes on where it was.")
+    with _objects(root, remote) as objects:
+        faults = [fault for out in objects.outs for fault in objects.faults(out)]
+    if faults:
+        raise UserError(f"{remote.url} does not have what was sent:\n  " + "\n  ".join(map(str, faults)))
+    return repaired
+
+
+class Objects:
+    """The objects that dvc.lock names, in the cache of this machine and in the remote."""
+
+    def __init__(self, repo: Repo) -> None:
+        outs = [out for out in repo.index.outs if out.use_cache and out.is_in_repo]
+        if not outs:
+            raise UserError("dvc.yaml: it defines no output that DVC keeps. Restore it: `git checkout -- dvc.yaml`.")
+        self.outs = {out.def_path: str(out.hash_info.value) for out in outs if out.hash_info}
+        self.unnamed = [out.def_path for out in outs if not out.hash_info]
+        self._cache = repo.cache.local
+        self._remote = repo.cloud.get_remote_odb()
+
+    def is_cached(self, out: str) -> bool:
+        """Whether the cache has the out, all files of a folder included."""
+        top = self._top(out)
+        return self._cache.exists(top.oid) and all(self._cache.exists(item.oid) for item in self._cached_members(top))
+
+    def faults(self, out: str, *, verify: bool = False) -> Iterator[Fault]:
+        """What of the out the remote lacks or has wrong. A folder's files are known only if its list of files is."""
+        top = self._top(out)
+        fault = self._fault(top, verify=verify)
+        if fault is not None:
+            yield fault
+        elif _is_folder(top.oid):
+            for item in _members(top, self._remote.fs.fs.cat_file(self._remote.oid_to_path(top.oid))):
+                fault = self._fault(item, verify=verify)
+                if fault is not None:
+                    yield fault
+
+    def repair(self, out: str, *, verify: bool) -> Iterator[str]:
+        """Overwrite what `dvc push` would leave wrong of a cached out; what it never sent is left to it."""
+        top = self._top(out)
+        fault = self._fault(top, verify=verify)
+        if fault is not None and fault.missing:
+            return
+        for item in self._cached_members(top):
+            if self._fault(item, verify=verify) is not None:
+                yield self._overwrite(item)
+        if fault is not None:
+            yield self._overwrite(top)
+
+    def _overwrite(self, item: Item) -> str:
+        source = self._cache.oid_to_path(item.oid)
+        with Path(source).open("rb") as file:
+            if _md5(file) != _content_md5(item.oid):
+                raise UserError(f"{item.path}: this machine's cache has it corrupt as well. {_drop(source)}")
+        self._remote.fs.fs.put_file(source, self._remote.oid_to_path(item.oid))
+        return item.path
+
+    def _top(self, out: str) -> Item:
+        oid = self.outs[out]
+        return Item(out, f"{out} (its list of files)" if _is_folder(oid) else out, oid)
+
+    def _cached_members(self, top: Item) -> list[Item]:
+        if not _is_folder(top.oid):
+            return []
+        source = self._cache.oid_to_path(top.oid)
+        try:
+            return _members(top, Path(source).read_bytes())
+        except (ValueError, LookupError, TypeError):
+            raise UserError(f"{top.path}: this machine's cache has it corrupt. {_drop(source)}") from None
+
+    def _fault(self, item: Item, *, verify: bool) -> Fault | None:
+        path = self._remote.oid_to_path(item.oid)
+        try:
+            info = self._remote.fs.fs.info(path)
+        except FileNotFoundError:
+            return Fault(item, f"{path} is missing", missing=True)
+        expected = _content_md5(item.oid)
+        etag = str(info.get("ETag", PARTS)).strip('"')
+        if etag == expected or (PARTS in etag and not (verify or _is_folder(item.oid))):
+            return None
+        with self._remote.fs.fs.open(path, "rb") as file:
+            found = _md5(file)
+        return None if found == expected else Fault(item, f"{path} is corrupt", missing=False)
+
+
+def _usable(root: Path) -> Remote:
+    remote = default_remote(root)
+    reason = remote.why_unusable()
+    if reason:
+        raise UserError(f"the remote {remote.url} cannot be used: {reason}")
+    return remote
+
+
+@contextmanager
+def _objects(root: Path, remote: Remote) -> Iterator[Objects]:
+    try:
+        with Repo(str(root)) as repo:
+            yield Objects(repo)
+    except BROKEN_OFF as error:
+        reason = remote.why_unusable() or f"it broke off ({type(error).__name__}). Run this again."
+        raise UserError(f"the remote {remote.url} cannot be used: {reason}") from None
+    except (DvcException, YAMLError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"DVC cannot read this repository: {reason}. Correct dvc.yaml, dvc.lock, params.yaml or .dvc/config; "
+            "`make resolve-lock` resolves a merge conflict in dvc.lock."
+        ) from None
+
+
+def _members(top: Item, listing: bytes) -> list[Item]:
+    return [Item(top.out, f"{top.out}/{entry['relpath']}", entry["md5"]) for entry in json.loads(listing)]
+
+
+def _is_folder(oid: str) -> bool:
+    return oid.endswith(FOLDER)
+
+
+def _content_md5(oid: str) -> str:
+    return oid.removesuffix(FOLDER)
+
+
+def _md5(file: Any) -> str:
+    # DVC names objects by their MD5: evidence of an accident, not of an attack.
+    return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _drop(source: str) -> str:
+    return f"Delete {source}, then run `dvc repro`."

@@ -1,0 +1,122 @@
+"""Proof that the committed dvc.lock and metrics are what the committed code, params and data give."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from champion.core.errors import NotFoundError, UserError
+from champion.core.files import read_json, write_json
+from champion.core.layout import LOCK, METRICS, PIPELINE
+from champion.repository import git
+from champion.repository.lock import read_stages, uncached_outs
+from champion.repository.process import dvc, run
+
+# What the last full check of this working copy found, for `champion report`; not in git.
+RECORD = Path("reports/reproduction.json")
+
+
+def stale_stages(clone: Path) -> list[str]:
+    """One sentence per reason why dvc.lock is not what the committed files would give; empty when it is.
+
+    Reads a clone without data: code, params, commands, metrics and the hashes that stages hand on are compared, in
+    seconds; that the stages really give those hashes is what `first_difference` after a forced run shows.
+    """
+    lock = _committed_stages(clone, LOCK)
+    status: dict[str, list[Any]] = json.loads(run([dvc(), "status", "--json"], clone).stdout)
+    reasons = [
+        f"stage {name}: it is not in dvc.lock" for name in _committed_stages(clone, PIPELINE) if name not in lock
+    ]
+    handed_on = {out["path"]: (name, out["md5"]) for name, stage in lock.items() for out in stage["outs"]}
+    uncached = uncached_outs(clone)
+    for name, changes in status.items():
+        if name in lock:
+            reasons += [
+                f"stage {name}: {reason}" for change in changes for reason in _reasons(change, handed_on, uncached)
+            ]
+    for name, stage in lock.items():
+        for dep in stage["deps"]:
+            maker, md5 = handed_on.get(dep["path"], (None, dep["md5"]))
+            if dep["md5"] != md5:
+                reasons.append(f"stage {name}: it was run on another {dep['path']} than stage {maker} left")
+    return reasons
+
+
+def first_difference(clone: Path, before: dict[str, dict[str, Any]]) -> str | None:
+    """The first output, in the stages' order, that differs from the lock `before` a forced run; None if none does."""
+    after = read_stages(clone)
+    for name, stage in after.items():
+        committed = before.get(name, {})
+        hashes = {out["path"]: out["md5"] for out in committed.get("outs", [])}
+        for out in stage["outs"]:
+            if hashes.get(out["path"]) != out["md5"]:
+                return f"stage {name}: {out['path']} came out as {out['md5']}, dvc.lock has {hashes.get(out['path'])}"
+        if committed != stage:
+            return f"stage {name}: its dvc.lock entry changed (deps, params or command)"
+    changed = git.changed_files(clone, "HEAD", "--", str(LOCK), str(METRICS))
+    return f"{changed[0]} is not as committed" if changed else None
+
+
+def reproduce(repository: Path, *, fast: bool) -> None:
+    """Check HEAD of the repository in a clone. Raises `UserError` naming what is stale or which output differs."""
+    with git.clone_of_head(repository) as clone:
+        stale = stale_stages(clone)
+        if stale:
+            raise UserError(
+                "dvc.lock is stale:\n  " + "\n  ".join(stale) + "\nRun `dvc repro`, and commit dvc.lock and metrics/."
+            )
+        if fast:
+            return
+        before = read_stages(clone)
+        if run([dvc(), "repro", "--force"], clone, quiet=False).returncode:
+            raise UserError("`dvc repro --force` failed in a clone of HEAD; its output above says why.")
+        difference = first_difference(clone, before)
+    if difference:
+        raise UserError(f"not reproduced: {difference}.")
+
+
+def recorded(repository: Path, record: Path) -> None:
+    """`reproduce`, with its answer written down for the report: a JSON object with `commit`, `reproduced`, `reason`."""
+    answer = {"commit": git.head_commit(repository), "reproduced": True, "reason": ""}
+    try:
+        reproduce(repository, fast=False)
+    except UserError as error:
+        answer |= {"reproduced": False, "reason": str(error)}
+        raise
+    finally:
+        write_json(record, answer)
+
+
+def last_answer(repository: Path) -> tuple[bool | None, str]:
+    """Whether HEAD was reproduced, and why not, as the last full check said; None when none was of this commit."""
+    if not (repository / RECORD).exists():
+        return None, ""
+    answer = read_json(repository / RECORD)
+    same = answer.get("commit") == git.head_commit(repository)
+    return (answer.get("reproduced") is True, str(answer.get("reason"))) if same else (None, "")
+
+
+def changed_stages(repository: Path) -> list[str]:
+    """The stages that `dvc repro` would run in this working tree, by DVC's own account."""
+    return sorted(json.loads(run([dvc(), "status", "--json"], repository).stdout))
+
+
+def _reasons(change: Any, handed_on: dict[str, tuple[str, str]], uncached: set[str]) -> Iterator[str]:
+    if isinstance(change, str):
+        yield f"{change}, compared with dvc.lock"
+        return
+    for what, items in change.items():
+        for path, state in items.items():
+            if isinstance(state, dict):
+                yield from (f"the parameter {key} is {how} since dvc.lock was made" for key, how in state.items())
+            elif path in uncached or path not in handed_on:
+                yield f"{path} is {state} since dvc.lock was made ({what})"
+            elif state not in ("deleted", "not in cache"):
+                yield f"{path} is {state} ({what})"
+
+
+def _committed_stages(clone: Path, file: Path) -> dict[str, dict[str, Any]]:
+    try:
+        return read_stages(clone, file)
+    except NotFoundError:
+        raise UserError(f"{file} is not committed. Run `dvc repro` and commit it.") from None

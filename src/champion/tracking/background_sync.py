@@ -1,0 +1,63 @@
+"""MLflow's aliases follow an effect: in a process of their own, so that no command waits for MLflow to be imported."""
+
+import fcntl
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from champion.core.errors import UserError
+from champion.environments import Environment
+from champion.registry.history import SWITCHES
+from champion.registry.ledger import Row
+from champion.tracking.client import in_use, installed, tracking_uri
+
+ACTIONS = SWITCHES | {"register", "challenge"}
+REPAIR = "`champion mirror` brings them up to date"
+CONNECT_SECONDS = 2
+
+
+def follow(environment: Environment, row: Row) -> None:
+    """Begin to bring MLflow up to the ledger, where anything was ever tracked; raises `UserError` when it cannot."""
+    if row.action not in ACTIONS or not in_use(environment):
+        return
+    if not installed():
+        raise UserError(f"MLflow is not installed here, so its aliases do not follow: {REPAIR}.")
+    if not _answers(tracking_uri(environment)):
+        raise UserError(f"MLflow cannot be reached, so its aliases do not follow: {REPAIR}.")
+    folder = _folder(environment)
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "champion", "mirror", "--env", environment.name]
+    # The shell ends at once and leaves the process behind, with its share of the lock.
+    detach = ["sh", "-c", 'log="$1"; shift; "$@" >"$log" 2>&1 </dev/null &', "sh", str(folder.resolve() / "mirror.log")]
+    with (folder / "mirror.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        subprocess.run(
+            [*detach, *command], cwd=environment.root, pass_fds=[lock.fileno()], start_new_session=True, check=True
+        )
+
+
+def wait(environment: Environment) -> None:
+    """Wait until no process of this machine is still bringing MLflow up to the ledger."""
+    path = _folder(environment) / "mirror.lock"
+    if path.exists():
+        with path.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def _folder(environment: Environment) -> Path:
+    return environment.root / "var" / environment.name
+
+
+def _answers(uri: str) -> bool:
+    """Whether anything listens where the tracking server should be; True where there is no server."""
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https") or parts.hostname is None:
+        return True
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((parts.hostname, port), CONNECT_SECONDS).close()
+    except (OSError, ValueError):
+        return False
+    return True

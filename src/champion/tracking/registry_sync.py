@@ -1,0 +1,154 @@
+"""MLflow's model registry as the ledger has it: its versions, and aliases for who is what. The ledger is the truth."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from champion.core.errors import UserError
+from champion.environments import Environment
+from champion.registry import history
+from champion.registry.ledger import Row
+from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE, neighbours, open_ledger, registered_file
+from champion.tracking import background_sync as mirror_later
+from champion.tracking.client import connected, experiment_id, in_use, name
+from champion.tracking.runs import MODEL_SHA256, MODEL_URI, log_values, metrics_of, params_of, runs_tagged
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+VERSION = "champion.version"
+
+
+def apply(environment: Environment) -> list[str]:
+    """Bring MLflow up to the ledger; what had to be changed, one sentence each."""
+    ledger = open_ledger(environment)
+    done: list[str] = []
+    with connected(environment) as client:
+        rows = ledger.rows()
+        while True:
+            done += _versions(client, environment, rows) + _aliases(client, environment, rows)
+            # Another command may have appended, and have been faster here than we were.
+            latest = ledger.rows()
+            if len(latest) == len(rows):
+                return done
+            rows = latest
+
+
+def differences(environment: Environment, rows: list[Row]) -> list[str]:
+    """One sentence per version or alias that MLflow does not have as the ledger does; none where MLflow is not used."""
+    if not in_use(environment):
+        return []
+    for other in neighbours(environment).values():
+        mirror_later.wait(other)
+    repair = "`champion mirror` repairs it."
+    try:
+        with connected(environment) as client:
+            numbers, present = _numbers(client), _present(client)
+    except UserError as error:
+        return [f"the ledger cannot be held against MLflow: {error}"]
+    found = [
+        f"MLflow's registry lacks {version}, sha256 {row.model_sha256}: {repair}"
+        for version, row in history.versions(rows).items()
+        if (version, str(row.model_sha256)) not in numbers
+    ]
+    names = {number: version for (version, _), number in numbers.items()}
+    wanted = history.aliases(rows, neighbours(environment))
+    for alias in sorted(_ours(environment) & present.keys() | wanted.keys()):
+        number = present.get(alias)
+        has = (
+            "nothing" if number is None else names.get(number, f"its version {number}, which the ledger does not know")
+        )
+        says = wanted.get(alias, "nothing")
+        if has != says:
+            found.append(f"MLflow's alias {alias} is on {has}, the ledger says {says}: {repair}")
+    return found
+
+
+def _versions(client: "MlflowClient", environment: Environment, rows: list[Row]) -> list[str]:
+    """Make the versions that MLflow lacks."""
+    registered = history.versions(rows)
+    if registered and not client.search_registered_models(f"name = '{name()}'"):
+        _create(client)
+    known = _numbers(client)
+    lacking = [row for version, row in registered.items() if (version, str(row.model_sha256)) not in known]
+    for row in lacking:
+        run_id, source = _logged(client, environment, row)
+        tags = {VERSION: str(row.version), MODEL_SHA256: str(row.model_sha256)}
+        # A server takes a logged model's address only together with its id.
+        client.create_model_version(name(), source, run_id, tags, model_id=source.removeprefix("models:/"))
+    return [f"{row.version} registered" for row in lacking]
+
+
+def _create(client: "MlflowClient") -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name())
+    except MlflowException as error:
+        # Another process was faster.
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _aliases(client: "MlflowClient", environment: Environment, rows: list[Row]) -> list[str]:
+    """Set every alias that is not where the ledger says, and remove those it does not have."""
+    versions, numbers, present = history.versions(rows), _numbers(client), _present(client)
+    done = []
+    for alias, version in history.aliases(rows, neighbours(environment)).items():
+        number = numbers[version, str(versions[version].model_sha256)]
+        if present.pop(alias, None) != number:
+            client.set_registered_model_alias(name(), alias, number)
+            done.append(f"{alias} is {version}")
+    for alias in _ours(environment) & present.keys():
+        client.delete_registered_model_alias(name(), alias)
+        done.append(f"{alias} is nothing")
+    return done
+
+
+def _ours(environment: Environment) -> set[str]:
+    """The aliases that the ledger speaks of; any other is somebody's own."""
+    return {"champion", "challenger", *neighbours(environment)}
+
+
+def _numbers(client: "MlflowClient") -> dict[tuple[str, str], str]:
+    """MLflow's number of each version by name and model hash; the first when there are several."""
+    found = client.search_model_versions(f"name = '{name()}'", order_by=["version_number ASC"])
+    numbers: dict[tuple[str, str], str] = {}
+    for one in found:
+        if VERSION in one.tags and MODEL_SHA256 in one.tags:
+            numbers.setdefault((one.tags[VERSION], one.tags[MODEL_SHA256]), str(one.version))
+    return numbers
+
+
+def _present(client: "MlflowClient") -> dict[str, str]:
+    models = client.search_registered_models(f"name = '{name()}'")
+    aliases: Mapping[str, str] = models[0].aliases if models else {}
+    return {alias: str(number) for alias, number in aliases.items()}
+
+
+def _logged(client: "MlflowClient", environment: Environment, row: Row) -> tuple[str, str]:
+    """Run and URI of the version's model as it was tracked, else logged now from the registry's own files."""
+    experiment = experiment_id(client, environment)
+    for run in runs_tagged(client, experiment, MODEL_SHA256, str(row.model_sha256)):
+        if run.info.status == "FINISHED":
+            return str(run.info.run_id), str(run.data.tags[MODEL_URI])
+    import mlflow
+    import polars as pl
+
+    from champion.model.model_file import load
+    from champion.tracking import pyfunc as mlflow_model
+
+    rows = pl.DataFrame(json.loads(registered_file(environment, row, EXAMPLES_FILE))["rows"], strict=False)
+    with tempfile.TemporaryDirectory(prefix="champion-") as folder:
+        file = Path(folder) / MODEL_FILE
+        file.write_bytes(registered_file(environment, row, MODEL_FILE))
+        model = load(file, str(row.model_sha256))
+        tags = {MODEL_SHA256: str(row.model_sha256), VERSION: str(row.version), "git.commit": str(row.git_commit)}
+        with mlflow.start_run(experiment_id=experiment, run_name=str(row.version), tags=tags) as run:
+            metrics = metrics_of(row.details["metrics"], training=row.details["training"])
+            log_values(run.info.run_id, metrics, params_of(row.details["params"]))
+            uri = mlflow_model.log(model, file, str(row.model_sha256), rows)
+            mlflow.set_tag(MODEL_URI, uri)
+    return str(run.info.run_id), uri

@@ -1,0 +1,42 @@
+"""MLflow's page on this machine."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+
+from champion.core.errors import UserError
+from champion.environments import Environment
+from champion.tracking.client import connected, experiment_id, settings, tracking_uri
+
+HOST = "127.0.0.1"
+
+
+def serve(environment: Environment, port: int, say: Callable[[str], None]) -> None:
+    """Serve the page of the environment's SQLite store until Ctrl-C; nothing but this machine can open it."""
+    uri = tracking_uri(environment)
+    if not uri.startswith("sqlite"):
+        raise UserError(f"{environment.name} tracks to a server, which has a page of its own: open its address.")
+    with connected(environment) as client:
+        experiment = experiment_id(client, environment)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            raise UserError(f"port {port} is taken. Choose another with --port.") from None
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", HOST]
+    # One worker answers one person, and starts in a third of the time; jobs are for what we do not use.
+    command += ["--port", str(port), "--workers", "1"]
+    variables = settings() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    say(f"MLflow's page: http://{HOST}:{port}/#/experiments/{experiment} in some seconds, until Ctrl-C")
+    server = subprocess.Popen(command, env=os.environ | variables)
+    try:
+        status = server.wait()
+    except KeyboardInterrupt:
+        # Ctrl-C reached it as well.
+        server.wait()
+        return
+    if status:
+        raise UserError(f"MLflow's page ended with status {status}; its output above says why.")
