@@ -16,12 +16,11 @@ from conftest import Project
 from integration.small import snapshot
 
 from champion.core.strict_yaml import read
+from champion.pipeline.validate.params import ValidateParams
 from champion.table.columns import Column
-from champion.table.window import Window
 
 if TYPE_CHECKING:
     from champion.pipeline.validate.findings import Finding
-    from champion.pipeline.validate.params import ValidateParams
 
 # One worker imports Great Expectations, and not before these tests run.
 
@@ -33,7 +32,7 @@ class Data:
     raw: pl.DataFrame
     train: pl.DataFrame
     test: pl.DataFrame
-    params: "ValidateParams"
+    params: ValidateParams
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +40,7 @@ def whole(sample_run: Project) -> Data:
     """The loan sample, unbroken."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of the modules that Great Expectations imports
-        from champion.pipeline.validate.params import ValidateParams
+        import champion.pipeline.validate.findings  # noqa: F401
 
     data = sample_run.folder / "data"
     train, test = (pl.read_parquet(data / f"prepared/{name}.parquet") for name in ("train", "test"))
@@ -55,11 +54,8 @@ def breaches(data: Data) -> "list[Finding]":
     from champion.pipeline.validate.findings import check
 
     params = data.params
-    assert params.as_of is not None
-    assert params.window_months is not None
-    window = Window.of(params.as_of, params.label.horizon_months, params.window_months)
     splits = {"train": data.train, "test": data.test}
-    findings = check(list(tables_to_check(data.raw, splits, params.table, params.contract, window)))
+    findings = check(list(tables_to_check(data.raw, splits, params.table, params.contract, params.window)))
     return [finding for finding in findings if not finding.passed]
 
 

@@ -161,7 +161,7 @@ def test_an_import_for_type_checkers_alone_is_no_dependency(project: Project) ->
     before = wrong_dependencies(project)
     _append(
         "src/champion/pipeline/train/stage.py",
-        "\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from champion.pipeline.validate.leaks import separation\n",
+        "\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from champion.pipeline.validate import leaks\n",
     )(project.folder)
     assert wrong_dependencies(project) == before
 

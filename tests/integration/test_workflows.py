@@ -450,13 +450,13 @@ def test_the_tests_workflow_runs_lint_and_tests(origin: Project, runner: Runner)
         path.unlink()
     (clone.folder / "tests/unit").mkdir(exist_ok=True)
     (clone.folder / "tests/unit/test_one.py").write_text(
-        '"""One test."""\n\nimport champion.core.errors\n\n\ndef test_one() -> None:\n    assert champion.core.errors\n',
+        '"""One test."""\n\nfrom champion.core import errors\n\n\ndef test_one() -> None:\n    assert errors\n',
         encoding="utf-8",
     )
     run = runner.act(clone.folder, "tests", "test", "push", {}, "--matrix", "python-version:3.11")
     assert run.passed, run.log
     assert "1 passed" in run.log
-    assert "src/champion/errors.py" in run.log, "coverage is shown"
+    assert "src/champion/core/errors.py" in run.log, "coverage is shown"
 
 
 @dataclass
