@@ -13,24 +13,26 @@ import tempfile
 from measure import BIN, REPOSITORY, median, run
 
 from champion.delivery.register import register
-from champion.environments import Environment, load_environment
-from champion.registry import versions as registry
+from champion.environments import load_environment
+from champion.registry import history
+from champion.registry.connections import Registry
+from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE, TRAINING_ROWS_FILE
 
 LIMIT_SECONDS = 1.5
 ROUNDS = 7
 
 
-def register_twice(environment: Environment) -> None:
+def register_twice(registry: Registry) -> None:
     """The model, and a second version whose file is one byte longer."""
-    first, _ = register(environment)
-    content = registry.registered_file(environment, first, registry.MODEL_FILE) + b"\n"
+    first, _ = register(registry)
+    content = registry.read_file(first, MODEL_FILE) + b"\n"
     sha256 = hashlib.sha256(content).hexdigest()
-    store = registry.open_registry(environment)
-    store.write(f"{sha256}/{registry.MODEL_FILE}", content)
-    for name in (registry.EXAMPLES_FILE, registry.TRAINING_ROWS_FILE):
-        store.write(f"{sha256}/{name}", registry.registered_file(environment, first, name))
-    details = dict(first.details) | {"files": {**first.details["files"], registry.MODEL_FILE: sha256}}
-    with registry.open_ledger(environment).appending() as session:
+    registry.files.write(f"{sha256}/{MODEL_FILE}", content)
+    for name in (EXAMPLES_FILE, TRAINING_ROWS_FILE):
+        registry.files.write(f"{sha256}/{name}", registry.read_file(first, name))
+    registered = history.registration(registry.ledger.rows(), first.name).details
+    details = dict(registered) | {"files": {**first.files, MODEL_FILE: sha256}}
+    with registry.ledger.appending() as session:
         session.append("register", version="v2", model_sha256=sha256, details=details)
 
 
@@ -53,7 +55,7 @@ def main() -> int:
             "CHAMPION_DATABASE_URL": f"sqlite:///{folder}/ledger.db",
             "CHAMPION_STORE_URL": f"{folder}/stores",
         }
-        register_twice(load_environment("staging", REPOSITORY))
+        register_twice(Registry.open(load_environment("staging", REPOSITORY)))
         run([str(BIN / "champion"), "deploy", "v1"], REPOSITORY)
         more = {
             "status": seconds_more("status"),

@@ -17,14 +17,14 @@ import pytest
 
 from champion.core.files import sha256_of, write_json, write_parquet
 from champion.core.values import rounded
-from champion.delivery.deployment import Environment
-from champion.environments import load_environment
+from champion.environments import Environment, load_environment
 from champion.model.metrics import score_with_intervals
 from champion.model.model_file import save
 from champion.model.recipe import Recipe, Search
 from champion.pipeline.evaluate.params import Gate
 from champion.pipeline.evaluate.verdicts import judge
 from champion.pipeline.train.stage import train_model
+from champion.registry.connections import Registry
 from champion.table.dataset import read_split
 
 REPOSITORY = Path(__file__).parent.parent
@@ -66,12 +66,14 @@ class Workshop:
         return load_environment(name, self.root)
 
     @property
-    def staging(self) -> Environment:
-        return self.environment("staging")
+    def staging(self) -> Registry:
+        """Staging, opened anew as each command opens it."""
+        return Registry.open(self.environment("staging"))
 
     @property
-    def production(self) -> Environment:
-        return self.environment("production")
+    def production(self) -> Registry:
+        """Production, opened anew as each command opens it."""
+        return Registry.open(self.environment("production"))
 
     def edit_params(self, section: str, **changes: Any) -> None:
         params = json.loads((self.root / "params.yaml").read_text())

@@ -1,14 +1,15 @@
 """Run as a program: commands of delivery in forked processes, stopped in every way, and what they leave behind.
 
-    python faults.py kill ROOT STRIDE      SIGKILL at one line after the other
-    python faults.py disconnect ROOT STRIDE    PostgreSQL ends the connection at one line after the other
-    python faults.py register ROOT STRIDE  SIGKILL, in the first registration and the first deployment
-    python faults.py full ROOT             a disk with no room for one file after the other
-    python faults.py race ROOT             two deployments that start from the same state
-    python faults.py swarm ROOT            six processes at once
-    python faults.py append ROOT           six processes that append to the ledger at once
+    python faults.py kill ROOT [STRIDE]        SIGKILL before and after one effect after the other
+    python faults.py disconnect ROOT [STRIDE]  PostgreSQL ends the connection before and after each effect
+    python faults.py register ROOT [STRIDE]    SIGKILL, in the first registration and the first deployment
+    python faults.py full ROOT                 a disk with no room for one file after the other
+    python faults.py race ROOT                 two deployments that start from the same state
+    python faults.py swarm ROOT                six processes at once
+    python faults.py append ROOT               six processes that append to the ledger at once
 
-Prints a summary as JSON; the first broken promise ends it with a traceback.
+With STRIDE they are stopped at every STRIDE-th line of code instead. Prints a summary as JSON; the first broken promise
+ends it with a traceback.
 """
 
 import json
@@ -27,22 +28,25 @@ from types import FrameType
 from typing import Any
 
 import psycopg  # imported once here, instead of in every fork
-import sqlalchemy  # noqa: F401
+import sqlalchemy
 from fsspec.implementations import local  # noqa: F401
 
 from champion import delivery
 from champion import registry as registry_room
 from champion.core.errors import UserError
-from champion.delivery import deployment
+from champion.delivery import deployment, switch
 from champion.delivery.audit import differences
 from champion.delivery.register import register as register_model
-from champion.environments import Environment, load_environments
-from champion.registry import history
-from champion.registry import versions as registry
-from champion.registry.ledger import breaks
+from champion.environments import load_environments
+from champion.registry import connections, history
+from champion.registry.chain import breaks
+from champion.registry.connections import Registry
+from champion.registry.ledger import Appending
+from champion.registry.served import SERVED_FILES, read_model, read_pointer
+from champion.registry.stores import Store
 
 # Parsed once: under the trace each parse would cost more than the deployment.
-environments = registry.load_environments = cache(load_environments)
+environments = connections.load_environments = cache(load_environments)
 ROOMS = tuple(str(Path(room.__file__).parent) for room in (delivery, registry_room))
 DONE, REFUSED, BROKEN = 0, 3, 4
 
@@ -97,16 +101,57 @@ def at_line(number: int, act: Callable[[], None]) -> Callable[[], int]:
     return lines
 
 
-def staging(root: Path) -> Environment:
-    return environments(root)["staging"]
+def at_effect(number: int, act: Callable[[], None]) -> Callable[[], int]:
+    """Act when this process reaches the number-th beginning or end of an effect; call the result for their count.
+
+    Effects are writes to a store or the ledger, and the end of a transaction.
+    """
+    reached = 0
+
+    def boundary() -> None:
+        nonlocal reached
+        reached += 1
+        if reached == number:
+            act()
+
+    def watch(owner: Any, name: str) -> Callable[[], None]:
+        original = getattr(owner, name)
+
+        def watched(*arguments: Any, **options: Any) -> Any:
+            boundary()
+            result = original(*arguments, **options)
+            boundary()
+            return result
+
+        setattr(owner, name, watched)
+        return lambda: setattr(owner, name, original)
+
+    effects = (
+        (Store, "write"),
+        (Store, "remove"),
+        (Appending, "append_row"),
+        (sqlalchemy.engine.Transaction, "commit"),
+    )
+    restore = [watch(owner, name) for owner, name in effects]
+
+    def boundaries() -> int:
+        for undo in restore:
+            undo()
+        return reached
+
+    return boundaries
+
+
+def staging(root: Path) -> Registry:
+    return Registry.open(environments(root)["staging"])
 
 
 def live_version(root: Path) -> str:
     """What a reader gets: a whole model, or this raises."""
     environment = staging(root)
-    row = deployment.served(environment)
+    row = read_pointer(environment.environment)
     assert row is not None
-    assert deployment.served_file(environment, row)
+    assert read_model(environment.environment, row)
     return str(row.version)
 
 
@@ -120,11 +165,11 @@ def assert_sound(root: Path, expected: str) -> None:
     assert found == [], found
 
 
-def kill(root: Path, stride: int) -> dict[str, int]:
+def kill(root: Path, stride: int = 0) -> dict[str, int]:
     return sweep(root, stride, lambda: os.kill(os.getpid(), signal.SIGKILL), -signal.SIGKILL)
 
 
-def disconnect(root: Path, stride: int) -> dict[str, int]:
+def disconnect(root: Path, stride: int = 0) -> dict[str, int]:
     url = os.environ["CHAMPION_DATABASE_URL"].replace("+psycopg", "")
 
     def cut() -> None:
@@ -138,47 +183,49 @@ def disconnect(root: Path, stride: int) -> dict[str, int]:
 
 
 def sweep(root: Path, stride: int, act: Callable[[], None], stopped: int) -> dict[str, int]:
-    """Stop a deployment at every stride-th line; then a reader, the next command and the audit must be right."""
+    """Stop a deployment at every place; then a reader, the next command and the audit must be right."""
     counts: Counter[str] = Counter()
-    lines = at_line(0, act)
+    at, stride = (at_line, stride) if stride else (at_effect, 1)
+    lines = at(0, act)
     switch_to(root, "v2")
     total = lines()
     for number in range(1, total + 1, stride):
         before = live_version(root)
         target = "v2" if before == "v1" else "v1"
-        rows = len(registry.open_ledger(staging(root)).rows())
+        rows = len(staging(root).ledger.rows())
 
         def work(target: str = target, number: int = number) -> None:
-            at_line(number, act)
+            at(number, act)
             switch_to(root, target)
 
         status = forked(work)()
-        assert status in (DONE, stopped), f"line {number}: exit status {status}"
+        assert status in (DONE, stopped), f"place {number}: exit status {status}"
         after = live_version(root)
         if status == DONE:
             assert after == target
         elif stopped == REFUSED:
-            assert after == before, f"line {number}: refused, but {after} is live"
+            assert after == before, f"place {number}: refused, but {after} is live"
         # The next command is now the same one, now the opposite one.
         following = target if (number // stride) % 2 else before
         switch_to(root, following)
         assert_sound(root, following)
-        recorded = [(row.from_version, row.version) for row in registry.open_ledger(staging(root)).rows()[rows:]]
+        recorded = [(row.from_version, row.version) for row in staging(root).ledger.rows()[rows:]]
         truth = [before, *([target] if after == target else []), *([following] if following != after else [])]
-        assert recorded == list(pairwise(truth)), f"line {number}: {recorded}, {truth}"
+        assert recorded == list(pairwise(truth)), f"place {number}: {recorded}, {truth}"
         counts["stopped" if status == stopped else "finished"] += 1
         counts["switched when stopped"] += status == stopped and after == target
     return dict(counts)
 
 
-def register(root: Path, stride: int) -> dict[str, int]:
-    """Kill the first registration and the first deployment at every stride-th line; then they must succeed.
+def register(root: Path, stride: int = 0) -> dict[str, int]:
+    """Kill the first registration and the first deployment at every place; then they must succeed.
 
     All of it in forks, since the thread pool that Polars starts does not survive one.
     """
     import champion.model.model_file  # noqa: F401
 
     counts: Counter[str] = Counter()
+    at, stride = (at_line, stride) if stride else (at_effect, 1)
     environment = staging(root)
     database = Path(os.environ["CHAMPION_DATABASE_URL"].removeprefix("sqlite:///"))
 
@@ -191,7 +238,7 @@ def register(root: Path, stride: int) -> dict[str, int]:
         shutil.rmtree(os.environ["CHAMPION_STORE_URL"])
 
     def count(pipe: int) -> None:
-        lines = at_line(0, both)
+        lines = at(0, both)
         both()
         os.write(pipe, str(lines()).encode())
 
@@ -203,15 +250,15 @@ def register(root: Path, stride: int) -> dict[str, int]:
         afresh()
 
         def work(number: int = number) -> None:
-            at_line(number, lambda: os.kill(os.getpid(), signal.SIGKILL))
+            at(number, lambda: os.kill(os.getpid(), signal.SIGKILL))
             both()
 
         status = forked(work)()
-        assert status in (DONE, -signal.SIGKILL), f"line {number}: exit status {status}"
+        assert status in (DONE, -signal.SIGKILL), f"place {number}: exit status {status}"
         counts["stopped" if status != DONE else "finished"] += 1
-        assert forked(both)() == DONE, f"line {number}: not repaired"
+        assert forked(both)() == DONE, f"place {number}: not repaired"
         assert_sound(root, "v1")
-        assert [row.action for row in registry.open_ledger(environment).rows()] == ["register", "deploy"]
+        assert [row.action for row in environment.ledger.rows()] == ["register", "deploy"]
     return dict(counts)
 
 
@@ -219,7 +266,7 @@ def full(root: Path) -> dict[str, int]:
     """No file may grow beyond a size, from none at all to enough: without an error all is done, with one nothing."""
     counts: Counter[str] = Counter()
     environment = staging(root)
-    registered = registry.open_registry(environment)
+    registered = environment.files
     keys = registered.keys()
     largest = max(len(registered.read(key) or b"") for key in keys)
     database = Path(os.environ["CHAMPION_DATABASE_URL"].removeprefix("sqlite:///"))
@@ -228,10 +275,10 @@ def full(root: Path) -> dict[str, int]:
         for size in [*sizes, *(database.stat().st_size + extra for extra in (-4096, -1, 0, 1, 4096, 8192, 1 << 20))]:
             before = live_version(root)
             target = "v2" if before == "v1" else "v1"
-            store = deployment.open_store(environment)
-            version = history.versions(registry.open_ledger(environment).rows())[target]
+            store = environment.store
+            version = history.versions(environment.ledger.rows())[target]
             if not copied:
-                for name in deployment.SERVED_FILES:
+                for name in SERVED_FILES:
                     store.remove(f"{version.model_sha256}/{name}")
 
             def work(size: int = size, target: str = target) -> None:
@@ -261,16 +308,16 @@ def race(root: Path) -> dict[str, int]:
 def race_once(root: Path, versions: list[str]) -> list[int]:
     looked, looked_end = os.pipe()
     go, go_end = os.pipe()
-    provide = deployment._provide
+    provide = switch.provide
 
     def wait_for_all(*arguments: Any) -> None:
         os.write(looked_end, b".")
         os.read(go, 1)
         provide(*arguments)
 
-    deployment._provide = wait_for_all
+    switch.provide = wait_for_all
     running = [forked(lambda version=version: switch_to(root, version)) for version in versions]
-    deployment._provide = provide
+    switch.provide = provide
     seen = b""
     while len(seen) < len(versions):
         seen += os.read(looked, 1)
@@ -282,7 +329,7 @@ def swarm(root: Path) -> dict[str, int]:
     """Deployments, rollbacks and a reader, all at once: whatever was done is recorded, and nothing else."""
     environment = staging(root)
     counts: Counter[str] = Counter()
-    rows = len(registry.open_ledger(environment).rows())
+    rows = len(environment.ledger.rows())
 
     def read() -> None:
         for _ in range(150):
@@ -299,7 +346,7 @@ def swarm(root: Path) -> dict[str, int]:
         counts["done"] += statuses[:-1].count(DONE)
         counts["refused"] += statuses[:-1].count(REFUSED)
         assert_sound(root, live_version(root))
-    switches = registry.open_ledger(environment).rows()[rows:]
+    switches = environment.ledger.rows()[rows:]
     assert all(later.from_version == row.version for row, later in pairwise(switches))
     assert len(switches) <= counts["done"]
     return dict(counts)
@@ -307,7 +354,7 @@ def swarm(root: Path) -> dict[str, int]:
 
 def append(root: Path) -> dict[str, int]:
     """Processes that append at once all succeed, one after the other."""
-    ledger = registry.open_ledger(staging(root))
+    ledger = staging(root).ledger
     before = len(ledger.rows())
 
     def some() -> None:

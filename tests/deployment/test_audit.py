@@ -10,8 +10,8 @@ from workshop import Workshop
 from champion.delivery import deployment
 from champion.delivery.audit import differences
 from champion.delivery.register import register
-from champion.registry import versions as registry
-from champion.registry.ledger import Row
+from champion.registry.chain import Row
+from champion.registry.served import read_pointer
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def delivered(workshop: Workshop) -> Workshop:
 
 
 def live(workshop: Workshop) -> Row:
-    row = deployment.served(workshop.staging)
+    row = read_pointer(workshop.staging.environment)
     assert row is not None
     return row
 
@@ -39,7 +39,7 @@ def only_difference(workshop: Workshop) -> str:
 
 @pytest.mark.parametrize("name", ["model.skops", "examples.json", "training_rows.u64"])
 def test_a_registered_file_that_is_missing_or_another(delivered: Workshop, name: str) -> None:
-    store, key = registry.open_registry(delivered.staging), f"{live(delivered).model_sha256}/{name}"
+    store, key = delivered.staging.files, f"{live(delivered).model_sha256}/{name}"
     store.write(key, b"another")
     assert f"{name}: not the file of v2" in only_difference(delivered)
     store.remove(key)
@@ -47,7 +47,7 @@ def test_a_registered_file_that_is_missing_or_another(delivered: Workshop, name:
 
 
 def test_a_served_file_that_is_missing_or_another(delivered: Workshop) -> None:
-    store, key = deployment.open_store(delivered.staging), f"{live(delivered).model_sha256}/model.skops"
+    store, key = delivered.staging.store, f"{live(delivered).model_sha256}/model.skops"
     store.write(key, b"another")
     assert "staging" in only_difference(delivered)
     store.remove(key)
@@ -55,17 +55,17 @@ def test_a_served_file_that_is_missing_or_another(delivered: Workshop) -> None:
 
 
 def test_a_file_that_belongs_to_no_version(delivered: Workshop) -> None:
-    registry.open_registry(delivered.staging).write("abc/model.skops", b"stray")
+    delivered.staging.files.write("abc/model.skops", b"stray")
     assert "abc/model.skops: no version of the ledger has it" in only_difference(delivered)
-    registry.open_registry(delivered.staging).remove("abc/model.skops")
-    deployment.open_store(delivered.staging).write("abc/model.skops", b"stray")
+    delivered.staging.files.remove("abc/model.skops")
+    delivered.staging.store.write("abc/model.skops", b"stray")
     assert "abc/model.skops: no registered version has it" in only_difference(delivered)
 
 
 def test_a_pointer_that_is_damaged_gone_or_old(delivered: Workshop) -> None:
-    store = deployment.open_store(delivered.staging)
+    store = delivered.staging.store
     now = store.read("current.json")
-    first = next(row for row in registry.open_ledger(delivered.staging).rows() if row.action == "deploy")
+    first = next(row for row in delivered.staging.rows if row.action == "deploy")
     store.write("current.json", now[:100])
     assert "current.json: damaged" in only_difference(delivered)
     store.remove("current.json")
@@ -76,7 +76,7 @@ def test_a_pointer_that_is_damaged_gone_or_old(delivered: Workshop) -> None:
 
 @pytest.mark.parametrize("content", [b"{", None])
 def test_a_lost_pointer_is_written_again_by_the_next_command(delivered: Workshop, content: bytes | None) -> None:
-    store = deployment.open_store(delivered.staging)
+    store = delivered.staging.store
     store.remove("current.json")
     if content is not None:
         store.write("current.json", content)
@@ -86,10 +86,10 @@ def test_a_lost_pointer_is_written_again_by_the_next_command(delivered: Workshop
 
 
 def test_a_restored_store_is_recorded_by_the_next_command(delivered: Workshop) -> None:
-    first = next(row for row in registry.open_ledger(delivered.staging).rows() if row.action == "deploy")
-    deployment.open_store(delivered.staging).write("current.json", first.as_json())
+    first = next(row for row in delivered.staging.rows if row.action == "deploy")
+    delivered.staging.store.write("current.json", first.as_json())
     deployment.smoke_test(delivered.staging)
-    rows = registry.open_ledger(delivered.staging).rows()
+    rows = delivered.staging.rows
     assert [(row.action, row.version) for row in rows[-2:]] == [("repair", "v1"), ("smoke", "v1")]
     assert differences(delivered.staging) == []
 
@@ -97,7 +97,7 @@ def test_a_restored_store_is_recorded_by_the_next_command(delivered: Workshop) -
 def test_a_pointer_to_a_model_that_nobody_registered_is_not_taken_over(delivered: Workshop) -> None:
     forged = dataclasses.replace(live(delivered), model_sha256="0" * 64)
     forged = dataclasses.replace(forged, hash=forged.computed_hash())
-    deployment.open_store(delivered.staging).write("current.json", forged.as_json())
+    delivered.staging.store.write("current.json", forged.as_json())
     assert any("the store serves v2" in difference for difference in differences(delivered.staging))
     with pytest.raises(Exception, match="which is not in the ledger"):
         deployment.deploy(delivered.staging, "v1")

@@ -10,10 +10,10 @@ from workshop import Workshop, write_lock
 from champion.core.errors import UserError
 from champion.core.files import read_parquet, write_parquet
 from champion.delivery import deployment
-from champion.delivery.challenge import Verdict, challenge, paired_interval, unchallenged, weighted_f1, weighted_roc_auc
+from champion.delivery.challenge import Verdict, challenge, unchallenged
 from champion.delivery.register import register
+from champion.model.weighted_metrics import paired_interval, weighted_f1, weighted_roc_auc
 from champion.registry import history
-from champion.registry import versions as registry
 
 
 def judged(workshop: Workshop, result: str) -> Verdict:
@@ -23,25 +23,25 @@ def judged(workshop: Workshop, result: str) -> Verdict:
 
 
 def champion_of(workshop: Workshop) -> str | None:
-    return history.champion(registry.open_ledger(workshop.staging).rows())
+    return history.champion(workshop.staging.rows)
 
 
 def test_the_first_model_needs_only_the_gates(workshop: Workshop) -> None:
     verdict = judged(workshop, "weak")
-    assert (verdict.promoted, verdict.comparison) == (True, None)
+    assert (verdict.won, verdict.comparison) == (True, None)
     assert champion_of(workshop) == "v1"
 
 
 def test_a_better_model_wins_and_the_ledger_has_the_figures(anywhere: Workshop) -> None:
     judged(anywhere, "weak")
     verdict = judged(anywhere, "strong")
-    assert verdict.promoted
+    assert verdict.won
     comparison = verdict.comparison
     assert comparison.rows == 3000
     assert comparison.gain >= 0.01
     assert comparison.low > 0
     assert comparison.low <= comparison.gain <= comparison.high
-    recorded = registry.open_ledger(anywhere.staging).rows()[-1]
+    recorded = anywhere.staging.rows[-1]
     assert (recorded.version, recorded.from_version) == ("v2", "v1")
     assert recorded.details["comparison"]["gain"] == round(comparison.gain, 6)
     assert champion_of(anywhere) == "v2"
@@ -54,7 +54,7 @@ def test_a_model_that_is_no_better_loses(workshop: Workshop, metric: str) -> Non
     workshop.edit_params("challenge", metric=metric)
     register(workshop.staging)
     verdict = challenge(workshop.staging)
-    assert not verdict.promoted
+    assert not verdict.won
     assert any("0.01 is needed" in reason for reason in verdict.reasons)
     assert champion_of(workshop) == "v1"
 
@@ -115,14 +115,14 @@ def test_anything_missing_is_a_recorded_no(workshop: Workshop, missing: str, sen
     verdict = challenge(workshop.staging)
     assert sentence in verdict.reasons[0]
     assert missing in verdict.reasons[0]
-    assert registry.open_ledger(workshop.staging).rows()[-1].details["promoted"] is False
+    assert workshop.staging.rows[-1].details["promoted"] is False
     assert champion_of(workshop) == "v1"
 
 
 @pytest.mark.parametrize("name", ["model.skops", "training_rows.u64"])
 def test_a_champion_whose_files_are_gone_cannot_be_beaten(workshop: Workshop, name: str) -> None:
     first = judged(workshop, "weak").row
-    registry.open_registry(workshop.staging).remove(f"{first.model_sha256}/{name}")
+    workshop.staging.files.remove(f"{first.model_sha256}/{name}")
     assert "is not there" in judged(workshop, "strong").reasons[0]
 
 
@@ -131,7 +131,7 @@ def test_a_closed_gate_is_a_no(workshop: Workshop) -> None:
     workshop.edit_params("gates", roc_auc={"min": 0.99})
     register(workshop.staging)
     verdict = challenge(workshop.staging)
-    assert not verdict.promoted
+    assert not verdict.won
     assert champion_of(workshop) is None
 
 
@@ -139,7 +139,7 @@ def test_nan_in_the_metrics_is_a_no(workshop: Workshop) -> None:
     workshop.bring("strong")
     register(workshop.staging)
     (workshop.root / "metrics/evaluation.json").write_text('{"roc_auc": NaN}')
-    assert not challenge(workshop.staging).promoted
+    assert not challenge(workshop.staging).won
 
 
 def test_only_the_model_on_disk_can_be_judged(workshop: Workshop) -> None:

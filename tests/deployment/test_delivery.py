@@ -14,17 +14,17 @@ from champion.delivery.audit import differences
 from champion.delivery.challenge import challenge
 from champion.delivery.register import register
 from champion.registry import history
-from champion.registry import versions as registry
+from champion.registry.served import read_model, read_pointer
 
 
 def staged(workshop: Workshop, result: str) -> str:
     """Register, crown, stage and test a result of the pipeline; its version."""
     workshop.bring(result)
-    row, _ = register(workshop.staging)
-    assert challenge(workshop.staging).promoted
-    deployment.deploy(workshop.staging, str(row.version))
-    assert deployment.smoke_test(workshop.staging).details["passed"]
-    return str(row.version)
+    version, _ = register(workshop.staging)
+    assert challenge(workshop.staging).won
+    deployment.deploy(workshop.staging, version.name)
+    assert deployment.smoke_test(workshop.staging)[1].passed
+    return version.name
 
 
 def test_a_model_goes_to_production_and_back(anywhere: Workshop) -> None:
@@ -33,12 +33,12 @@ def test_a_model_goes_to_production_and_back(anywhere: Workshop) -> None:
     noon = datetime.now(UTC)
     assert staged(anywhere, "strong") == "v2"
     deployment.promote(anywhere.production)
-    assert deployment.served(anywhere.production).version == "v2"
+    assert read_pointer(anywhere.production.environment).version == "v2"
 
     deployment.rollback(anywhere.production, reason="too many defaults")
 
-    live = deployment.served(anywhere.production)
-    rows = registry.open_ledger(anywhere.production).rows()
+    live = read_pointer(anywhere.production.environment)
+    rows = anywhere.production.rows
     assert (live.version, live.from_version, live.reason) == ("v1", "v2", "too many defaults")
     assert history.live_at(rows, "production", noon).version == "v1"
     assert history.aliases(rows, ["staging", "production"]) == {
@@ -66,7 +66,7 @@ def test_production_takes_only_what_passed_in_staging(workshop: Workshop) -> Non
     deployment.smoke_test(workshop.staging)
     with pytest.raises(UserError, match="v1 is not the champion"):
         deployment.promote(workshop.production)
-    assert deployment.served(workshop.production) is None
+    assert read_pointer(workshop.production.environment) is None
     challenge(workshop.staging)
     assert deployment.promote(workshop.production).changed
 
@@ -90,28 +90,28 @@ def test_an_emergency_needs_a_reason_and_nothing_else(workshop: Workshop) -> Non
         True,
         True,
     )
-    assert history.champion(registry.open_ledger(workshop.production).rows()) == "v1"
+    assert history.champion(workshop.production.rows) == "v1"
 
 
 def test_deploying_what_is_live_changes_nothing_but_heals_its_files(workshop: Workshop) -> None:
     staged(workshop, "weak")
-    before = registry.open_ledger(workshop.staging).rows()
-    row = deployment.served(workshop.staging)
-    deployment.open_store(workshop.staging).write(f"{row.model_sha256}/model.skops", b"rotten")
+    before = workshop.staging.rows
+    row = read_pointer(workshop.staging.environment)
+    workshop.staging.store.write(f"{row.model_sha256}/model.skops", b"rotten")
     with pytest.raises(UserError, match="not the file that was deployed"):
-        deployment.served_file(workshop.staging, row)
+        read_model(workshop.staging.environment, row)
 
     assert not deployment.deploy(workshop.staging, "v1").changed
 
-    assert deployment.served_file(workshop.staging, row)
-    assert registry.open_ledger(workshop.staging).rows() == before
+    assert read_model(workshop.staging.environment, row)
+    assert workshop.staging.rows == before
 
 
 def test_rollback_goes_back_step_by_step_and_says_when_there_is_no_more(workshop: Workshop) -> None:
     for result in ("weak", "strong", "same"):
         workshop.bring(result)
-        row, _ = register(workshop.staging)
-        deployment.deploy(workshop.staging, str(row.version))
+        version, _ = register(workshop.staging)
+        deployment.deploy(workshop.staging, version.name)
     assert deployment.rollback(workshop.staging).row.version == "v2"
     assert deployment.rollback(workshop.staging).row.version == "v1"
     with pytest.raises(UserError, match="no version to go back to: v1 is the first"):
@@ -131,17 +131,17 @@ def test_a_model_that_answers_otherwise_is_not_promoted(workshop: Workshop) -> N
     settings.write_text(settings.read_text().replace("row_latency_ms: 1000", "row_latency_ms: 0.000001"))
     with pytest.raises(UserError, match=r"the smoke test of v2 in production failed: one row takes .* What was live"):
         deployment.promote(workshop.production)
-    assert deployment.served(workshop.production).version == "v1"
-    last = registry.open_ledger(workshop.production).rows()[-1]
+    assert read_pointer(workshop.production.environment).version == "v1"
+    last = workshop.production.rows[-1]
     assert (last.action, last.environment, last.version, last.details["passed"]) == ("smoke", "production", "v2", False)
-    assert history.smoke(registry.open_ledger(workshop.production).rows(), "production") is None
+    assert history.smoke(workshop.production.rows, "production") is None
 
 
 def test_the_same_model_is_the_same_version(anywhere: Workshop) -> None:
     first, new = register(anywhere.staging)
     again, new_again = register(anywhere.staging)
     assert (new, new_again, again) == (True, False, first)
-    details = first.details
+    details = anywhere.staging.rows[0].details
     assert details["window"]["train"]["rows"] == 14
     assert details["params"]["train"]["estimator"] == "logistic_regression"
     assert details["metrics"]["roc_auc"] > 0.5
@@ -157,35 +157,35 @@ def test_only_what_the_lock_vouches_for_is_registered(workshop: Workshop) -> Non
     (workshop.root / "dvc.lock").write_text("[]")
     with pytest.raises(UserError, match=r"dvc.lock: not a YAML file of DVC"):
         register(workshop.staging)
-    assert registry.open_ledger(workshop.staging).rows() == []
+    assert workshop.staging.rows == []
 
 
 def test_a_version_loads_by_name_and_by_alias(workshop: Workshop) -> None:
     staged(workshop, "weak")
     deployment.promote(workshop.production)
     names = ("v1", "champion", "staging", "production")
-    assert {registry.load(name, workshop.production).base_rate for name in names} == {
-        registry.load("v1", workshop.staging).base_rate
+    assert {workshop.production.load_model(name).base_rate for name in names} == {
+        workshop.staging.load_model("v1").base_rate
     }
     with pytest.raises(UserError, match="no version is 'challenger' yet"):
-        registry.load("challenger", workshop.production)
+        workshop.production.load_model("challenger")
 
 
 def test_a_version_is_ready_when_the_registry_has_it_whole_and_it_answers(workshop: Workshop) -> None:
-    row, _ = register(workshop.staging)
-    assert deployment.ready(workshop.staging, "v1")[1]["passed"]
+    version, _ = register(workshop.staging)
+    assert deployment.ready(workshop.staging, "v1")[1].passed
     with pytest.raises(UserError, match="no version is 'champion' yet"):
         deployment.ready(workshop.staging, "champion")
-    registry.open_registry(workshop.staging).write(f"{row.model_sha256}/examples.json", b"{}")
+    workshop.staging.files.write(version.key("examples.json"), b"{}")
     with pytest.raises(UserError, match="is not the file that was registered"):
         deployment.ready(workshop.staging, "v1")
 
 
 def test_a_file_that_is_not_the_registered_one_is_not_loaded(workshop: Workshop) -> None:
-    row, _ = register(workshop.staging)
-    registry.open_registry(workshop.staging).write(f"{row.model_sha256}/model.skops", b"another")
+    version, _ = register(workshop.staging)
+    workshop.staging.files.write(version.key("model.skops"), b"another")
     with pytest.raises(UserError, match="is not the file that was registered"):
-        registry.load("v1", workshop.staging)
+        workshop.staging.load_model("v1")
     with pytest.raises(UserError, match="is not the file that was registered"):
         deployment.deploy(workshop.staging, "v1")
 

@@ -12,6 +12,7 @@ from workshop import Workshop
 from champion.core.errors import UserError
 from champion.delivery import deployment
 from champion.delivery.register import register
+from champion.registry.served import read_model, read_pointer
 
 FAULTS = Path(__file__).with_name("faults.py")
 
@@ -24,36 +25,44 @@ def inflict(workshop: Workshop, *arguments: str) -> dict[str, int]:
     deployment.deploy(workshop.staging, "v1")
     what, *rest = arguments
     command = [sys.executable, str(FAULTS), what, str(workshop.root), *rest]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)
 
 
-def test_a_kill_at_any_line_leaves_one_whole_model_that_the_next_command_records(workshop: Workshop) -> None:
-    counts = inflict(workshop, "kill", "2")
-    assert counts["stopped"] > 75
-    assert counts["switched when stopped"] > 5
+def test_a_kill_at_any_effect_leaves_one_whole_model_that_the_next_command_records(anywhere: Workshop) -> None:
+    counts = inflict(anywhere, "kill")
+    assert counts["stopped"] >= 10
+    assert counts["switched when stopped"] >= 3
 
 
 def test_a_kill_in_the_first_registration_or_deployment_is_repaired_by_the_next(workshop: Workshop) -> None:
-    assert inflict(workshop, "register", "20")["stopped"] > 10
-
-
-def test_a_kill_leaves_postgresql_as_sound(
-    workshop: Workshop, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CHAMPION_DATABASE_URL", postgresql_url)
-    counts = inflict(workshop, "kill", "9")
-    assert counts["stopped"] > 17
-    assert counts["switched when stopped"] > 0
+    assert inflict(workshop, "register")["stopped"] >= 15
 
 
 def test_a_dropped_database_connection_leaves_the_old_model_serving(
     workshop: Workshop, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CHAMPION_DATABASE_URL", postgresql_url)
-    counts = inflict(workshop, "disconnect", "10")
-    assert counts["stopped"] > 6
+    assert inflict(workshop, "disconnect")["stopped"] >= 3
+
+
+@pytest.mark.sweep
+def test_a_kill_at_any_line_leaves_one_whole_model_that_the_next_command_records(anywhere: Workshop) -> None:
+    assert inflict(anywhere, "kill", "2")["switched when stopped"] > 5
+
+
+@pytest.mark.sweep
+def test_a_kill_at_any_line_of_a_first_registration_is_repaired_by_the_next(workshop: Workshop) -> None:
+    assert inflict(workshop, "register", "5")["stopped"] > 40
+
+
+@pytest.mark.sweep
+def test_a_connection_dropped_at_any_line_leaves_the_old_model_serving(
+    workshop: Workshop, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHAMPION_DATABASE_URL", postgresql_url)
+    assert inflict(workshop, "disconnect", "2")["stopped"] > 30
 
 
 def test_a_full_disk_leaves_the_old_model_serving(workshop: Workshop) -> None:
@@ -84,8 +93,8 @@ def test_threads_read_whole_models_while_another_switches(workshop: Workshop) ->
     def read() -> None:
         while not done.is_set():
             try:
-                row = deployment.served(workshop.staging)
-                deployment.served_file(workshop.staging, row)
+                row = read_pointer(workshop.staging.environment)
+                read_model(workshop.staging.environment, row)
                 seen.add(row.version)
             except UserError as error:
                 broken.append(error)

@@ -14,7 +14,7 @@ from workshop import Workshop, write_lock
 from champion.core.errors import UserError
 from champion.delivery import deployment
 from champion.delivery.register import register
-from champion.registry import versions as registry
+from champion.registry.served import read_pointer
 
 
 class Payload:
@@ -63,7 +63,7 @@ def test_a_hostile_model_is_not_registered(
     write_lock(workshop.root)
     with pytest.raises(UserError, match=r"model.skops"):
         register(workshop.staging)
-    assert registry.open_ledger(workshop.staging).rows() == []
+    assert workshop.staging.rows == []
     assert not (tmp_path / "ran").exists()
 
 
@@ -73,22 +73,23 @@ def test_a_hostile_model_that_was_registered_by_force_runs_nothing_anywhere(
     good, _ = register(workshop.staging)
     file = workshop.root / "models/model.skops"
     spoil(file, tmp_path / "ran")
-    content, examples = file.read_bytes(), registry.registered_file(workshop.staging, good, "examples.json")
+    content, examples = file.read_bytes(), workshop.staging.read_file(good, "examples.json")
     sha256 = hashlib.sha256(content).hexdigest()
-    store = registry.open_registry(workshop.staging)
+    store = workshop.staging.files
     store.write(f"{sha256}/model.skops", content)
     store.write(f"{sha256}/examples.json", examples)
-    details = dict(good.details) | {"files": {**good.details["files"], "model.skops": sha256}}
-    with registry.open_ledger(workshop.staging).appending() as session:
+    registered = workshop.staging.rows[0].details
+    details = dict(registered) | {"files": {**good.files, "model.skops": sha256}}
+    with workshop.staging.ledger.appending() as session:
         session.append("register", version="v2", model_sha256=sha256, details=details)
 
     with pytest.raises(UserError):
-        registry.load("v2", workshop.staging)
+        workshop.staging.load_model("v2")
     deployment.deploy(workshop.staging, "v2")
-    tested = deployment.smoke_test(workshop.staging)
-    assert not tested.details["passed"]
-    assert "it does not load" in tested.details["failures"][0]
+    _, report = deployment.smoke_test(workshop.staging)
+    assert not report.passed
+    assert "it does not load" in report.failures[0]
     with pytest.raises(UserError, match="does not load"):
         deployment.promote(workshop.production, "v2", emergency=True, reason="an attack")
-    assert deployment.served(workshop.production) is None
+    assert read_pointer(workshop.production.environment) is None
     assert not (tmp_path / "ran").exists()

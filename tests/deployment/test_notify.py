@@ -65,7 +65,7 @@ def test_a_follower_that_breaks_undoes_nothing(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("s3cret")
 
-    monkeypatch.setattr(followers, "FOLLOWERS", [broken])
+    monkeypatch.setattr(followers, "LISTENERS", [broken])
     workshop.bring("weak")
     _, new = register(workshop.staging)
     assert new
@@ -79,7 +79,7 @@ def test_without_a_webhook_nothing_is_sent_and_asking_for_it_says_so(
 ) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     workshop.bring("weak")
-    row, _ = register(workshop.staging)
-    notify.tell(workshop.staging, row)
+    register(workshop.staging)
+    notify.tell(workshop.staging, workshop.staging.rows[-1])
     with pytest.raises(UserError, match="CHAMPION_WEBHOOK_URL is not set"):
         send("hello")

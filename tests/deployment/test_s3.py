@@ -14,7 +14,7 @@ from champion.delivery import deployment
 from champion.delivery.audit import differences
 from champion.delivery.challenge import challenge
 from champion.delivery.register import register
-from champion.registry import versions as registry
+from champion.registry.served import read_model, read_pointer
 from champion.repository.local_s3 import LocalServer
 
 BUCKET = "models"
@@ -120,16 +120,16 @@ def on_s3(
 def test_a_model_goes_to_production_and_back_on_s3(on_s3: Workshop) -> None:
     for result in ("weak", "strong"):
         on_s3.bring(result)
-        row, _ = register(on_s3.staging)
-        assert challenge(on_s3.staging).promoted
-        deployment.deploy(on_s3.staging, str(row.version))
-        assert deployment.smoke_test(on_s3.staging).details["passed"]
+        version, _ = register(on_s3.staging)
+        assert challenge(on_s3.staging).won
+        deployment.deploy(on_s3.staging, version.name)
+        assert deployment.smoke_test(on_s3.staging)[1].passed
         deployment.promote(on_s3.production)
     deployment.rollback(on_s3.production)
-    live = deployment.served(on_s3.production)
+    live = read_pointer(on_s3.production.environment)
     assert live.version == "v1"
-    assert deployment.served_file(on_s3.production, live)
-    assert registry.load("production", on_s3.production).base_rate > 0
+    assert read_model(on_s3.production.environment, live)
+    assert on_s3.production.load_model("production").base_rate > 0
     assert differences(on_s3.production) == []
 
 
@@ -142,19 +142,19 @@ def test_a_connection_that_drops_leaves_the_old_model_serving(on_s3: Workshop, p
         on_s3.bring(result)
         register(on_s3.staging)
     deployment.deploy(on_s3.staging, "v1")
-    sha256 = registry.open_ledger(on_s3.staging).rows()[1].model_sha256
+    sha256 = on_s3.staging.rows[1].model_sha256
     # While it looks, while it copies the model, while it switches the pointer.
     for request in (b"GET /", f"PUT /{BUCKET}".encode(), put_of_pointer(tmp_path)):
         for key in ("model.skops", "examples.json"):
-            deployment.open_store(on_s3.staging).remove(f"{sha256}/{key}")
+            on_s3.staging.store.remove(f"{sha256}/{key}")
         proxy.cut_before = request
         with pytest.raises(UserError, match=r"cannot be used"):
             deployment.deploy(on_s3.staging, "v2")
         proxy.mend()
-        live = deployment.served(on_s3.staging)
+        live = read_pointer(on_s3.staging.environment)
         assert live.version == "v1"
-        assert deployment.served_file(on_s3.staging, live)
-        assert registry.open_ledger(on_s3.staging).rows()[-1].version == "v1"
+        assert read_model(on_s3.staging.environment, live)
+        assert on_s3.staging.rows[-1].version == "v1"
     assert deployment.deploy(on_s3.staging, "v2").changed
     assert differences(on_s3.staging) == []
 
@@ -170,9 +170,9 @@ def test_a_switch_whose_answer_is_lost_is_told_and_recorded_by_the_next_command(
     with pytest.raises(UserError, match=r"The next deploy, promote, rollback or smoke records it"):
         deployment.deploy(on_s3.staging, "v2")
     proxy.mend()
-    assert deployment.served(on_s3.staging).version == "v2"
-    assert deployment.smoke_test(on_s3.staging).details["passed"]
-    rows = registry.open_ledger(on_s3.staging).rows()
+    assert read_pointer(on_s3.staging.environment).version == "v2"
+    assert deployment.smoke_test(on_s3.staging)[1].passed
+    rows = on_s3.staging.rows
     assert [(row.action, row.version) for row in rows[-2:]] == [("deploy", "v2"), ("smoke", "v2")]
     assert differences(on_s3.staging) == []
 

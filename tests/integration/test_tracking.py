@@ -25,7 +25,7 @@ from champion.environments import Environment, load_environment
 from champion.experiments.leaderboard import best
 from champion.model.model_file import load
 from champion.registry import history
-from champion.registry import versions as registry
+from champion.registry.connections import Registry
 from champion.table.dataset import to_frame
 from champion.tracking import background_sync as mirror_later
 from champion.tracking import registry_sync as mirror
@@ -288,19 +288,19 @@ def test_the_best_run_is_best_in_the_metrics_own_direction_and_on_the_same_rows(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     with pytest.raises(UserError, match="nothing was tracked yet"):
-        best(workshop.staging, "roc_auc", 5)
-    fake_run(workshop.staging, "other data", {"roc_auc": 0.99, "brier": 0.01}, held_out="others")
-    fake_run(workshop.staging, "a", {"roc_auc": 0.7, "brier": 0.2})
-    fake_run(workshop.staging, "b", {"roc_auc": 0.8, "brier": 0.3})
-    fake_run(workshop.staging, "c", {"roc_auc": 0.6, "brier": 0.1})
+        best(workshop.staging.environment, "roc_auc", 5)
+    fake_run(workshop.staging.environment, "other data", {"roc_auc": 0.99, "brier": 0.01}, held_out="others")
+    fake_run(workshop.staging.environment, "a", {"roc_auc": 0.7, "brier": 0.2})
+    fake_run(workshop.staging.environment, "b", {"roc_auc": 0.8, "brier": 0.3})
+    fake_run(workshop.staging.environment, "c", {"roc_auc": 0.6, "brier": 0.1})
 
     def ranked(metric: str, top: int = 5) -> list[str]:
-        return [entry.name for entry in best(workshop.staging, metric, top).entries]
+        return [entry.name for entry in best(workshop.staging.environment, metric, top).entries]
 
     assert ranked("roc_auc") == ["b", "a", "c"]
     assert ranked("brier") == ["c", "a", "b"]
     assert ranked("brier", top=2) == ["c", "a"]
-    assert best(workshop.staging, "roc_auc", 1).others
+    assert best(workshop.staging.environment, "roc_auc", 1).others
     with pytest.raises(UserError, match="no run has the metric 'f1_weighted'"):
         ranked("f1_weighted")
     with pytest.raises(UserError, match="not known whether more of 'threshold' is better"):
@@ -320,13 +320,13 @@ def mirrored(workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     return workshop
 
 
-def differences(environment: Environment) -> list[str]:
-    return audit.differences(environment)
+def differences(registry: Registry) -> list[str]:
+    return audit.differences(registry)
 
 
 def aliases(workshop: Workshop) -> dict[str, str]:
     """The ledger's name of the version that each of MLflow's aliases is on."""
-    with connected(workshop.staging) as client:
+    with connected(workshop.staging.environment) as client:
         found = client.get_registered_model("champion").aliases
         return {name: client.get_model_version("champion", at).tags[mirror.VERSION] for name, at in found.items()}
 
@@ -366,7 +366,7 @@ def test_aliases_follow_every_delivery_and_none_waits_for_mlflow(mirrored: Works
     with connected(mirrored.staging):
         model = mlflow.pyfunc.load_model("models:/champion@challenger")
     rows = read_parquet(mirrored.root / "data/prepared/test.parquet").head(20)
-    ours = registry.load("challenger", mirrored.staging)
+    ours = mirrored.staging.load_model("challenger")
     assert model.predict(to_frame(rows, ours.features)).tolist() == ours.predict(rows).tolist()
 
 
@@ -400,19 +400,19 @@ def test_audit_finds_every_alias_that_differs_and_mirror_repairs_them(mirrored: 
 
 
 def registered(workshop: Workshop) -> Any:
-    return history.versions(registry.open_ledger(workshop.staging).rows())["v1"]
+    return history.versions(workshop.staging.rows)["v1"]
 
 
 def test_a_version_that_was_tracked_points_to_its_run(
     workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    run = tracking.track(workshop.staging, tracking.read_result(workshop.root))
+    run = tracking.track(workshop.staging.environment, tracking.read_result(workshop.root))
     register(workshop.staging)
     assert differences(workshop.staging) == []
-    with connected(workshop.staging) as client:
+    with connected(workshop.staging.environment) as client:
         assert client.get_model_version_by_alias("champion", "challenger").run_id == run.run_id
-    assert len(runs(workshop.staging)) == 1
+    assert len(runs(workshop.staging.environment)) == 1
 
 
 def test_without_mlflow_a_deployment_goes_on_with_one_line(mirrored: Workshop) -> None:
@@ -505,16 +505,16 @@ def test_a_server_is_tracked_to_and_mirrored_and_may_be_down(
     address, stop = server
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     result = tracking.read_result(workshop.root)
-    assert tracking.track(workshop.staging, result).new
-    assert not tracking.track(workshop.staging, result).new
+    assert tracking.track(workshop.staging.environment, result).new
+    assert not tracking.track(workshop.staging.environment, result).new
     register(workshop.staging)
     deployment.promote(workshop.production, "v1", emergency=True, reason="the first")
     assert differences(workshop.staging) == []
     assert aliases(workshop) == {"champion": "v1", "production": "v1"}
-    with connected(workshop.staging):
+    with connected(workshop.staging.environment):
         model = mlflow.pyfunc.load_model("models:/champion@production")
     rows = read_parquet(workshop.root / "data/prepared/test.parquet").head(20)
-    ours = registry.load("production", workshop.staging)
+    ours = workshop.staging.load_model("production")
     assert model.predict(to_frame(rows, ours.features)).tolist() == ours.predict(rows).tolist()
 
     stop()
@@ -526,7 +526,7 @@ def test_a_server_is_tracked_to_and_mirrored_and_may_be_down(
     (difference,) = differences(workshop.staging)
     assert difference.startswith("the ledger cannot be held against MLflow: MLflow of staging cannot be used")
     with pytest.raises(UserError, match="the address is not shown") as told:
-        tracking.track(workshop.staging, result)
+        tracking.track(workshop.staging.environment, result)
     assert address not in str(told.value)
 
 

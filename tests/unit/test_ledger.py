@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from champion.core.errors import UserError
 from champion.registry import history
-from champion.registry.ledger import ORIGIN, Ledger, Row, breaks
+from champion.registry.chain import ORIGIN, Row, breaks
+from champion.registry.ledger import Ledger
 from champion.registry.stores import Store
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
@@ -126,8 +127,8 @@ def test_an_edit_past_the_triggers_is_found(tmp_path: Path) -> None:
     ("url", "sentence"),
     [
         ("postgresql+psycopg://ada:hunter2@127.0.0.1:1/none", "the database of staging cannot be used"),
-        ("nonsense:hunter2", "database_url of staging is not a usable SQLAlchemy URL"),
-        ("oracle+nothing://ada:hunter2@host/x", "database_url of staging is not a usable SQLAlchemy URL"),
+        ("nonsense:hunter2", "database_url of staging: not a usable SQLAlchemy URL"),
+        ("oracle+nothing://ada:hunter2@host/x", "database_url of staging: not a usable SQLAlchemy URL"),
     ],
 )
 def test_a_database_that_cannot_be_used_is_one_sentence_without_its_address(
@@ -147,7 +148,9 @@ def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
 def test_rows_answer_who_served_when_and_who_is_champion() -> None:
     def row(sequence: int, action: str, version: str, environment: str | None = None, **details: bool) -> Row:
         time = f"2026-01-{sequence:02}T12:00:00+00:00"
-        return Row(sequence, time, "ada", action, environment, version, details=details)
+        known = ("files", "metrics", "training", "window", "features", "params")
+        content = details | ({name: {} for name in known} if action == "register" else {})
+        return Row(sequence, time, "ada", action, environment, version, details=content)
 
     rows = [
         row(1, "register", "v1"),

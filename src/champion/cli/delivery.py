@@ -8,7 +8,8 @@ import typer
 from champion.core.errors import UserError, one_line_errors
 
 if TYPE_CHECKING:
-    from champion.registry.ledger import Row
+    from champion.registry.chain import Row
+    from champion.registry.connections import Registry
 
 app = typer.Typer()
 
@@ -20,33 +21,30 @@ Reason = Annotated[str | None, typer.Option(help="Why, for the ledger.")]
 def register() -> None:
     """Make the model that `dvc repro` left an immutable version; the same model stays the same version."""
     from champion.delivery.register import register as register_model
-    from champion.environments import load_environment
 
     with one_line_errors():
-        row, new = register_model(load_environment())
-        typer.echo(f"{row.version}: {'registered' if new else 'this model was registered before'}, {row.model_sha256}")
+        version, new = register_model(_open())
+        what = "registered" if new else "this model was registered before"
+        typer.echo(f"{version.name}: {what}, {version.model_sha256}")
 
 
 @app.command()
 def versions() -> None:
     """List every version with its aliases and metrics."""
-    from champion.environments import load_environment
     from champion.registry import history
-    from champion.registry.versions import neighbours, open_ledger
 
     with one_line_errors():
-        environment = load_environment()
-        rows = open_ledger(environment).rows()
-        aliases = history.aliases(rows, neighbours(environment))
+        registry = _open()
+        aliases = history.aliases(registry.rows, registry.sharing)
         lines = [
             [
                 name,
-                row.time[:19],
-                str(row.model_sha256)[:12],
-                *(_number(row.details["metrics"].get(metric)) for metric in ("roc_auc", "f1_weighted", "brier_skill")),
-                ", ".join(alias for alias, version in aliases.items() if version == name),
+                version.registered[:19],
+                version.model_sha256[:12],
+                *(_number(version.metrics.get(metric)) for metric in ("roc_auc", "f1_weighted", "brier_skill")),
+                ", ".join(alias for alias, of in aliases.items() if of == name),
             ]
-            for name, row in history.versions(rows).items()
+            for name, version in history.versions(registry.rows).items()
         ]
         _print_table(["version", "registered (UTC)", "sha256", "ROC AUC", "F1", "Brier skill", "aliases"], lines)
 
@@ -57,13 +55,11 @@ def show(version: Annotated[str, typer.Argument(help="A version such as v3, or a
     import json
     from dataclasses import asdict
 
-    from champion.environments import load_environment
     from champion.registry import history
-    from champion.registry.versions import neighbours, open_ledger
 
     with one_line_errors():
-        environment = load_environment()
-        row = history.resolve(open_ledger(environment).rows(), version, neighbours(environment))
+        registry = _open()
+        row = history.registration(registry.rows, registry.resolve(version).name)
         typer.echo(json.dumps(asdict(row), indent=2))
 
 
@@ -76,17 +72,16 @@ def challenge(
     """Judge a version against the champion, on held-out rows that neither trained on; exit non-zero when it loses."""
     from champion.delivery.challenge import challenge as judge
     from champion.delivery.challenge import unchallenged
-    from champion.environments import load_environment
 
     with one_line_errors():
-        environment = load_environment()
-        if version is None and (champion := unchallenged(environment)):
+        registry = _open()
+        if version is None and (champion := unchallenged(registry)):
             typer.echo(f"{champion} is champion already, and the newest version: there is nothing to judge")
             return
-        verdict = judge(environment, version or "challenger")
+        verdict = judge(registry, version or "challenger")
         if verdict.comparison is not None:
             _print_comparison(verdict.row, verdict.comparison)
-        if not verdict.promoted:
+        if not verdict.won:
             raise UserError(f"{verdict.row.version} does not become champion:\n  " + "\n  ".join(verdict.reasons))
         instead = (
             f" instead of {verdict.row.from_version}" if verdict.row.from_version else ": the first needs only gates"
@@ -100,23 +95,21 @@ def ready(
 ) -> None:
     """Smoke test a version in the registry, before it is deployed; exit non-zero when it fails."""
     from champion.delivery.deployment import ready as examine
-    from champion.environments import load_environment
 
     with one_line_errors():
-        row, report = examine(load_environment(), version)
-        if not report["passed"]:
-            raise UserError(f"{row.version} is not ready:\n  " + "\n  ".join(report["failures"]))
-        typer.echo(f"{row.version} is ready: {report['examples']} examples answered as at registration")
+        found, report = examine(_open(), version)
+        if not report.passed:
+            raise UserError(f"{found.name} is not ready:\n  " + "\n  ".join(report.failures))
+        typer.echo(f"{found.name} is ready: {report.examples} examples answered as at registration")
 
 
 @app.command()
 def deploy(version: Annotated[str, typer.Argument(help="A version such as v3, or an alias.")], env: Env = None) -> None:
     """Serve a version in an environment that takes any; its smoke test is `champion smoke`."""
     from champion.delivery.deployment import deploy as deploy_version
-    from champion.environments import load_environment
 
     with one_line_errors():
-        _print_switch(deploy_version(load_environment(env), version))
+        _print_switch(deploy_version(_open(env), version))
 
 
 @app.command()
@@ -127,20 +120,19 @@ def smoke(
     """Test what an environment serves: it loads by hash and answers its stored examples as at registration."""
     from champion.delivery.deployment import rollback as roll_back
     from champion.delivery.deployment import smoke_test
-    from champion.environments import load_environment
 
     with one_line_errors():
-        environment = load_environment(env)
-        row = smoke_test(environment)
-        failures = "\n  ".join(row.details["failures"])
-        if not row.details["passed"]:
+        registry = _open(env)
+        row, report = smoke_test(registry)
+        if not report.passed:
+            failures = "\n  ".join(report.failures)
             typer.echo(f"{row.version} failed its smoke test in {row.environment}:\n  {failures}", err=True)
             if or_roll_back:
-                _print_switch(roll_back(environment, reason=f"smoke test failed: {row.reason}"))
+                _print_switch(roll_back(registry, reason=f"smoke test failed: {row.reason}"))
             raise UserError(f"the smoke test of {row.version} in {row.environment} failed.")
         typer.echo(
-            f"{row.version} passed its smoke test in {row.environment}: {row.details['examples']} examples, largest "
-            f"difference {row.details['largest_difference']:g}, {row.details['row_latency_ms']:.1f} ms for one row"
+            f"{row.version} passed its smoke test in {row.environment}: {report.examples} examples, largest "
+            f"difference {report.largest_difference:g}, {report.row_latency_ms:.1f} ms for one row"
         )
 
 
@@ -153,10 +145,9 @@ def promote(
 ) -> None:
     """Serve what passed in the environment before: live and smoke tested there, and champion."""
     from champion.delivery.deployment import promote as promote_version
-    from champion.environments import load_environment
 
     with one_line_errors():
-        _print_switch(promote_version(load_environment(env), version, emergency=emergency, reason=reason))
+        _print_switch(promote_version(_open(env), version, emergency=emergency, reason=reason))
 
 
 @app.command()
@@ -167,20 +158,21 @@ def rollback(
 ) -> None:
     """Serve again what the environment served before."""
     from champion.delivery.deployment import rollback as roll_back
-    from champion.environments import load_environment
 
     with one_line_errors():
-        _print_switch(roll_back(load_environment(env), to, reason=reason))
+        _print_switch(roll_back(_open(env), to, reason=reason))
 
 
 @app.command()
 def status() -> None:
     """Show what every environment serves, since when, by whom, and whether it was smoke tested."""
-    from champion.delivery.deployment import status_of
+    from dataclasses import astuple
+
     from champion.environments import load_environments
+    from champion.registry.served import status_of
 
     with one_line_errors():
-        lines = [[name, *status_of(environment)] for name, environment in load_environments().items()]
+        lines = [[name, *astuple(status_of(environment))] for name, environment in load_environments().items()]
         _print_table(["environment", "version", "since (UTC)", "by", "smoke test", "note"], lines)
 
 
@@ -192,26 +184,24 @@ def history(
     ] = None,
 ) -> None:
     """Show what happened in an environment, or what it served at a time."""
-    from champion.environments import load_environment
     from champion.registry import history as record
-    from champion.registry.versions import open_ledger
 
     with one_line_errors():
-        environment = load_environment(env)
-        rows = open_ledger(environment).rows()
+        registry = _open(env)
+        rows, name = registry.rows, registry.environment.name
         if at is None:
-            here = [row for row in rows if row.environment == environment.name]
+            here = [row for row in rows if row.environment == name]
             _print_table(
                 ["row", "time (UTC)", "action", "version", "from", "by", "commit", "reason"],
                 [[str(row.sequence), row.time[:19], row.action, *_origin(row)] for row in here],
             )
             return
-        row = record.live_at(rows, environment.name, record.moment(at))
+        row = record.live_at(rows, name, record.moment(at))
         if row is None:
-            typer.echo(f"{environment.name} served nothing at {at}")
+            typer.echo(f"{name} served nothing at {at}")
         else:
             typer.echo(
-                f"{environment.name} served {row.version} at {at}: {row.action} on {row.time[:19]} UTC by {row.actor} "
+                f"{name} served {row.version} at {at}: {row.action} on {row.time[:19]} UTC by {row.actor} "
                 f"(row {row.sequence}, sha256 {row.model_sha256})"
             )
 
@@ -220,18 +210,17 @@ def history(
 def audit() -> None:
     """Hold ledger, registry, stores and MLflow's aliases against each other; exit non-zero with every difference."""
     from champion.delivery.audit import differences
-    from champion.environments import load_environment
-    from champion.registry.versions import neighbours, open_ledger
     from champion.tracking.client import in_use
 
     with one_line_errors():
-        environment = load_environment()
-        found = differences(environment)
+        registry = _open()
+        found = differences(registry)
         if found:
             raise UserError(f"{len(found)} differences:\n  " + "\n  ".join(found))
-        rows, names = open_ledger(environment).rows(), ", ".join(neighbours(environment))
-        aliases = "MLflow's aliases" if in_use(environment) else "not MLflow, where nothing was tracked"
-        typer.echo(f"no difference: {len(rows)} ledger rows, the registry, the stores of {names}, {aliases}")
+        names = ", ".join(registry.sharing)
+        used = in_use(registry.environment)
+        aliases = "MLflow's aliases" if used else "not MLflow, where nothing was tracked"
+        typer.echo(f"no difference: {len(registry.rows)} ledger rows, the registry, the stores of {names}, {aliases}")
 
 
 @app.command()
@@ -241,6 +230,14 @@ def notify(text: Annotated[str, typer.Argument(help="What to say.")]) -> None:
 
     with one_line_errors():
         send(text)
+
+
+def _open(env: str | None = None) -> "Registry":
+    """The registry of the environment, or of the one that ENVIRONMENT names."""
+    from champion.environments import load_environment
+    from champion.registry.connections import Registry
+
+    return Registry.open(load_environment(env))
 
 
 def _print_switch(switch: Any) -> None:

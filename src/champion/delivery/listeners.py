@@ -1,24 +1,24 @@
-"""What follows once an effect is done and recorded: its failure is told, and undoes nothing."""
+"""What listens for an effect once it is done and recorded: a listener that fails is told, and undoes nothing."""
 
 import sys
 from collections.abc import Callable
 
 from champion.core.errors import UserError
-from champion.delivery import webhook as notify
-from champion.environments import Environment
-from champion.registry.ledger import Row
-from champion.tracking import background_sync as mirror_later
+from champion.delivery import webhook
+from champion.registry.chain import Row
+from champion.registry.connections import Registry
+from champion.tracking import background_sync
 
-FOLLOWERS: list[Callable[[Environment, Row], None]] = [notify.tell, mirror_later.follow]
+LISTENERS: list[Callable[[Registry, Row], None]] = [webhook.tell, background_sync.start]
 
 
-def follow(environment: Environment, row: Row) -> None:
-    """Let every follower know of the row."""
-    for follower in FOLLOWERS:
+def follow(registry: Registry, row: Row) -> None:
+    """Let every listener know of the row."""
+    for listener in LISTENERS:
         try:
-            follower(environment, row)
+            listener(registry, row)
         except UserError as error:
             print(f"warning: {error}", file=sys.stderr)
         except Exception as error:
             # Whatever it was, the effect stands. Its text may hold an address that is a secret: only its kind is told.
-            print(f"warning: {follower.__module__} could not follow ({type(error).__name__})", file=sys.stderr)
+            print(f"warning: {listener.__module__} could not follow ({type(error).__name__})", file=sys.stderr)

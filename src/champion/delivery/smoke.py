@@ -3,34 +3,60 @@
 import json
 import statistics
 import time
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from champion.core.errors import UserError
 from champion.environments import Thresholds
-from champion.registry.ledger import Row
+from champion.registry.versions import Version, load_bytes
 
 if TYPE_CHECKING:
     from champion.model.model import Model
 
 
-def examine(content: bytes, examples: bytes, version: Row, thresholds: Thresholds) -> dict[str, Any]:
-    """The report of a smoke test: `passed`, the `failures` in sentences, and what was measured."""
-    from champion.registry.versions import load_bytes
+@dataclass(frozen=True)
+class SmokeReport:
+    """Every reason for a no; what was measured is None where the model could not be asked."""
 
+    failures: tuple[str, ...]
+    examples: int | None = None
+    largest_difference: float | None = None
+    row_latency_ms: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the model may serve."""
+        return not self.failures
+
+    def details(self) -> dict[str, Any]:
+        """The report as a ledger row keeps it."""
+        kept: dict[str, Any] = {"passed": self.passed, "failures": list(self.failures)}
+        if self.examples is None:
+            return kept
+        measured = (self.largest_difference, self.row_latency_ms)
+        return (
+            kept
+            | {"examples": self.examples}
+            | dict(zip(("largest_difference", "row_latency_ms"), measured, strict=True))
+        )
+
+
+def examine(content: bytes, examples: bytes, version: Version, thresholds: Thresholds) -> SmokeReport:
+    """The report of a smoke test of these bytes."""
     try:
-        model = load_bytes(content, str(version.model_sha256))
+        model = load_bytes(content, version.model_sha256)
     except UserError as error:
-        return {"passed": False, "failures": [f"it does not load: {error}"]}
+        return SmokeReport((f"it does not load: {error}",))
     return _examine_loaded(model, json.loads(examples), version, thresholds)
 
 
-def _examine_loaded(model: "Model", stored: dict[str, Any], version: Row, thresholds: Thresholds) -> dict[str, Any]:
+def _examine_loaded(model: "Model", stored: Mapping[str, Any], version: Version, thresholds: Thresholds) -> SmokeReport:
     import numpy as np
     import polars as pl
 
     failures = []
-    if [asdict(feature) for feature in model.features] != version.details["features"]:
+    if [asdict(feature) for feature in model.features] != list(version.features):
         failures.append("its features are not those it was registered with")
     types = {feature.name: pl.String if feature.kind == "category" else pl.Float64 for feature in model.features}
     values = {name: [row.get(name) for row in stored["rows"]] for name in types}
@@ -51,13 +77,8 @@ def _examine_loaded(model: "Model", stored: dict[str, Any], version: Row, thresh
     latency = _latency_ms(model, rows)
     if latency > thresholds.row_latency_ms:
         failures.append(f"one row takes {latency:.1f} ms, {thresholds.row_latency_ms:g} is allowed")
-    return {
-        "passed": not failures,
-        "failures": failures,
-        "examples": len(expected),
-        "largest_difference": difference if np.isfinite(difference) else None,
-        "row_latency_ms": round(latency, 3),
-    }
+    largest = difference if np.isfinite(difference) else None
+    return SmokeReport(tuple(failures), len(expected), largest, round(latency, 3))
 
 
 def _latency_ms(model: "Model", rows: Any) -> float:

@@ -2,15 +2,15 @@
 
 import os
 
-from champion.core.errors import UserError
-from champion.environments import Environment
-from champion.registry.ledger import Row
+from champion.core.errors import UnavailableError, UserError
+from champion.registry.chain import Row
+from champion.registry.connections import Registry
 
 VARIABLE = "CHAMPION_WEBHOOK_URL"
 TIMEOUT_SECONDS = 5
 
 
-def tell(_: Environment, row: Row) -> None:
+def tell(_: Registry, row: Row) -> None:
     """Tell the webhook, when there is one, of an effect."""
     if os.environ.get(VARIABLE):
         send(describe(row))
@@ -27,15 +27,15 @@ def send(text: str) -> None:
     try:
         response = requests.post(url, json={"text": text}, timeout=TIMEOUT_SECONDS, allow_redirects=False)
     except (requests.RequestException, ValueError) as error:
-        raise UserError(f"the webhook of {VARIABLE} cannot be reached ({type(error).__name__}).") from None
+        raise UnavailableError(f"the webhook of {VARIABLE} cannot be reached ({type(error).__name__}).") from None
     if not response.ok or response.is_redirect:
-        raise UserError(f"the webhook of {VARIABLE} answered with status {response.status_code}.")
+        raise UnavailableError(f"the webhook of {VARIABLE} answered with status {response.status_code}.")
 
 
 def describe(row: Row) -> str:
     """The effect in one sentence."""
     where = f" in {row.environment}" if row.environment else ""
     instead = f" instead of {row.from_version}" if row.from_version else ""
-    verdict = {True: ": passed", False: ": failed"}.get(row.details.get("passed", row.details.get("promoted")), "")
+    outcome = {True: ": passed", False: ": failed", None: ""}[row.outcome]
     why = f" ({row.reason})" if row.reason else ""
-    return f"{row.action} {row.version}{where}{instead}{verdict}{why}, by {row.actor}"
+    return f"{row.action} {row.version}{where}{instead}{outcome}{why}, by {row.actor}"

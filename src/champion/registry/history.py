@@ -3,16 +3,22 @@
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 
-from champion.core.errors import UserError
-from champion.registry.ledger import Row
+from champion.core.errors import NotFoundError, UserError
+from champion.registry.chain import Row
+from champion.registry.versions import Version
 
 # The actions after which an environment serves the row's version.
 SWITCHES = frozenset({"deploy", "promote", "rollback", "repair"})
 
 
-def versions(rows: Iterable[Row]) -> dict[str, Row]:
-    """Every registered version's row by name, oldest first."""
-    return {str(row.version): row for row in rows if row.action == "register"}
+def versions(rows: Iterable[Row]) -> dict[str, Version]:
+    """Every registered version by name, oldest first."""
+    return {str(row.version): Version.of(row) for row in rows if row.action == "register"}
+
+
+def registration(rows: Iterable[Row], version: str) -> Row:
+    """The row that registered the version, which must be one of `versions`."""
+    return next(row for row in rows if row.action == "register" and row.version == version)
 
 
 def live(rows: Iterable[Row], environment: str) -> Row | None:
@@ -61,7 +67,7 @@ def champion(rows: Iterable[Row]) -> str | None:
     for row in rows:
         if row.action == "promote":
             promoting.add(row.environment)
-        won = row.action == "challenge" and row.details.get("promoted") is True
+        won = row.action == "challenge" and row.outcome is True
         if won or (row.action in SWITCHES and row.environment in promoting):
             chosen = row.version
     return chosen
@@ -85,17 +91,17 @@ def aliases(rows: Sequence[Row], environments: Collection[str]) -> dict[str, str
     return {name: version for name, version in named.items() if version is not None}
 
 
-def resolve(rows: Sequence[Row], name: str, environments: Collection[str]) -> Row:
-    """The registered version of that name or alias. Raises `UserError` listing what there is."""
+def resolve(rows: Sequence[Row], name: str, environments: Collection[str]) -> Version:
+    """The registered version of that name or alias. Raises `NotFoundError` listing what there is."""
     known = versions(rows)
     named = aliases(rows, environments)
     version = named.get(name, name)
     if version in known:
         return known[version]
     if name in (*environments, "champion", "challenger"):
-        raise UserError(f"no version is {name!r} yet.")
+        raise NotFoundError(f"no version is {name!r} yet.")
     choice = f"Choose one of {', '.join([*known, *named])}" if known else "Register one with `champion register`"
-    raise UserError(f"there is no version {name!r} in this registry. {choice}.")
+    raise NotFoundError(f"there is no version {name!r} in this registry. {choice}.")
 
 
 def _switches(rows: Iterable[Row], environment: str) -> list[Row]:

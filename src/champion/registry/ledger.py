@@ -1,20 +1,21 @@
-"""The record of every effect: rows that are only ever appended, each chained to the one before by SHA-256."""
+"""The ledger in a database: rows are only ever appended, by one process at a time."""
 
 import getpass
-import hashlib
 import json
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from champion.core.errors import UserError
+from champion.core.errors import UnavailableError, UserError
+from champion.databases import make_engine, sqlite_file
+from champion.registry.chain import ORIGIN, Row, canonical
 from champion.registry.stores import Store
 from champion.repository.git import head_commit
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 ANCHOR = "ledger-head.json"
-ORIGIN = "0" * 64
 LOCK_SECONDS = 10
 # Any number will do, as long as every version of this program uses the same.
 POSTGRESQL_LOCK = 4_713_402_881
@@ -40,48 +40,6 @@ _APPEND_ONLY = {
         "FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuses()",
     ],
 }
-
-
-@dataclass(frozen=True)
-class Row:
-    """One effect: who did what, where, from what to what, why, with which code and which model."""
-
-    sequence: int
-    time: str
-    actor: str
-    action: str
-    environment: str | None = None
-    version: str | None = None
-    from_version: str | None = None
-    reason: str | None = None
-    git_commit: str | None = None
-    model_sha256: str | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
-    previous_hash: str = ORIGIN
-    hash: str = ""
-
-    @property
-    def when(self) -> datetime:
-        """The time of the effect, in UTC."""
-        return datetime.fromisoformat(self.time)
-
-    def computed_hash(self) -> str:
-        """SHA-256 of everything in the row but its own hash, as canonical JSON."""
-        content = {key: value for key, value in asdict(self).items() if key != "hash"}
-        return hashlib.sha256(_canonical(content).encode()).hexdigest()
-
-    def as_json(self) -> bytes:
-        """The row as the bytes of a JSON file."""
-        return (json.dumps(asdict(self), indent=2, sort_keys=True) + "\n").encode()
-
-    @classmethod
-    def from_json(cls, content: bytes) -> "Row | None":
-        """The row that `as_json` wrote; None when the bytes are not one, or its hash is not that of its content."""
-        try:
-            row = cls(**json.loads(content))
-            return row if row.computed_hash() == row.hash else None
-        except (ValueError, TypeError):
-            return None
 
 
 class Appending:
@@ -105,11 +63,11 @@ class Appending:
         row = replace(
             row,
             sequence=last.sequence + 1 if last else 1,
-            details=json.loads(_canonical(row.details)),
+            details=json.loads(canonical(row.details)),
             previous_hash=last.hash if last else ORIGIN,
         )
         row = replace(row, hash=row.computed_hash())
-        self._connection.execute(self._table.insert().values(asdict(row) | {"details": _canonical(row.details)}))
+        self._connection.execute(self._table.insert().values(asdict(row) | {"details": canonical(row.details)}))
         self.rows.append(row)
         return row
 
@@ -122,10 +80,11 @@ class Ledger:
         self._anchor = anchor
         self._name = name
         self._root = root
+        self._file = sqlite_file(url)
 
     def rows(self) -> list[Row]:
         """Every row, oldest first."""
-        if self._sqlite_file is not None and not self._sqlite_file.exists():
+        if self._file is not None and not self._file.exists():
             return []
         with self._connected(writing=False) as connection:
             return self._read(connection)
@@ -136,8 +95,8 @@ class Ledger:
 
         One process at a time, whichever the database; another waits, then gets a `UserError`.
         """
-        if self._sqlite_file is not None:
-            self._sqlite_file.parent.mkdir(parents=True, exist_ok=True)
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
         with self._connected(writing=True) as connection:
             self._lock(connection)
             self._table.metadata.create_all(connection)
@@ -190,16 +149,16 @@ class Ledger:
             with self._engine.execution_options(writing=writing).begin() as connection:
                 yield connection
         except sa.exc.DBAPIError as error:
-            raise self._told(error) from None
+            raise self._explain(error) from None
 
-    def _told(self, error: "sa.exc.DBAPIError") -> UserError:
+    def _explain(self, error: "sa.exc.DBAPIError") -> UserError:
         reason = str(error.orig)
         if "database is locked" in reason or getattr(error.orig, "sqlstate", None) == "55P03":
-            return UserError(
+            return UnavailableError(
                 f"the ledger of {self._name} is being written by another command, for more than {LOCK_SECONDS} s. "
                 "Nothing was changed; run this again when it is done."
             )
-        return UserError(
+        return UnavailableError(
             f"the database of {self._name} cannot be used ({type(error.orig).__name__}; the address is not shown, it "
             "may hold a password): it is down, full, or the credentials are wrong. Correct that and run this again."
         )
@@ -208,14 +167,9 @@ class Ledger:
     def _engine(self) -> "sa.Engine":
         import sqlalchemy as sa
 
-        try:
-            url = sa.make_url(self._url)
-            timeout = "timeout" if url.get_backend_name() == "sqlite" else "connect_timeout"
-            engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args={timeout: LOCK_SECONDS})
-        except (sa.exc.ArgumentError, ModuleNotFoundError, ValueError):
-            raise UserError(
-                f"database_url of {self._name} is not a usable SQLAlchemy URL (not shown: it may hold a password)."
-            ) from None
+        timeout = "timeout" if self._url.startswith("sqlite") else "connect_timeout"
+        options = {"poolclass": sa.NullPool, "connect_args": {timeout: LOCK_SECONDS}}
+        engine = make_engine(self._url, f"database_url of {self._name}", **options)
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", _leave_transactions_to_us)
             sa.event.listen(engine, "begin", _begin)
@@ -239,38 +193,10 @@ class Ledger:
                 sa.event.listen(table, "after_create", _only_on(dialect, statement))
         return table
 
-    @cached_property
-    def _sqlite_file(self) -> Path | None:
-        prefix = "sqlite:///"
-        return Path(self._url.removeprefix(prefix)) if self._url.startswith(prefix) else None
-
-
-def breaks(rows: Sequence[Row], head: tuple[int, str] | None) -> list[str]:
-    """One sentence per place where the rows are not the chain that was appended; empty when they are."""
-    found = []
-    previous = ORIGIN
-    for expected, row in enumerate(rows, start=1):
-        if row.computed_hash() != row.hash:
-            found.append(f"ledger row {row.sequence} was edited: its content does not give its hash")
-        if row.sequence != expected or row.previous_hash != previous:
-            found.append(f"ledger row {row.sequence} does not follow the row before it: one was removed or replaced")
-        previous = row.hash
-    if head is not None:
-        sequence, digest = head
-        if sequence > len(rows):
-            found.append(f"the ledger ends at row {len(rows)}, the registry knows of row {sequence}: rows were removed")
-        elif sequence < 1 or rows[sequence - 1].hash != digest:
-            found.append(f"ledger row {sequence} is not the one the registry knows of: rows were replaced")
-    return found
-
 
 def actor() -> str:
     """Who acts: the GitHub user in a workflow, else user@host."""
     return os.environ.get("GITHUB_ACTOR") or f"{getpass.getuser()}@{platform.node()}"
-
-
-def _canonical(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def _only_on(dialect: str, statement: str) -> Any:

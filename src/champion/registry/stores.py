@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from champion.core.errors import UserError
+from champion.core.errors import UnavailableError, UserError
 
 PART = ".part"
 ABANDONED_AFTER = 3600.0
@@ -110,7 +110,7 @@ class Store:
         except (BotoCoreError, OSError) as error:
             if isinstance(error, FileNotFoundError):
                 raise
-            raise UserError(
+            raise UnavailableError(
                 f"the store {self.url} cannot be used ({type(error).__name__}): it is down, or the credentials are "
                 "wrong (not shown). Correct that and run this again."
             ) from None

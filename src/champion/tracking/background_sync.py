@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 from champion.core.errors import UserError
 from champion.environments import Environment
+from champion.registry.chain import Row
+from champion.registry.connections import Registry
 from champion.registry.history import SWITCHES
-from champion.registry.ledger import Row
 from champion.tracking.client import in_use, installed, tracking_uri
 
 ACTIONS = SWITCHES | {"register", "challenge"}
@@ -18,8 +19,9 @@ REPAIR = "`champion mirror` brings them up to date"
 CONNECT_SECONDS = 2
 
 
-def follow(environment: Environment, row: Row) -> None:
+def start(registry: Registry, row: Row) -> None:
     """Begin to bring MLflow up to the ledger, where anything was ever tracked; raises `UserError` when it cannot."""
+    environment = registry.environment
     if row.action not in ACTIONS or not in_use(environment):
         return
     if not installed():

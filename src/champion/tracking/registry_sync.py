@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from champion.core.errors import UserError
-from champion.environments import Environment
 from champion.registry import history
-from champion.registry.ledger import Row
-from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE, neighbours, open_ledger, registered_file
+from champion.registry.chain import Row
+from champion.registry.connections import Registry
+from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE, Version
 from champion.tracking import background_sync as mirror_later
 from champion.tracking.client import connected, experiment_id, in_use, name
 from champion.tracking.runs import MODEL_SHA256, MODEL_URI, log_values, metrics_of, params_of, runs_tagged
@@ -21,41 +21,41 @@ if TYPE_CHECKING:
 VERSION = "champion.version"
 
 
-def apply(environment: Environment) -> list[str]:
+def apply(registry: Registry) -> list[str]:
     """Bring MLflow up to the ledger; what had to be changed, one sentence each."""
-    ledger = open_ledger(environment)
+    ledger = registry.ledger
     done: list[str] = []
-    with connected(environment) as client:
+    with connected(registry.environment) as client:
         rows = ledger.rows()
         while True:
-            done += _versions(client, environment, rows) + _aliases(client, environment, rows)
-            # Another command may have appended, and have been faster here than we were.
+            done += _versions(client, registry, rows) + _aliases(client, registry, rows)
+            # Rows may have been appended while we synced: read again until there are none.
             latest = ledger.rows()
             if len(latest) == len(rows):
                 return done
             rows = latest
 
 
-def differences(environment: Environment, rows: list[Row]) -> list[str]:
+def differences(registry: Registry, rows: list[Row]) -> list[str]:
     """One sentence per version or alias that MLflow does not have as the ledger does; none where MLflow is not used."""
-    if not in_use(environment):
+    if not in_use(registry.environment):
         return []
-    for other in neighbours(environment).values():
+    for other in registry.sharing.values():
         mirror_later.wait(other)
     repair = "`champion mirror` repairs it."
     try:
-        with connected(environment) as client:
+        with connected(registry.environment) as client:
             numbers, present = _numbers(client), _present(client)
     except UserError as error:
         return [f"the ledger cannot be held against MLflow: {error}"]
     found = [
-        f"MLflow's registry lacks {version}, sha256 {row.model_sha256}: {repair}"
-        for version, row in history.versions(rows).items()
-        if (version, str(row.model_sha256)) not in numbers
+        f"MLflow's registry lacks {version.name}, sha256 {version.model_sha256}: {repair}"
+        for version in history.versions(rows).values()
+        if (version.name, version.model_sha256) not in numbers
     ]
     names = {number: version for (version, _), number in numbers.items()}
-    wanted = history.aliases(rows, neighbours(environment))
-    for alias in sorted(_ours(environment) & present.keys() | wanted.keys()):
+    wanted = history.aliases(rows, registry.sharing)
+    for alias in sorted(_ours(registry) & present.keys() | wanted.keys()):
         number = present.get(alias)
         has = (
             "nothing" if number is None else names.get(number, f"its version {number}, which the ledger does not know")
@@ -66,19 +66,19 @@ def differences(environment: Environment, rows: list[Row]) -> list[str]:
     return found
 
 
-def _versions(client: "MlflowClient", environment: Environment, rows: list[Row]) -> list[str]:
+def _versions(client: "MlflowClient", registry: Registry, rows: list[Row]) -> list[str]:
     """Make the versions that MLflow lacks."""
     registered = history.versions(rows)
     if registered and not client.search_registered_models(f"name = '{name()}'"):
         _create(client)
     known = _numbers(client)
-    lacking = [row for version, row in registered.items() if (version, str(row.model_sha256)) not in known]
-    for row in lacking:
-        run_id, source = _logged(client, environment, row)
-        tags = {VERSION: str(row.version), MODEL_SHA256: str(row.model_sha256)}
+    lacking = [version for version in registered.values() if (version.name, version.model_sha256) not in known]
+    for version in lacking:
+        run_id, source = _logged(client, registry, version)
+        tags = {VERSION: version.name, MODEL_SHA256: version.model_sha256}
         # A server takes a logged model's address only together with its id.
         client.create_model_version(name(), source, run_id, tags, model_id=source.removeprefix("models:/"))
-    return [f"{row.version} registered" for row in lacking]
+    return [f"{version.name} registered" for version in lacking]
 
 
 def _create(client: "MlflowClient") -> None:
@@ -92,24 +92,24 @@ def _create(client: "MlflowClient") -> None:
             raise
 
 
-def _aliases(client: "MlflowClient", environment: Environment, rows: list[Row]) -> list[str]:
+def _aliases(client: "MlflowClient", registry: Registry, rows: list[Row]) -> list[str]:
     """Set every alias that is not where the ledger says, and remove those it does not have."""
     versions, numbers, present = history.versions(rows), _numbers(client), _present(client)
     done = []
-    for alias, version in history.aliases(rows, neighbours(environment)).items():
-        number = numbers[version, str(versions[version].model_sha256)]
+    for alias, version in history.aliases(rows, registry.sharing).items():
+        number = numbers[version, versions[version].model_sha256]
         if present.pop(alias, None) != number:
             client.set_registered_model_alias(name(), alias, number)
             done.append(f"{alias} is {version}")
-    for alias in _ours(environment) & present.keys():
+    for alias in _ours(registry) & present.keys():
         client.delete_registered_model_alias(name(), alias)
         done.append(f"{alias} is nothing")
     return done
 
 
-def _ours(environment: Environment) -> set[str]:
+def _ours(registry: Registry) -> set[str]:
     """The aliases that the ledger speaks of; any other is somebody's own."""
-    return {"champion", "challenger", *neighbours(environment)}
+    return {"champion", "challenger", *registry.sharing}
 
 
 def _numbers(client: "MlflowClient") -> dict[tuple[str, str], str]:
@@ -128,27 +128,27 @@ def _present(client: "MlflowClient") -> dict[str, str]:
     return {alias: str(number) for alias, number in aliases.items()}
 
 
-def _logged(client: "MlflowClient", environment: Environment, row: Row) -> tuple[str, str]:
+def _logged(client: "MlflowClient", registry: Registry, version: Version) -> tuple[str, str]:
     """Run and URI of the version's model as it was tracked, else logged now from the registry's own files."""
-    experiment = experiment_id(client, environment)
-    for run in runs_tagged(client, experiment, MODEL_SHA256, str(row.model_sha256)):
+    experiment = experiment_id(client, registry.environment)
+    for run in runs_tagged(client, experiment, MODEL_SHA256, version.model_sha256):
         if run.info.status == "FINISHED":
             return str(run.info.run_id), str(run.data.tags[MODEL_URI])
     import mlflow
     import polars as pl
 
     from champion.model.model_file import load
-    from champion.tracking import pyfunc as mlflow_model
+    from champion.tracking import pyfunc
 
-    rows = pl.DataFrame(json.loads(registered_file(environment, row, EXAMPLES_FILE))["rows"], strict=False)
+    rows = pl.DataFrame(json.loads(registry.read_file(version, EXAMPLES_FILE))["rows"], strict=False)
     with tempfile.TemporaryDirectory(prefix="champion-") as folder:
         file = Path(folder) / MODEL_FILE
-        file.write_bytes(registered_file(environment, row, MODEL_FILE))
-        model = load(file, str(row.model_sha256))
-        tags = {MODEL_SHA256: str(row.model_sha256), VERSION: str(row.version), "git.commit": str(row.git_commit)}
-        with mlflow.start_run(experiment_id=experiment, run_name=str(row.version), tags=tags) as run:
-            metrics = metrics_of(row.details["metrics"], training=row.details["training"])
-            log_values(run.info.run_id, metrics, params_of(row.details["params"]))
-            uri = mlflow_model.log(model, file, str(row.model_sha256), rows)
+        file.write_bytes(registry.read_file(version, MODEL_FILE))
+        model = load(file, version.model_sha256)
+        tags = {MODEL_SHA256: version.model_sha256, VERSION: version.name, "git.commit": str(version.git_commit)}
+        with mlflow.start_run(experiment_id=experiment, run_name=version.name, tags=tags) as run:
+            metrics = metrics_of(version.metrics, training=version.training)
+            log_values(run.info.run_id, metrics, params_of(version.params))
+            uri = pyfunc.log(model, file, version.model_sha256, rows)
             mlflow.set_tag(MODEL_URI, uri)
     return str(run.info.run_id), uri

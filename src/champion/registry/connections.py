@@ -1,0 +1,87 @@
+"""An environment's ledger and stores, opened once and handed round."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from champion.core.errors import ConflictError, UserError
+from champion.environments import Environment, load_environment, load_environments
+from champion.registry import history
+from champion.registry.chain import Row
+from champion.registry.ledger import Ledger
+from champion.registry.stores import Store
+from champion.registry.versions import MODEL_FILE, Version, load_bytes
+
+if TYPE_CHECKING:
+    from champion.model.model import Model
+
+
+@dataclass(frozen=True)
+class Registry:
+    """What one environment delivers through.
+
+    `files` has every version's files, `store` those that the environment serves; `sharing` are the environments with
+    the same ledger, this one among them. One whose variables are not set shares nothing.
+    """
+
+    environment: Environment
+    ledger: Ledger
+    files: Store
+    store: Store
+    sharing: Mapping[str, Environment]
+
+    @classmethod
+    def open(cls, environment: Environment) -> Self:
+        """Open what the environment names. Raises `UserError` when a variable of its addresses is not set."""
+        files, url = Store(environment.registry_url), environment.database_url
+        ledger = Ledger(url, files, environment.name, environment.root)
+        others = load_environments(environment.root)
+        sharing = {name: other for name, other in others.items() if _database_url(other) == url}
+        return cls(environment, ledger, files, Store(environment.model_store_url), sharing)
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """Every row of the ledger when it was first asked for; `ledger.rows()` reads them again."""
+        return self.ledger.rows()
+
+    def of(self, environment: Environment) -> "Registry":
+        """The same ledger and files, with the store of another environment that shares them."""
+        return replace(self, environment=environment, store=Store(environment.model_store_url))
+
+    def resolve(self, name: str) -> Version:
+        """The version of that name or alias. Raises `NotFoundError` listing what there is."""
+        return history.resolve(self.rows, name, self.sharing)
+
+    def read_file(self, version: Version, name: str) -> bytes:
+        """A version's file, as it was registered. Raises `ConflictError` when it is gone or another."""
+        content, expected = self.files.read(version.key(name)), version.files[name]
+        if content is None or hashlib.sha256(content).hexdigest() != expected:
+            what = "is not there" if content is None else "is not the file that was registered"
+            raise ConflictError(
+                f"{self.files.url}/{version.key(name)}: {what} ({version.name}, sha256 {expected}). Restore it from a "
+                "backup."
+            )
+        return content
+
+    def load_model(self, name: str) -> "Model":
+        """The model of a version (`v3`) or alias (`production`); its hash is checked first, and no code of it runs."""
+        version = self.resolve(name)
+        return load_bytes(self.read_file(version, MODEL_FILE), version.model_sha256)
+
+
+def load(name: str, environment: str | None = None, root: Path = Path()) -> "Model":
+    """The model of a version or alias, from the registry of an environment.
+
+    Raises `UserError` when there is no such version, or its file is not the registered one.
+    """
+    return Registry.open(load_environment(environment, root)).load_model(name)
+
+
+def _database_url(environment: Environment) -> str | None:
+    try:
+        return environment.database_url
+    except UserError:
+        return None

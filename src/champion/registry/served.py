@@ -1,0 +1,69 @@
+"""What an environment serves, read from its store alone: a small pointer, which is a ledger row, and the model's files.
+
+The row is the one that put the live version there.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from champion.core.errors import ConflictError, UserError
+from champion.environments import Environment
+from champion.registry import history
+from champion.registry.chain import Row
+from champion.registry.connections import Registry
+from champion.registry.stores import Store
+from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE
+
+POINTER = "current.json"
+SERVED_FILES = (MODEL_FILE, EXAMPLES_FILE)
+
+
+@dataclass(frozen=True)
+class Status:
+    """What an environment serves, since when and by whom, and whether it was smoke tested; what cannot be known is in
+    the note.
+    """
+
+    version: str
+    since: str = ""
+    actor: str = ""
+    smoke: str = ""
+    note: str = ""
+
+
+def read_pointer(environment: Environment) -> Row | None:
+    """The row of what the environment serves now; None when nothing was deployed yet."""
+    store = Store(environment.model_store_url)
+    content = store.read(POINTER)
+    row = Row.from_json(content) if content is not None else None
+    if content is not None and row is None:
+        raise ConflictError(
+            f"{store.url}/{POINTER}: damaged. `champion rollback --env {environment.name} --to VERSION` writes it anew."
+        )
+    return row
+
+
+def read_model(environment: Environment, row: Row) -> bytes:
+    """The model file that the pointer's row names. Raises `ConflictError` when the store has another."""
+    store, key = Store(environment.model_store_url), f"{row.model_sha256}/{MODEL_FILE}"
+    content = store.read(key)
+    if content is None or hashlib.sha256(content).hexdigest() != row.model_sha256:
+        what = "is not there" if content is None else "is not the file that was deployed"
+        raise ConflictError(
+            f"{store.url}/{key}: {what}. `champion rollback --env {environment.name} --to {row.version}` restores it."
+        )
+    return content
+
+
+def status_of(environment: Environment) -> Status:
+    """What is known of the environment; one that cannot be read is a note, not an error."""
+    try:
+        rows, row = Registry.open(environment).rows, read_pointer(environment)
+    except UserError as error:
+        return Status("?", note=str(error))
+    note = "" if row == history.live(rows, environment.name) else "not what the ledger says: `champion audit`"
+    if row is None:
+        return Status("none", note=note)
+    test = history.smoke(rows, environment.name)
+    tested = "not run" if test is None else "passed" if test.outcome else "FAILED"
+    return Status(str(row.version), row.time[:19], row.actor, tested, note)
