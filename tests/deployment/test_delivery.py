@@ -128,7 +128,7 @@ def test_a_model_that_answers_otherwise_is_not_promoted(workshop: Workshop) -> N
     deployment.promote(workshop.production)
     staged(workshop, "strong")
     settings = workshop.root / "config/environments.yaml"
-    settings.write_text(settings.read_text().replace("row_latency_ms: 1000", "row_latency_ms: 0.000001"))
+    settings.write_text(settings.read_text().replace("row_latency_ms: 100", "row_latency_ms: 0.000001"))
     with pytest.raises(UserError, match=r"the smoke test of v2 in production failed: one row takes .* What was live"):
         deployment.promote(workshop.production)
     assert read_pointer(workshop.production.environment).version == "v1"

@@ -1,4 +1,4 @@
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -175,7 +175,7 @@ def test_rows_answer_who_served_when_and_who_is_champion() -> None:
     assert history.aliases(rows, ["staging", "production"]) == {
         "champion": "v1", "challenger": "v2", "staging": "v2", "production": "v1",
     }  # fmt: skip
-    assert asdict(history.resolve(rows, "production", ["production"]))["version"] == "v1"
+    assert history.resolve(rows, "production", ["production"]).name == "v1"
 
 
 @pytest.mark.parametrize(("text", "sentence"), [("noon", "is not a time"), ("2999-01-01", "is yet to come")])

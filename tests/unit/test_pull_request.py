@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from champion.core.errors import UserError
 from champion.params import Compare
 from champion.pipeline.evaluate.params import Gate
-from champion.report.blocks import LIMIT, Code, Document, Paragraph, Section, Table, to_markdown
+from champion.report.blocks import Code, Document, Paragraph, Section, Table
 from champion.report.comparison import Change, breaches, changes
 from champion.report.html import to_html
+from champion.report.markdown import LIMIT, to_markdown
 from champion.report.pull_request import Checks, build
 from champion.repository.revision import Revision, revision, working_tree
 

@@ -7,19 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from champion.core.errors import UserError
-from champion.report.blocks import (
-    Bars,
-    Block,
-    Bullets,
-    Cell,
-    Chart,
-    Code,
-    Document,
-    Inline,
-    Paragraph,
-    Section,
-    Table,
-)
+from champion.report.blocks import Bars, Block, Bullets, Cell, Chart, Code, Document, Inline, Paragraph, Section, Table
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1f2328; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }

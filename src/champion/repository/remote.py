@@ -79,7 +79,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Fault:
+class Defect:
     """An item that the remote does not have as dvc.lock names it."""
 
     item: Item
@@ -120,18 +120,18 @@ def pull(root: Path, *, allow_missing: bool) -> None:
     with _objects(root, remote) as objects:
         if objects.unnamed and not allow_missing:
             raise UserError(f"dvc.lock does not name {', '.join(objects.unnamed)} yet. Run `dvc repro`.")
-        faults = [fault for out in objects.outs if not objects.is_cached(out) for fault in objects.faults(out)]
-        faulty = {fault.item.out for fault in faults}
-        whole = [out for out in objects.outs if out not in faulty]
+        defects = [defect for out in objects.outs if not objects.is_cached(out) for defect in objects.defects(out)]
+        defective = {defect.item.out for defect in defects}
+        whole = [out for out in objects.outs if out not in defective]
     if whole and run([dvc(), "pull", *whole], root, quiet=False).returncode:
         with _objects(root, _usable(root)) as objects:
             missed = [out for out in whole if not objects.is_cached(out)]
-            faults += [fault for out in missed for fault in objects.faults(out, verify=True)]
-        if not faults:
+            defects += [defect for out in missed for defect in objects.defects(out, verify=True)]
+        if not defects:
             raise UserError(f"`dvc pull` from {remote.url} failed, as it says above.")
-    if not faults:
+    if not defects:
         return
-    told = f"{remote.url} does not have all that dvc.lock names:\n  " + "\n  ".join(map(str, faults))
+    told = f"{remote.url} does not have all that dvc.lock names:\n  " + "\n  ".join(map(str, defects))
     told += "\nAll else is here. `dvc repro` makes these again, and `champion push` then repairs the remote."
     if not allow_missing:
         raise UserError(told)
@@ -165,9 +165,9 @@ def push(root: Path, *, verify: bool) -> list[str]:
         _usable(root)
         raise UserError(f"`dvc push` to {remote.url} failed, as it says above; run again, it goes on where it was.")
     with _objects(root, remote) as objects:
-        faults = [fault for out in objects.outs for fault in objects.faults(out)]
-    if faults:
-        raise UserError(f"{remote.url} does not have what was sent:\n  " + "\n  ".join(map(str, faults)))
+        defects = [defect for out in objects.outs for defect in objects.defects(out)]
+    if defects:
+        raise UserError(f"{remote.url} does not have what was sent:\n  " + "\n  ".join(map(str, defects)))
     return repaired
 
 
@@ -188,28 +188,28 @@ class Objects:
         top = self._top(out)
         return self._cache.exists(top.oid) and all(self._cache.exists(item.oid) for item in self._cached_members(top))
 
-    def faults(self, out: str, *, verify: bool = False) -> Iterator[Fault]:
+    def defects(self, out: str, *, verify: bool = False) -> Iterator[Defect]:
         """What of the out the remote lacks or has wrong. A folder's files are known only if its list of files is."""
         top = self._top(out)
-        fault = self._fault(top, verify=verify)
-        if fault is not None:
-            yield fault
+        defect = self._defect(top, verify=verify)
+        if defect is not None:
+            yield defect
         elif _is_folder(top.oid):
             for item in _members(top, self._remote.fs.fs.cat_file(self._remote.oid_to_path(top.oid))):
-                fault = self._fault(item, verify=verify)
-                if fault is not None:
-                    yield fault
+                defect = self._defect(item, verify=verify)
+                if defect is not None:
+                    yield defect
 
     def repair(self, out: str, *, verify: bool) -> Iterator[str]:
         """Overwrite what `dvc push` would leave wrong of a cached out; what it never sent is left to it."""
         top = self._top(out)
-        fault = self._fault(top, verify=verify)
-        if fault is not None and fault.missing:
+        defect = self._defect(top, verify=verify)
+        if defect is not None and defect.missing:
             return
         for item in self._cached_members(top):
-            if self._fault(item, verify=verify) is not None:
+            if self._defect(item, verify=verify) is not None:
                 yield self._overwrite(item)
-        if fault is not None:
+        if defect is not None:
             yield self._overwrite(top)
 
     def _overwrite(self, item: Item) -> str:
@@ -233,19 +233,19 @@ class Objects:
         except (ValueError, LookupError, TypeError):
             raise UserError(f"{top.path}: this machine's cache has it corrupt. {_drop(source)}") from None
 
-    def _fault(self, item: Item, *, verify: bool) -> Fault | None:
+    def _defect(self, item: Item, *, verify: bool) -> Defect | None:
         path = self._remote.oid_to_path(item.oid)
         try:
             info = self._remote.fs.fs.info(path)
         except FileNotFoundError:
-            return Fault(item, f"{path} is missing", missing=True)
+            return Defect(item, f"{path} is missing", missing=True)
         expected = _content_md5(item.oid)
         etag = str(info.get("ETag", PARTS)).strip('"')
         if etag == expected or (PARTS in etag and not (verify or _is_folder(item.oid))):
             return None
         with self._remote.fs.fs.open(path, "rb") as file:
             found = _md5(file)
-        return None if found == expected else Fault(item, f"{path} is corrupt", missing=False)
+        return None if found == expected else Defect(item, f"{path} is corrupt", missing=False)
 
 
 def _usable(root: Path) -> Remote:
