@@ -1,4 +1,4 @@
-"""MLflow as an environment has it: imported when it is used, quiet, and with its faults told in one sentence."""
+"""MLflow as an environment has it: imported when it is used, quiet, and with its errors in one sentence."""
 
 import importlib.util
 import logging

@@ -11,7 +11,7 @@ from champion.registry import history
 from champion.registry.chain import Row
 from champion.registry.connections import Registry
 from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE, Version
-from champion.tracking import background_sync as mirror_later
+from champion.tracking import background_sync
 from champion.tracking.client import connected, experiment_id, in_use, name
 from champion.tracking.runs import MODEL_SHA256, MODEL_URI, log_values, metrics_of, params_of, runs_tagged
 
@@ -41,7 +41,7 @@ def differences(registry: Registry, rows: list[Row]) -> list[str]:
     if not in_use(registry.environment):
         return []
     for other in registry.sharing.values():
-        mirror_later.wait(other)
+        background_sync.wait(other)
     repair = "`champion mirror` repairs it."
     try:
         with connected(registry.environment) as client:
