@@ -1,12 +1,15 @@
 """A table of 1,000 rows with every type of column, the params.yaml that describes it, and ways to see it refused."""
 
 import hashlib
+import importlib
 import subprocess
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 from conftest import Project
 
 ROWS = 1000
@@ -85,12 +88,37 @@ def refusal(project: Project, *command: str, **options: Any) -> str:
     return result.stderr
 
 
-def sentence(project: Project, stage: str, hindrance: str | None = None, **options: Any) -> str:
-    """The one line with which a stage refuses its input; `hindrance` is Python that the process runs first."""
+def run_stage(project: Project, stage: str) -> None:
+    """Run one stage alone in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project.folder)
+        importlib.import_module(f"champion.pipeline.{stage}.__main__").main()
+
+
+def sentence(project: Project, stage: str, environment: Mapping[str, str] | None = None) -> str:
+    """The one line with which a stage refuses its input; it changes no file. Runs in this process."""
+    stage_main = importlib.import_module(f"champion.pipeline.{stage}.__main__").main
+    before = snapshot(project)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project.folder)
+        for name, value in (environment or {}).items():
+            patch.setenv(name, value)
+        with pytest.raises(SystemExit) as refused:
+            stage_main()
+    assert snapshot(project) == before
+    return one_line(f"{refused.value}\n")
+
+
+def sentence_of_process(project: Project, stage: str, hindrance: str | None = None) -> str:
+    """The same from a process of its own; `hindrance` is Python that it runs first."""
     command = ["python", "-m", f"champion.pipeline.{stage}"]
     if hindrance is not None:
         command = ["python", "-c", f"{hindrance}; import os, sys; os.execvp(sys.argv[1], sys.argv[1:])", *command]
-    said = refusal(project, *command, **options)
+    return one_line(refusal(project, *command))
+
+
+def one_line(said: str) -> str:
+    """What was said, if it is one sentence on one line."""
     assert said.startswith("error: "), said
     assert said.count("\n") == 1, said
     assert said.endswith(".\n"), said

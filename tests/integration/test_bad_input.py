@@ -8,7 +8,10 @@ import polars as pl
 import pytest
 from conftest import Project
 
-from integration.small import TABLE, refusal, sentence, small_table
+from champion.core.errors import UserError
+from champion.core.strict_yaml import read
+from champion.params import Params
+from integration.small import TABLE, refusal, run_stage, sentence, sentence_of_process, small_table
 
 Break = Callable[[Project], None]
 
@@ -198,6 +201,13 @@ def test_ingest_refuses(small: Project, case: str) -> None:
     assert re.search(says, sentence(small, "ingest"))
 
 
+@pytest.mark.parametrize("case", ["no such file", "extra", "text for a number"])
+def test_a_refusing_process_fails_with_one_line_and_changes_nothing(small: Project, case: str) -> None:
+    spoil, says = (FILES | COLUMNS | VALUES)[case]
+    spoil(small)
+    assert re.search(says, sentence_of_process(small, "ingest"))
+
+
 SPLITS: dict[str, tuple[Break, str]] = {
     "one class only": (
         table(lambda rows: rows.with_columns(outcome=pl.lit("good"))),
@@ -237,7 +247,7 @@ SPLITS: dict[str, tuple[Break, str]] = {
 def test_prepare_refuses(small: Project, case: str) -> None:
     spoil, says = SPLITS[case]
     spoil(small)
-    small.stage("ingest")
+    run_stage(small, "ingest")
     assert re.search(says, sentence(small, "prepare"))
 
 
@@ -294,15 +304,23 @@ PARAMS: dict[str, tuple[str, str, str]] = {
 
 
 @pytest.mark.parametrize("case", PARAMS)
-def test_champion_check_refuses_params_with(small: Project, case: str) -> None:
+def test_params_are_refused_with(small: Project, case: str) -> None:
     right, wrong, says = PARAMS[case]
     path = small.folder / "params.yaml"
     content = path.read_text()
     assert right in content
     path.write_text(content.replace(right, wrong, 1))
+    with pytest.raises(UserError) as refused:
+        read(Params, path)
+    said = str(refused.value).replace(str(path), "params.yaml")
+    assert re.match(f"params.yaml: .*{says}", said)
+    assert "\n" not in said
+
+
+def test_champion_check_fails_with_one_line_and_changes_nothing(small: Project) -> None:
+    small.edit_params(lambda params: params.update(splitt={}))
     said = refusal(small, "champion", "check")
-    assert re.match(f"error: params.yaml: .*{says}", said)
-    assert said.count("\n") == 1
+    assert said == "error: params.yaml: unknown key `splitt` (did you mean `split`?). Correct or remove it.\n"
 
 
 @pytest.mark.parametrize(
@@ -325,21 +343,21 @@ def test_a_stage_refuses_the_params_it_reads(
     ("stage", "out"), [("ingest", "data/raw.parquet"), ("prepare", "data/prepared"), ("evaluate", "metrics/plots")]
 )
 def test_a_full_disk_leaves_the_earlier_outs(small: Project, stage: str, out: str) -> None:
-    said = sentence(small, stage, ON_A_FULL_DISK)
+    said = sentence_of_process(small, stage, ON_A_FULL_DISK)
     assert re.match(f"error: {out}: .*File too large.*. Free some space", said)
 
 
 @pytest.mark.parametrize(("stage", "out"), [("ingest", "data/raw.parquet"), ("prepare", "data/prepared")])
 def test_no_permission_to_write_leaves_the_earlier_outs(small: Project, stage: str, out: str) -> None:
     (small.folder / out).parent.chmod(0o555)
-    said = sentence(small, stage, WITHOUT_POWERS)
+    said = sentence_of_process(small, stage, WITHOUT_POWERS)
     assert said.startswith(f"error: {out}: Permission denied. ")
     assert "correct the permissions" in said
 
 
 def test_no_permission_to_read_the_table_names_it(small: Project) -> None:
     (small.folder / TABLE).chmod(0)
-    assert f"{TABLE}: Permission denied" in sentence(small, "ingest", WITHOUT_POWERS)
+    assert f"{TABLE}: Permission denied" in sentence_of_process(small, "ingest", WITHOUT_POWERS)
 
 
 def test_a_stage_without_its_input_says_how_to_make_it(small: Project) -> None:
