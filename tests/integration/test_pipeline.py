@@ -1,5 +1,6 @@
 """The whole pipeline, as a user runs it."""
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 from conftest import REPOSITORY, Project
+from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 STAGES = ["ingest", "prepare", "validate", "train", "evaluate"]
@@ -66,7 +68,8 @@ def set_param(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
 
 def stale(project: Project) -> list[str]:
     """The stages DVC would run, in order: those it calls changed, and those behind what these hand on."""
-    changed = list(json.loads(project.run("dvc", "status", "--json").stdout))
+    with contextlib.chdir(project.folder), Repo() as repo:
+        changed = list(repo.status())
     behind = {name for stage in changed for name in HANDS_ON.get(stage, [])}
     return [name for name in STAGES if name in behind.union(changed)]
 
