@@ -10,7 +10,7 @@ RESOLVE := $(BIN)/uv pip compile --quiet --no-header --universal --python-versio
 	--generate-hashes
 LOCK := $(RESOLVE) pyproject.toml
 
-.PHONY: help repro test test-all lint as-of reproduce check-lock gate diff compare report track ui register challenge ready deploy \
+.PHONY: help repro test test-fast test-all lint as-of reproduce check-lock gate diff compare report track ui register challenge ready deploy \
 	smoke promote smoke-or-roll-back notify checkout pull push resolve-lock s3 comment data-docs bench docs lock
 
 help: ## list these targets
@@ -22,6 +22,9 @@ repro: $(BIN)/.runtime ## set everything up and run the pipeline: dvc repro
 
 test: $(BIN)/.development lint ## set everything up, check style and types, and run the whole suite
 	python -m pytest
+
+test-fast: $(BIN)/.development ## the unit and data tests that need no run on the whole loan file
+	python -m pytest tests/unit tests/data -m "not real and not sweep"
 
 test-all: $(BIN)/.development lint ## the suite and its slow sweeps, which stop deliveries at every line of code
 	python -m pytest -m ""

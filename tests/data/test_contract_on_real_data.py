@@ -15,6 +15,8 @@ from champion.pipeline.ingest.stage import ingest
 from champion.pipeline.prepare.params import PrepareParams
 from champion.pipeline.prepare.stage import prepare
 
+pytestmark = pytest.mark.real
+
 AS_OF = date(2010, 1, 1)
 # Approvals from `START` to before `END` have their label by `AS_OF`, 36 months after them.
 START, END = date(2001, 1, 1), date(2007, 1, 1)

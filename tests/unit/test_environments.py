@@ -69,7 +69,7 @@ def test_a_secret_is_in_no_representation(root: Path, monkeypatch: pytest.Monkey
         ),
         ("environments:\n", "more: 1\nenvironments:\n", "unknown key `more`"),
         ("promoted_from: staging", "promoted_from: stage", "there is no environment 'stage'"),
-        ("row_latency_ms: 1000", "row_latency_ms: -1", "row_latency_ms"),
+        ("row_latency_ms: 100", "row_latency_ms: -1", "row_latency_ms"),
         ("${CHAMPION_DATABASE_URL}", "postgresql://ada:hunter2@host/db", "`database_url` holds a password"),
         ("    flags: config/flags.json\n", "", "`environments.development.flags` is missing"),
     ],
