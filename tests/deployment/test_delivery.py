@@ -4,9 +4,10 @@ import json
 import subprocess
 import sys
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
-from workshop import Workshop
+from workshop import REPOSITORY, Workshop
 
 from champion.core.errors import UserError
 from champion.delivery import deployment
@@ -169,6 +170,16 @@ def test_a_version_loads_by_name_and_by_alias(workshop: Workshop) -> None:
     }
     with pytest.raises(UserError, match="no version is 'challenger' yet"):
         workshop.production.load_model("challenger")
+
+
+def test_a_model_is_loaded_as_the_docs_say(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    staged(workshop, "weak")
+    deployment.promote(workshop.production)
+    monkeypatch.chdir(workshop.root)
+    page = (REPOSITORY / "docs/delivery.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    exec(page.partition("```python\n")[2].partition("```")[0], names)  # noqa: S102
+    assert names["model"].base_rate == workshop.production.load_model("v1").base_rate
 
 
 def test_a_version_is_ready_when_the_registry_has_it_whole_and_it_answers(workshop: Workshop) -> None:

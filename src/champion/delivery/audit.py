@@ -14,7 +14,7 @@ from champion.tracking import registry_sync
 
 def differences(registry: Registry) -> list[str]:
     """One sentence per difference, in every environment that shares this one's ledger; empty when all agree."""
-    rows = registry.ledger.rows()
+    rows = registry.rows
     found = breaks(rows, registry.ledger.head())
     found += _in_registry(registry.files, rows)
     for other in registry.sharing.values():

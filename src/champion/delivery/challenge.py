@@ -68,7 +68,7 @@ def challenge(registry: Registry, name: str = "challenger") -> Verdict:
 
     Raises `UserError` when there is nothing to judge; whatever is missing for the judgement makes the answer no.
     """
-    root, rows = registry.environment.root, registry.ledger.rows()
+    root, rows = registry.environment.root, registry.rows
     challenger = history.resolve(rows, name, registry.sharing)
     holder = history.champion(rows)
     if holder == challenger.name:

@@ -36,12 +36,11 @@ def failures(root: Path) -> list[str]:
     verdicts = judge(metrics, gates)
     if evaluated.get("verdicts") != rounded(verdicts):
         reasons.append(
-            "metrics/gates.json: its verdicts are not those of metrics/evaluation.json under the gates of params.yaml. "
-            "Run `dvc repro`."
+            f"{GATES}: its verdicts are not those of {EVALUATION} under the gates of {PARAMS}. Run `dvc repro`."
         )
     for name, verdict in verdicts.items():
         if verdict["value"] is None:
-            reasons.append(f"{name}: metrics/evaluation.json holds no such number")
+            reasons.append(f"{name}: {EVALUATION} holds no such number")
         elif not verdict["passed"]:
             bounds = " and ".join(f"{end} {verdict[end]:g}" for end in ("min", "max") if verdict[end] is not None)
             reasons.append(f"{name}: {verdict['value']:g} is outside {bounds}")

@@ -35,7 +35,7 @@ def register(registry: Registry) -> tuple[Version, bool]:
     lineage = outs_of(root)
     verify(root, lineage, (MODEL, PREPARED, EVALUATION, TRAINING))
     sha256 = sha256_of(root / MODEL)
-    known = _registered(registry.ledger.rows(), sha256)
+    known = _registered(registry.rows, sha256)
     if known is not None:
         return known, False
     content = (root / MODEL).read_bytes()

@@ -20,9 +20,7 @@ SERVED_FILES = (MODEL_FILE, EXAMPLES_FILE)
 
 @dataclass(frozen=True)
 class Status:
-    """What an environment serves, since when and by whom, and whether it was smoke tested; what cannot be known is in
-    the note.
-    """
+    """What an environment serves, since when, by whom, and whether it was tested; the note says what is not known."""
 
     version: str
     since: str = ""

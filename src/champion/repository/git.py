@@ -43,9 +43,17 @@ def has_reference(root: Path, pattern: str) -> bool:
     return bool(ask(root, "for-each-ref", "--format=%(refname)", pattern).stdout)
 
 
-def is_clean(root: Path, *paths: str) -> bool:
-    """Whether the tracked files (those under the paths, where any are given) are as committed."""
-    return not answer(root, "status", "--porcelain", "--untracked-files=no", "--", *paths)
+def is_clean(root: Path) -> bool:
+    """Whether every tracked file is as committed; files that git does not track do not count."""
+    return not answer(root, "status", "--porcelain", "--untracked-files=no")
+
+
+def uncommitted_files(root: Path, *paths: Path) -> list[str]:
+    """The files under the paths that are not as committed, those that git does not track among them."""
+    listed = answer(
+        root, "status", "--porcelain", "--untracked-files=all", "-z", "--no-renames", "--", *map(str, paths)
+    )
+    return [line[3:] for line in listed.decode().split("\0") if line]
 
 
 def changed_files(root: Path, *options: str) -> list[str]:

@@ -145,7 +145,7 @@ def push(root: Path, *, verify: bool) -> list[str]:
     Raises `UserError` when dvc.lock is not as committed, or when something is in neither the cache nor the remote.
     """
     require_root(root)
-    if not git.is_clean(root, str(LOCK), str(METRICS)):
+    if git.uncommitted_files(root, LOCK, METRICS):
         raise UserError(
             "dvc.lock or metrics/ is not as committed: nobody could ask for what it names. Commit it first."
         )

@@ -53,7 +53,7 @@ def first_difference(clone: Path, before: dict[str, dict[str, Any]]) -> str | No
                 return f"stage {name}: {out['path']} came out as {out['md5']}, dvc.lock has {hashes.get(out['path'])}"
         if committed != stage:
             return f"stage {name}: its dvc.lock entry changed (deps, params or command)"
-    changed = git.changed_files(clone, "HEAD", "--", str(LOCK), str(METRICS))
+    changed = git.uncommitted_files(clone, LOCK, METRICS)
     return f"{changed[0]} is not as committed" if changed else None
 
 

@@ -13,8 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from champion.core.errors import UserError
 from champion.core.files import read_json, read_parquet, sha256_of
-from champion.core.layout import CARD, EVALUATION, GATES, METRICS, MODEL, PARAMS, PREPARED, TRAINING, VALIDATION
-from champion.core.strict_yaml import read as load_params
+from champion.core.layout import (
+    CARD,
+    EVALUATION,
+    GATES,
+    METRICS,
+    MODEL,
+    PARAMS,
+    PREPARED,
+    SCHEMA,
+    TEST,
+    TRAINING,
+    VALIDATION,
+)
+from champion.core.strict_yaml import read
 from champion.core.values import finite, flattened
 from champion.environments import Environment
 from champion.params import Params
@@ -78,7 +90,7 @@ def read_result(root: Path, experiment: str | None = None, commit: str | None = 
     """The result in the folder. Raises `UserError` naming the file or param that is not what dvc.lock says."""
     outs = outs_of(root)
     verify(root, outs, chain(NEEDED, (path for path in map(Path, outs) if _is_read(root, path))))
-    params = load_params(Params, root / PARAMS).model_dump(mode="json")
+    params = read(Params, root / PARAMS).model_dump(mode="json")
     _verify_params(root)
     return Result(root, outs, params, experiment, commit)
 
@@ -141,7 +153,7 @@ def _log(experiment: str, result: Result) -> str:
     model = load(root / MODEL, sha256)
     tags = dict(_tags(result)) | {MODEL_SHA256: sha256}
     with mlflow.start_run(experiment_id=experiment, run_name=result.name, tags=tags) as run:
-        schema = read_json(root / PREPARED / "schema.json")
+        schema = read_json(root / SCHEMA)
         validation = {key: value for key, value in _optional(result, VALIDATION).items() if key != "findings"}
         metrics = metrics_of(read_json(root / EVALUATION), training=read_json(root / TRAINING), validation=validation)
         dataset = {key: value for key, value in schema.items() if key != "features"}
@@ -156,7 +168,7 @@ def _log(experiment: str, result: Result) -> str:
                 mlflow.log_artifact(str(root / name))
         for name, picture in _pictures(root):
             mlflow.log_text(picture, f"plots/{name}.svg")
-        rows = read_parquet(root / PREPARED / "test.parquet")
+        rows = read_parquet(root / TEST)
         mlflow.set_tag(MODEL_URI, mlflow_model.log(model, root / MODEL, sha256, rows))
         return str(run.info.run_id)
 
@@ -189,7 +201,7 @@ def _log_datasets(run_id: str, root: Path, schema: Mapping[str, Any]) -> None:
 def _tags(result: Result) -> Iterator[tuple[str, str]]:
     root = result.root
     yield RESULT, result.identity
-    yield HELD_OUT, str(dvc_md5(root / PREPARED / "test.parquet"))
+    yield HELD_OUT, str(dvc_md5(root / TEST))
     if result.experiment:
         yield EXPERIMENT, result.experiment
     commit = result.commit or git.head_commit(root)
