@@ -209,9 +209,11 @@ def sweep(root: Path, stride: int, act: Callable[[], None], stopped: int) -> dic
         following = target if (number // stride) % 2 else before
         switch_to(root, following)
         assert_sound(root, following)
-        recorded = [(row.from_version, row.version) for row in staging(root).ledger.rows()[rows:]]
+        added = staging(root).rows[rows:]
+        recorded = [(row.from_version, row.version) for row in added]
         truth = [before, *([target] if after == target else []), *([following] if following != after else [])]
         assert recorded == list(pairwise(truth)), f"place {number}: {recorded}, {truth}"
+        assert {row.action for row in added} <= {"deploy"}, f"place {number}: the interrupted row itself is recorded"
         counts["stopped" if status == stopped else "finished"] += 1
         counts["switched when stopped"] += status == stopped and after == target
     return dict(counts)
