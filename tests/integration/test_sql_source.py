@@ -1,5 +1,6 @@
 """The sql source, on a real PostgreSQL server and on SQLite."""
 
+import gc
 import re
 import socket
 import tempfile
@@ -79,6 +80,13 @@ def fill(url: str, seed: int) -> None:
         connection.execute(sa.insert(STAMPED), late.to_dicts())
         connection.exec_driver_sql(TRAPPED.format(inside=inside, failing=failing))
     engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def no_cursor_is_left_open() -> Iterator[None]:
+    """A cursor that nobody closed is reported when it is collected: here, not in some later test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")

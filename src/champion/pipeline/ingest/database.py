@@ -27,9 +27,10 @@ def read_sql(source: SqlSource, columns: Columns, window: Window | None) -> pl.D
     """
     with _connected(source) as connection:
         statement = _select_table(source, columns, window, connection) if source.table else _bind(source, window)
-        result = connection.execution_options(stream_results=True).execute(statement)
-        names = list(result.keys())
-        batches = [_frame(source, names, [tuple(row) for row in rows]) for rows in result.partitions(BATCH_ROWS)]
+        # Closed when a row is refused as well: the cursor is the server's.
+        with connection.execution_options(stream_results=True).execute(statement) as result:
+            names = list(result.keys())
+            batches = [_frame(source, names, [tuple(row) for row in rows]) for rows in result.partitions(BATCH_ROWS)]
     if not batches:
         raise UserError(
             f"{source.table or 'ingest.query'}: the database gives no row{' of the window' if window else ''}. Correct "
