@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
-from conftest import Project
-from integration.small import snapshot
 
 from champion.core.strict_yaml import read
 from champion.pipeline.validate.params import ValidateParams
 from champion.table.columns import Column
+from support.project import Project
+from support.refusals import snapshot
 
 if TYPE_CHECKING:
     from champion.pipeline.validate.findings import Finding

@@ -7,13 +7,13 @@ from typing import Any
 
 import polars as pl
 import pytest
-from conftest import Project, loan_file
 
 from champion.core.strict_yaml import read as read_params
 from champion.pipeline.ingest.params import FileSource, IngestParams
 from champion.pipeline.ingest.stage import ingest
 from champion.pipeline.prepare.params import PrepareParams
 from champion.pipeline.prepare.stage import prepare
+from support.project import Project, loan_file
 
 pytestmark = pytest.mark.real
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from conftest import Project, built_once, copy_working_tree
 
-from integration.small import small_table, use_small_params
+from support.project import Project, built_once, copy_working_tree
+from support.small import small_table, use_small_params
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from conftest import REPOSITORY, Project
 from ruamel.yaml import YAML
+
+from support.project import REPOSITORY, Project
 
 MODEL = {
     "estimator": "hist_gradient_boosting",

@@ -6,12 +6,13 @@ from typing import Any
 
 import polars as pl
 import pytest
-from conftest import Project
 
 from champion.core.errors import UserError
 from champion.core.strict_yaml import read
 from champion.params import Params
-from integration.small import TABLE, refusal, run_stage, sentence, sentence_of_process, small_table
+from support.project import Project
+from support.refusals import refusal, run_stage, sentence, sentence_of_process
+from support.small import TABLE, small_table
 
 Break = Callable[[Project], None]
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import REPOSITORY, Project
 from ruamel.yaml import YAML
+
+from support.project import REPOSITORY, Project
 
 PIPELINE = "champion.pipeline"
 

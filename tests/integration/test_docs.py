@@ -8,9 +8,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from conftest import REPOSITORY, Project
 
 from champion.pipeline.evaluate.stage import summary
+from support.project import REPOSITORY, Project
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Project
+
+from support.project import Project
 
 Edit = Callable[[dict[str, Any]], None]
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import polars as pl
 import pytest
-from conftest import REPOSITORY, Project
 from dvc.repo import Repo
 from ruamel.yaml import YAML
+
+from support.project import REPOSITORY, Project
 
 STAGES = ["ingest", "prepare", "validate", "train", "evaluate"]
 ALL, AFTER_INGEST, MODEL, EVALUATE = STAGES, STAGES[1:], STAGES[3:], STAGES[4:]

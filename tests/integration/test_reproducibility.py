@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Project
 from ruamel.yaml import YAML
+
+from support.project import Project
 
 ONE_THREAD_FAR_EAST = {
     "OMP_NUM_THREADS": "1",

@@ -14,12 +14,12 @@ from typing import Any
 
 import botocore.session
 import pytest
-from conftest import Project
 from ruamel.yaml import YAML
 
 from champion.repository.local_s3 import LocalServer
 from champion.repository.remote import default_remote
-from integration.small import snapshot
+from support.project import Project
+from support.refusals import snapshot
 
 BUCKET = "champion-dvc"
 BIG_FILES = 4

@@ -13,13 +13,14 @@ from typing import Any
 import polars as pl
 import pytest
 import sqlalchemy as sa
-from conftest import Project
 
 from champion.pipeline.ingest import database
 from champion.pipeline.ingest.params import SqlSource
 from champion.table.columns import Column, Columns
 from champion.table.window import Window
-from integration.small import sentence, small_table, snapshot
+from support.project import Project
+from support.refusals import sentence, snapshot
+from support.small import small_table
 
 # One worker starts the server, for all of these tests.
 VARIABLE = "CHAMPION_SOURCE_URL"

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import Project
-from workshop import Workshop
 
 from champion.core.errors import UserError
 from champion.core.files import read_json, read_parquet
@@ -32,6 +30,8 @@ from champion.tracking import registry_sync as mirror
 from champion.tracking import runs as tracking
 from champion.tracking.client import connected, experiment_id
 from champion.tracking.ui import serve
+from support.delivery import DeliveryProject
+from support.project import Project
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -284,23 +284,23 @@ def fake_run(environment: Environment, name: str, values: dict[str, float], held
 
 
 def test_the_best_run_is_best_in_the_metrics_own_direction_and_on_the_same_rows(
-    tmp_path: Path, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, delivery_project: DeliveryProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     with pytest.raises(UserError, match="nothing was tracked yet"):
-        best(workshop.staging.environment, "roc_auc", 5)
-    fake_run(workshop.staging.environment, "other data", {"roc_auc": 0.99, "brier": 0.01}, held_out="others")
-    fake_run(workshop.staging.environment, "a", {"roc_auc": 0.7, "brier": 0.2})
-    fake_run(workshop.staging.environment, "b", {"roc_auc": 0.8, "brier": 0.3})
-    fake_run(workshop.staging.environment, "c", {"roc_auc": 0.6, "brier": 0.1})
+        best(delivery_project.staging.environment, "roc_auc", 5)
+    fake_run(delivery_project.staging.environment, "other data", {"roc_auc": 0.99, "brier": 0.01}, held_out="others")
+    fake_run(delivery_project.staging.environment, "a", {"roc_auc": 0.7, "brier": 0.2})
+    fake_run(delivery_project.staging.environment, "b", {"roc_auc": 0.8, "brier": 0.3})
+    fake_run(delivery_project.staging.environment, "c", {"roc_auc": 0.6, "brier": 0.1})
 
     def ranked(metric: str, top: int = 5) -> list[str]:
-        return [entry.name for entry in best(workshop.staging.environment, metric, top).entries]
+        return [entry.name for entry in best(delivery_project.staging.environment, metric, top).entries]
 
     assert ranked("roc_auc") == ["b", "a", "c"]
     assert ranked("brier") == ["c", "a", "b"]
     assert ranked("brier", top=2) == ["c", "a"]
-    assert best(workshop.staging.environment, "roc_auc", 1).others
+    assert best(delivery_project.staging.environment, "roc_auc", 1).others
     with pytest.raises(UserError, match="no run has the metric 'f1_weighted'"):
         ranked("f1_weighted")
     with pytest.raises(UserError, match="not known whether more of 'threshold' is better"):
@@ -311,22 +311,22 @@ def test_the_best_run_is_best_in_the_metrics_own_direction_and_on_the_same_rows(
 
 
 @pytest.fixture
-def mirrored(workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+def mirrored(delivery_project: DeliveryProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DeliveryProject:
     """Version v1 registered, with MLflow on SQLite that holds it."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    register(workshop.staging)
+    register(delivery_project.staging)
     assert not (tmp_path / "mlflow.db").exists()
-    assert mirror.apply(workshop.staging) == ["v1 registered", "challenger is v1"]
-    return workshop
+    assert mirror.apply(delivery_project.staging) == ["v1 registered", "challenger is v1"]
+    return delivery_project
 
 
 def differences(registry: Registry) -> list[str]:
     return audit.differences(registry)
 
 
-def aliases(workshop: Workshop) -> dict[str, str]:
+def aliases(delivery_project: DeliveryProject) -> dict[str, str]:
     """The ledger's name of the version that each of MLflow's aliases is on."""
-    with connected(workshop.staging.environment) as client:
+    with connected(delivery_project.staging.environment) as client:
         found = client.get_registered_model("champion").aliases
         return {name: client.get_model_version("champion", at).tags[mirror.VERSION] for name, at in found.items()}
 
@@ -343,21 +343,21 @@ print(*sorted({{"mlflow", "sklearn"}} & {{name for name, module in sys.modules.i
 """
 
 
-def in_a_process(workshop: Workshop, *arguments: str, before: str = "") -> list[str]:
+def in_a_process(delivery_project: DeliveryProject, *arguments: str, before: str = "") -> list[str]:
     """What a command prints to stderr, and as the last line which of the slow packages it imported."""
     code = COMMAND.format(before=before, arguments=list(arguments))
     result = subprocess.run(
-        [sys.executable, "-c", code], cwd=workshop.root, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code], cwd=delivery_project.root, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
     return result.stderr.splitlines()
 
 
-def test_aliases_follow_every_delivery_and_none_waits_for_mlflow(mirrored: Workshop) -> None:
+def test_aliases_follow_every_delivery_and_none_waits_for_mlflow(mirrored: DeliveryProject) -> None:
     import mlflow
 
     assert in_a_process(mirrored, "deploy", "v1", "--env", "staging") == [""]
-    mirrored.bring("strong")
+    mirrored.use_result("strong")
     register(mirrored.staging)
     assert in_a_process(mirrored, "deploy", "v2", "--env", "staging") == [""]
     assert in_a_process(mirrored, "rollback", "--env", "staging") == [""]
@@ -370,7 +370,7 @@ def test_aliases_follow_every_delivery_and_none_waits_for_mlflow(mirrored: Works
     assert model.predict(to_frame(rows, ours.features)).tolist() == ours.predict(rows).tolist()
 
 
-def test_audit_finds_every_alias_that_differs_and_mirror_repairs_them(mirrored: Workshop) -> None:
+def test_audit_finds_every_alias_that_differs_and_mirror_repairs_them(mirrored: DeliveryProject) -> None:
     deployment.deploy(mirrored.staging, "v1")
     assert differences(mirrored.staging) == []
     with connected(mirrored.staging) as client:
@@ -399,23 +399,23 @@ def test_audit_finds_every_alias_that_differs_and_mirror_repairs_them(mirrored: 
     assert differences(mirrored.staging) == []
 
 
-def registered(workshop: Workshop) -> Any:
-    return history.versions(workshop.staging.rows)["v1"]
+def registered(delivery_project: DeliveryProject) -> Any:
+    return history.versions(delivery_project.staging.rows)["v1"]
 
 
 def test_a_version_that_was_tracked_points_to_its_run(
-    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    delivery_project: DeliveryProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    run = tracking.track(workshop.staging.environment, tracking.read_result(workshop.root))
-    register(workshop.staging)
-    assert differences(workshop.staging) == []
-    with connected(workshop.staging.environment) as client:
+    run = tracking.track(delivery_project.staging.environment, tracking.read_result(delivery_project.root))
+    register(delivery_project.staging)
+    assert differences(delivery_project.staging) == []
+    with connected(delivery_project.staging.environment) as client:
         assert client.get_model_version_by_alias("champion", "challenger").run_id == run.run_id
-    assert len(runs(workshop.staging.environment)) == 1
+    assert len(runs(delivery_project.staging.environment)) == 1
 
 
-def test_without_mlflow_a_deployment_goes_on_with_one_line(mirrored: Workshop) -> None:
+def test_without_mlflow_a_deployment_goes_on_with_one_line(mirrored: DeliveryProject) -> None:
     without = "sys.modules['mlflow'] = None"
     told = in_a_process(mirrored, "deploy", "v1", "--env", "staging", before=without)
     assert told == [
@@ -429,7 +429,7 @@ def test_without_mlflow_a_deployment_goes_on_with_one_line(mirrored: Workshop) -
 
 @pytest.mark.parametrize("configured", [False, True])
 def test_where_nothing_was_tracked_nothing_follows(
-    workshop: Workshop,
+    delivery_project: DeliveryProject,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -437,11 +437,11 @@ def test_where_nothing_was_tracked_nothing_follows(
 ) -> None:
     if configured:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    register(workshop.staging)
-    deployment.deploy(workshop.staging, "v1")
-    assert differences(workshop.staging) == []
+    register(delivery_project.staging)
+    deployment.deploy(delivery_project.staging, "v1")
+    assert differences(delivery_project.staging) == []
     assert capsys.readouterr().err == ""
-    assert not (workshop.root / "var").exists()
+    assert not (delivery_project.root / "var").exists()
     assert not (tmp_path / "mlflow.db").exists()
 
 
@@ -496,7 +496,7 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Callable[[], None]]]:
 
 def test_a_server_is_tracked_to_and_mirrored_and_may_be_down(
     server: tuple[str, Callable[[], None]],
-    workshop: Workshop,
+    delivery_project: DeliveryProject,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -504,29 +504,29 @@ def test_a_server_is_tracked_to_and_mirrored_and_may_be_down(
 
     address, stop = server
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    result = tracking.read_result(workshop.root)
-    assert tracking.track(workshop.staging.environment, result).new
-    assert not tracking.track(workshop.staging.environment, result).new
-    register(workshop.staging)
-    deployment.promote(workshop.production, "v1", emergency=True, reason="the first")
-    assert differences(workshop.staging) == []
-    assert aliases(workshop) == {"champion": "v1", "production": "v1"}
-    with connected(workshop.staging.environment):
+    result = tracking.read_result(delivery_project.root)
+    assert tracking.track(delivery_project.staging.environment, result).new
+    assert not tracking.track(delivery_project.staging.environment, result).new
+    register(delivery_project.staging)
+    deployment.promote(delivery_project.production, "v1", emergency=True, reason="the first")
+    assert differences(delivery_project.staging) == []
+    assert aliases(delivery_project) == {"champion": "v1", "production": "v1"}
+    with connected(delivery_project.staging.environment):
         model = mlflow.pyfunc.load_model("models:/champion@production")
-    rows = read_parquet(workshop.root / "data/prepared/test.parquet").head(20)
-    ours = workshop.staging.load_model("production")
+    rows = read_parquet(delivery_project.root / "data/prepared/test.parquet").head(20)
+    ours = delivery_project.staging.load_model("production")
     assert model.predict(to_frame(rows, ours.features)).tolist() == ours.predict(rows).tolist()
 
     stop()
     capsys.readouterr()
-    assert deployment.deploy(workshop.staging, "v1").changed
+    assert deployment.deploy(delivery_project.staging, "v1").changed
     assert capsys.readouterr().err == (
         f"warning: MLflow cannot be reached, so its aliases do not follow: {mirror_later.REPAIR}.\n"
     )
-    (difference,) = differences(workshop.staging)
+    (difference,) = differences(delivery_project.staging)
     assert difference.startswith("the ledger cannot be held against MLflow: MLflow of staging cannot be used")
     with pytest.raises(UserError, match="the address is not shown") as told:
-        tracking.track(workshop.staging.environment, result)
+        tracking.track(delivery_project.staging.environment, result)
     assert address not in str(told.value)
 
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import botocore.session
 import pytest
-from conftest import REPOSITORY, Project
-from github_api import Hub, serving
 from ruamel.yaml import YAML
-from webhook import Webhook
 
 from champion.repository.local_s3 import LocalServer
 from champion.repository.remote import default_remote
+from support.github_api import Hub, serving
+from support.project import REPOSITORY, Project
+from support.webhook import Webhook
 
 WORKFLOWS = sorted((REPOSITORY / ".github/workflows").glob("*.yml"))
 STAND_INS = Path(__file__).parent / "actions"

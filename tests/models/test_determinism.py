@@ -4,9 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from conftest import Project
 from numpy._core._multiarray_umath import __cpu_dispatch__ as dispatched
 from numpy._core._multiarray_umath import __cpu_features__ as features
+
+from support.project import Project
 
 # On one worker, which trains for all tests here.
 # Every estimator, and every search over one of them, small enough to fit in a moment.

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from conftest import Project
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn import metrics as sk
@@ -20,6 +19,7 @@ from champion.model.model import Model
 from champion.model.model_file import load
 from champion.params import Params
 from champion.table.dataset import Dataset, read_split
+from support.project import Project
 
 Floats = NDArray[np.float64]
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from conftest import Project
 from sklearn import metrics as sk
 from threadpoolctl import threadpool_limits
 
@@ -17,6 +16,7 @@ from champion.model.model import Model
 from champion.model.model_file import load
 from champion.params import Params
 from champion.table.dataset import Dataset, read_split
+from support.project import Project
 
 Scored = tuple[Model, Dataset, np.ndarray]
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from github_api import BOT, Hub, serving
 
 from champion.core.errors import UserError
 from champion.report import comment
 from champion.report.comment import MARKER, GitHub, comment_body, pull_request_of, read_report, upsert
+from support.github_api import BOT, Hub, serving
 
 SHA = "a" * 40
 RUN = {

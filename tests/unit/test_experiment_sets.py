@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
 
 from champion.core.errors import UserError
 from champion.experiments.parameter_sets import checked, parse
+from support.project import REPOSITORY
 
 LEAVES = "train.hist_gradient_boosting.max_leaf_nodes"
 

@@ -1,9 +1,8 @@
-"""params.yaml as the stages read it. What each mistake in it says is in test_faults.py."""
+"""params.yaml as the stages read it. What each mistake in it says is in test_params_mistakes.py."""
 
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
 from pydantic import ValidationError
 
 from champion.core.errors import UserError
@@ -12,6 +11,7 @@ from champion.params import Params
 from champion.pipeline.evaluate.params import Gate
 from champion.pipeline.prepare.params import Split
 from champion.table.columns import Column, Columns
+from support.project import REPOSITORY
 
 COLUMNS = Columns(
     {

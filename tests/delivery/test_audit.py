@@ -5,40 +5,40 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from workshop import Workshop
 
 from champion.delivery import deployment
 from champion.delivery.audit import differences
 from champion.delivery.register import register
 from champion.registry.chain import Row
 from champion.registry.served import read_pointer
+from support.delivery import DeliveryProject
 
 
 @pytest.fixture
-def delivered(workshop: Workshop) -> Workshop:
+def delivered(delivery_project: DeliveryProject) -> DeliveryProject:
     """Two versions registered, the second live in staging."""
     for result in ("weak", "strong"):
-        workshop.bring(result)
-        register(workshop.staging)
-        deployment.deploy(workshop.staging, "challenger")
-    assert differences(workshop.staging) == []
-    return workshop
+        delivery_project.use_result(result)
+        register(delivery_project.staging)
+        deployment.deploy(delivery_project.staging, "challenger")
+    assert differences(delivery_project.staging) == []
+    return delivery_project
 
 
-def live(workshop: Workshop) -> Row:
-    row = read_pointer(workshop.staging.environment)
+def live(delivery_project: DeliveryProject) -> Row:
+    row = read_pointer(delivery_project.staging.environment)
     assert row is not None
     return row
 
 
-def only_difference(workshop: Workshop) -> str:
-    found = differences(workshop.production)
+def only_difference(delivery_project: DeliveryProject) -> str:
+    found = differences(delivery_project.production)
     assert len(found) == 1, found
     return found[0]
 
 
 @pytest.mark.parametrize("name", ["model.skops", "examples.json", "training_rows.u64"])
-def test_a_registered_file_that_is_missing_or_another(delivered: Workshop, name: str) -> None:
+def test_a_registered_file_that_is_missing_or_another(delivered: DeliveryProject, name: str) -> None:
     store, key = delivered.staging.files, f"{live(delivered).model_sha256}/{name}"
     store.write(key, b"another")
     assert f"{name}: not the file of v2" in only_difference(delivered)
@@ -46,7 +46,7 @@ def test_a_registered_file_that_is_missing_or_another(delivered: Workshop, name:
     assert f"{name}: missing, v2 needs it" in only_difference(delivered)
 
 
-def test_a_served_file_that_is_missing_or_another(delivered: Workshop) -> None:
+def test_a_served_file_that_is_missing_or_another(delivered: DeliveryProject) -> None:
     store, key = delivered.staging.store, f"{live(delivered).model_sha256}/model.skops"
     store.write(key, b"another")
     assert "staging" in only_difference(delivered)
@@ -54,7 +54,7 @@ def test_a_served_file_that_is_missing_or_another(delivered: Workshop) -> None:
     assert "missing, v2 needs it" in only_difference(delivered)
 
 
-def test_a_file_that_belongs_to_no_version(delivered: Workshop) -> None:
+def test_a_file_that_belongs_to_no_version(delivered: DeliveryProject) -> None:
     delivered.staging.files.write("abc/model.skops", b"stray")
     assert "abc/model.skops: no version of the ledger has it" in only_difference(delivered)
     delivered.staging.files.remove("abc/model.skops")
@@ -62,7 +62,7 @@ def test_a_file_that_belongs_to_no_version(delivered: Workshop) -> None:
     assert "abc/model.skops: no registered version has it" in only_difference(delivered)
 
 
-def test_a_pointer_that_is_damaged_gone_or_old(delivered: Workshop) -> None:
+def test_a_pointer_that_is_damaged_gone_or_old(delivered: DeliveryProject) -> None:
     store = delivered.staging.store
     now = store.read("current.json")
     first = next(row for row in delivered.staging.rows if row.action == "deploy")
@@ -75,7 +75,7 @@ def test_a_pointer_that_is_damaged_gone_or_old(delivered: Workshop) -> None:
 
 
 @pytest.mark.parametrize("content", [b"{", None])
-def test_a_lost_pointer_is_written_again_by_the_next_command(delivered: Workshop, content: bytes | None) -> None:
+def test_a_lost_pointer_is_written_again_by_the_next_command(delivered: DeliveryProject, content: bytes | None) -> None:
     store = delivered.staging.store
     store.remove("current.json")
     if content is not None:
@@ -85,7 +85,7 @@ def test_a_lost_pointer_is_written_again_by_the_next_command(delivered: Workshop
     assert differences(delivered.staging) == []
 
 
-def test_a_restored_store_is_recorded_by_the_next_command(delivered: Workshop) -> None:
+def test_a_restored_store_is_recorded_by_the_next_command(delivered: DeliveryProject) -> None:
     first = next(row for row in delivered.staging.rows if row.action == "deploy")
     delivered.staging.store.write("current.json", first.as_json())
     deployment.smoke_test(delivered.staging)
@@ -94,7 +94,7 @@ def test_a_restored_store_is_recorded_by_the_next_command(delivered: Workshop) -
     assert differences(delivered.staging) == []
 
 
-def test_a_pointer_to_a_model_that_nobody_registered_is_not_taken_over(delivered: Workshop) -> None:
+def test_a_pointer_to_a_model_that_nobody_registered_is_not_taken_over(delivered: DeliveryProject) -> None:
     forged = dataclasses.replace(live(delivered), model_sha256="0" * 64)
     forged = dataclasses.replace(forged, hash=forged.computed_hash())
     delivered.staging.store.write("current.json", forged.as_json())
@@ -103,7 +103,7 @@ def test_a_pointer_to_a_model_that_nobody_registered_is_not_taken_over(delivered
         deployment.deploy(delivered.staging, "v1")
 
 
-def test_an_edited_ledger_is_found_and_proves_nothing(delivered: Workshop, tmp_path: Path) -> None:
+def test_an_edited_ledger_is_found_and_proves_nothing(delivered: DeliveryProject, tmp_path: Path) -> None:
     deployment.smoke_test(delivered.staging)
     engine = sa.create_engine(f"sqlite:///{tmp_path}/ledger.db", poolclass=sa.NullPool)
     with engine.begin() as connection:
@@ -115,7 +115,7 @@ def test_an_edited_ledger_is_found_and_proves_nothing(delivered: Workshop, tmp_p
     assert deployment.rollback(delivered.staging).changed
 
 
-def test_removed_last_rows_are_found(delivered: Workshop, tmp_path: Path) -> None:
+def test_removed_last_rows_are_found(delivered: DeliveryProject, tmp_path: Path) -> None:
     engine = sa.create_engine(f"sqlite:///{tmp_path}/ledger.db", poolclass=sa.NullPool)
     with engine.begin() as connection:
         connection.exec_driver_sql("DROP TRIGGER ledger_refuses_DELETE")

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from workshop import Workshop
 
 from champion.core.errors import UserError
 from champion.delivery import deployment
@@ -16,6 +15,7 @@ from champion.delivery.challenge import challenge
 from champion.delivery.register import register
 from champion.registry.served import read_model, read_pointer
 from champion.repository.local_s3 import LocalServer
+from support.delivery import DeliveryProject
 
 BUCKET = "models"
 
@@ -103,8 +103,12 @@ def proxy(server: LocalServer) -> Iterator[Proxy]:
 
 @pytest.fixture
 def on_s3(
-    workshop: Workshop, server: LocalServer, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Workshop:
+    delivery_project: DeliveryProject,
+    server: LocalServer,
+    proxy: Proxy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> DeliveryProject:
     """A project whose registry and stores are in S3, behind the proxy."""
     for name, value in (server.environment | {"AWS_DEFAULT_REGION": "us-east-1"}).items():
         monkeypatch.setenv(name, value)
@@ -114,12 +118,12 @@ def on_s3(
 
     monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
     forget_connections()
-    return workshop
+    return delivery_project
 
 
-def test_a_model_goes_to_production_and_back_on_s3(on_s3: Workshop) -> None:
+def test_a_model_goes_to_production_and_back_on_s3(on_s3: DeliveryProject) -> None:
     for result in ("weak", "strong"):
-        on_s3.bring(result)
+        on_s3.use_result(result)
         version, _ = register(on_s3.staging)
         assert challenge(on_s3.staging).won
         deployment.deploy(on_s3.staging, version.name)
@@ -137,9 +141,11 @@ def put_of_pointer(tmp_path: Path) -> bytes:
     return f"PUT /{BUCKET}/{tmp_path.name}/staging/current.json".encode()
 
 
-def test_a_connection_that_drops_leaves_the_old_model_serving(on_s3: Workshop, proxy: Proxy, tmp_path: Path) -> None:
+def test_a_connection_that_drops_leaves_the_old_model_serving(
+    on_s3: DeliveryProject, proxy: Proxy, tmp_path: Path
+) -> None:
     for result in ("weak", "strong"):
-        on_s3.bring(result)
+        on_s3.use_result(result)
         register(on_s3.staging)
     deployment.deploy(on_s3.staging, "v1")
     sha256 = on_s3.staging.rows[1].model_sha256
@@ -160,10 +166,10 @@ def test_a_connection_that_drops_leaves_the_old_model_serving(on_s3: Workshop, p
 
 
 def test_a_switch_whose_answer_is_lost_is_told_and_recorded_by_the_next_command(
-    on_s3: Workshop, proxy: Proxy, tmp_path: Path
+    on_s3: DeliveryProject, proxy: Proxy, tmp_path: Path
 ) -> None:
     for result in ("weak", "strong"):
-        on_s3.bring(result)
+        on_s3.use_result(result)
         register(on_s3.staging)
     deployment.deploy(on_s3.staging, "v1")
     proxy.cut_answer_to = put_of_pointer(tmp_path)
@@ -177,7 +183,7 @@ def test_a_switch_whose_answer_is_lost_is_told_and_recorded_by_the_next_command(
     assert differences(on_s3.staging) == []
 
 
-def test_wrong_credentials_are_one_sentence(on_s3: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_credentials_are_one_sentence(on_s3: DeliveryProject, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
     forget_connections()
     with pytest.raises(UserError, match=r"cannot be used") as caught:

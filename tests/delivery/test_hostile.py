@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from workshop import Workshop, write_lock
 
 from champion.core.errors import UserError
 from champion.delivery import deployment
 from champion.delivery.register import register
 from champion.registry.served import read_pointer
+from support.delivery import DeliveryProject, write_lock
 
 
 class Payload:
@@ -57,39 +57,39 @@ def test_a_payload_does_run_when_it_is_unpickled(tmp_path: Path) -> None:
 
 
 def test_a_hostile_model_is_not_registered(
-    workshop: Workshop, spoil: Callable[[Path, Path], None], tmp_path: Path
+    delivery_project: DeliveryProject, spoil: Callable[[Path, Path], None], tmp_path: Path
 ) -> None:
-    spoil(workshop.root / "models/model.skops", tmp_path / "ran")
-    write_lock(workshop.root)
+    spoil(delivery_project.root / "models/model.skops", tmp_path / "ran")
+    write_lock(delivery_project.root)
     with pytest.raises(UserError, match=r"model.skops"):
-        register(workshop.staging)
-    assert workshop.staging.rows == []
+        register(delivery_project.staging)
+    assert delivery_project.staging.rows == []
     assert not (tmp_path / "ran").exists()
 
 
 def test_a_hostile_model_that_was_registered_by_force_runs_nothing_anywhere(
-    workshop: Workshop, spoil: Callable[[Path, Path], None], tmp_path: Path
+    delivery_project: DeliveryProject, spoil: Callable[[Path, Path], None], tmp_path: Path
 ) -> None:
-    good, _ = register(workshop.staging)
-    file = workshop.root / "models/model.skops"
+    good, _ = register(delivery_project.staging)
+    file = delivery_project.root / "models/model.skops"
     spoil(file, tmp_path / "ran")
-    content, examples = file.read_bytes(), workshop.staging.read_file(good, "examples.json")
+    content, examples = file.read_bytes(), delivery_project.staging.read_file(good, "examples.json")
     sha256 = hashlib.sha256(content).hexdigest()
-    store = workshop.staging.files
+    store = delivery_project.staging.files
     store.write(f"{sha256}/model.skops", content)
     store.write(f"{sha256}/examples.json", examples)
-    registered = workshop.staging.rows[0].details
+    registered = delivery_project.staging.rows[0].details
     details = dict(registered) | {"files": {**good.files, "model.skops": sha256}}
-    with workshop.staging.ledger.appending() as session:
+    with delivery_project.staging.ledger.appending() as session:
         session.append("register", version="v2", model_sha256=sha256, details=details)
 
     with pytest.raises(UserError):
-        workshop.staging.load_model("v2")
-    deployment.deploy(workshop.staging, "v2")
-    _, report = deployment.smoke_test(workshop.staging)
+        delivery_project.staging.load_model("v2")
+    deployment.deploy(delivery_project.staging, "v2")
+    _, report = deployment.smoke_test(delivery_project.staging)
     assert not report.passed
     assert "it does not load" in report.failures[0]
     with pytest.raises(UserError, match="does not load"):
-        deployment.promote(workshop.production, "v2", emergency=True, reason="an attack")
-    assert read_pointer(workshop.production.environment) is None
+        deployment.promote(delivery_project.production, "v2", emergency=True, reason="an attack")
+    assert read_pointer(delivery_project.production.environment) is None
     assert not (tmp_path / "ran").exists()

@@ -1,0 +1,226 @@
+"""Who becomes champion: fair rows, a paired interval, and a no whenever something is missing."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, roc_auc_score
+
+from champion.core.errors import UserError
+from champion.core.files import read_parquet, write_parquet
+from champion.delivery import deployment
+from champion.delivery.challenge import Verdict, challenge, unchallenged
+from champion.delivery.register import register
+from champion.model.weighted_metrics import paired_interval, weighted_f1, weighted_roc_auc
+from champion.registry import history
+from support.delivery import DeliveryProject, write_lock
+
+
+def judged(delivery_project: DeliveryProject, result: str) -> Verdict:
+    delivery_project.use_result(result)
+    register(delivery_project.staging)
+    return challenge(delivery_project.staging)
+
+
+def champion_of(delivery_project: DeliveryProject) -> str | None:
+    return history.champion(delivery_project.staging.rows)
+
+
+def test_the_first_model_needs_only_the_gates(delivery_project: DeliveryProject) -> None:
+    verdict = judged(delivery_project, "weak")
+    assert (verdict.won, verdict.comparison) == (True, None)
+    assert champion_of(delivery_project) == "v1"
+
+
+def test_a_better_model_wins_and_the_ledger_has_the_figures(on_each_database: DeliveryProject) -> None:
+    judged(on_each_database, "weak")
+    verdict = judged(on_each_database, "strong")
+    assert verdict.won
+    comparison = verdict.comparison
+    assert comparison.rows == 3000
+    assert comparison.gain >= 0.01
+    assert comparison.low > 0
+    assert comparison.low <= comparison.gain <= comparison.high
+    recorded = on_each_database.staging.rows[-1]
+    assert (recorded.version, recorded.from_version) == ("v2", "v1")
+    assert recorded.details["comparison"]["gain"] == round(comparison.gain, 6)
+    assert champion_of(on_each_database) == "v2"
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "f1_weighted"])
+def test_a_model_that_is_no_better_loses(delivery_project: DeliveryProject, metric: str) -> None:
+    judged(delivery_project, "strong")
+    delivery_project.use_result("same")
+    delivery_project.edit_params("challenge", metric=metric)
+    register(delivery_project.staging)
+    verdict = challenge(delivery_project.staging)
+    assert not verdict.won
+    assert any("0.01 is needed" in reason for reason in verdict.reasons)
+    assert champion_of(delivery_project) == "v1"
+
+
+def test_a_gain_within_chance_loses_whatever_the_margin(delivery_project: DeliveryProject) -> None:
+    judged(delivery_project, "strong")
+    delivery_project.use_result("same")
+    delivery_project.edit_params("challenge", margin=0)
+    register(delivery_project.staging)
+    assert any("the gain may be none" in reason for reason in challenge(delivery_project.staging).reasons)
+
+
+def test_rows_that_the_champion_trained_on_are_not_counted(delivery_project: DeliveryProject) -> None:
+    judged(delivery_project, "weak")
+    delivery_project.use_result("overlapping")
+    held_out = read_parquet(delivery_project.root / "data/prepared/test.parquet")
+    assert held_out.height == 3400
+    register(delivery_project.staging)
+    verdict = challenge(delivery_project.staging)
+    assert (verdict.comparison.rows, verdict.comparison.excluded) == (3386, 14)
+
+
+def test_too_few_new_rows_are_a_no(delivery_project: DeliveryProject) -> None:
+    judged(delivery_project, "weak")
+    delivery_project.use_result("strong")
+    delivery_project.edit_params("challenge", min_rows=3001)
+    register(delivery_project.staging)
+    verdict = challenge(delivery_project.staging)
+    assert verdict.reasons == [
+        "only 3,000 of 3,000 held-out rows are new to both, 3,001 are needed (`challenge.min_rows` in params.yaml)"
+    ]
+
+
+def test_rows_the_challenger_itself_trained_on_are_not_counted(delivery_project: DeliveryProject) -> None:
+    judged(delivery_project, "weak")
+    prepared = delivery_project.root / "data/prepared"
+    delivery_project.use_result("strong")
+    write_parquet(prepared / "test.parquet", read_parquet(prepared / "train.parquet"))
+    write_lock(delivery_project.root)
+    register(delivery_project.staging)
+    assert "only 0 of 3,000 held-out rows are new to both" in challenge(delivery_project.staging).reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("missing", "sentence"),
+    [
+        ("metrics/evaluation.json", "no such file"),
+        ("metrics/gates.json", "no such file"),
+        ("models/model.skops", "no such file"),
+        ("data/prepared/test.parquet", "no such file"),
+    ],
+)
+def test_anything_missing_is_a_recorded_no(delivery_project: DeliveryProject, missing: str, sentence: str) -> None:
+    judged(delivery_project, "weak")
+    delivery_project.use_result("strong")
+    register(delivery_project.staging)
+    (delivery_project.root / missing).unlink()
+    verdict = challenge(delivery_project.staging)
+    assert sentence in verdict.reasons[0]
+    assert missing in verdict.reasons[0]
+    assert delivery_project.staging.rows[-1].details["promoted"] is False
+    assert champion_of(delivery_project) == "v1"
+
+
+@pytest.mark.parametrize("name", ["model.skops", "training_rows.u64"])
+def test_a_champion_whose_files_are_gone_cannot_be_beaten(delivery_project: DeliveryProject, name: str) -> None:
+    first = judged(delivery_project, "weak").row
+    delivery_project.staging.files.remove(f"{first.model_sha256}/{name}")
+    assert "is not there" in judged(delivery_project, "strong").reasons[0]
+
+
+def test_a_closed_gate_is_a_no(delivery_project: DeliveryProject) -> None:
+    delivery_project.use_result("strong")
+    delivery_project.edit_params("gates", roc_auc={"min": 0.99})
+    register(delivery_project.staging)
+    verdict = challenge(delivery_project.staging)
+    assert not verdict.won
+    assert champion_of(delivery_project) is None
+
+
+def test_nan_in_the_metrics_is_a_no(delivery_project: DeliveryProject) -> None:
+    delivery_project.use_result("strong")
+    register(delivery_project.staging)
+    (delivery_project.root / "metrics/evaluation.json").write_text('{"roc_auc": NaN}')
+    assert not challenge(delivery_project.staging).won
+
+
+def test_only_the_model_on_disk_can_be_judged(delivery_project: DeliveryProject) -> None:
+    delivery_project.use_result("weak")
+    register(delivery_project.staging)
+    delivery_project.use_result("strong")
+    assert "is not v1" in challenge(delivery_project.staging).reasons[0]
+
+
+def test_the_champion_does_not_challenge_itself(delivery_project: DeliveryProject) -> None:
+    judged(delivery_project, "weak")
+    with pytest.raises(UserError, match="v1 is the champion already"):
+        challenge(delivery_project.staging, "v1")
+
+
+def test_the_newest_version_has_no_challenger_when_it_is_champion(delivery_project: DeliveryProject) -> None:
+    assert unchallenged(delivery_project.staging) is None
+    judged(delivery_project, "weak")
+    assert unchallenged(delivery_project.staging) == "v1"
+    delivery_project.use_result("same")
+    register(delivery_project.staging)
+    assert unchallenged(delivery_project.staging) is None
+
+
+def test_a_rollback_of_production_makes_the_old_version_the_one_to_beat(delivery_project: DeliveryProject) -> None:
+    for result in ("weak", "strong"):
+        judged(delivery_project, result)
+        deployment.deploy(delivery_project.staging, "champion")
+        deployment.smoke_test(delivery_project.staging)
+        deployment.promote(delivery_project.production)
+    deployment.rollback(delivery_project.production)
+    assert champion_of(delivery_project) == "v1"
+    assert judged(delivery_project, "same").row.from_version == "v1"
+
+
+def test_weighted_scores_are_those_of_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    target = rng.integers(0, 2, 500).astype(np.int8)
+    probability = np.round(rng.random(500), 1)
+    weight = rng.integers(0, 4, 500).astype(float)
+    auc = weighted_roc_auc(target, probability)(weight)
+    assert auc == pytest.approx(roc_auc_score(target, probability, sample_weight=weight))
+    called = probability >= 0.5
+    f1 = weighted_f1(target, called)(weight)
+    assert f1 == pytest.approx(f1_score(target, called, sample_weight=weight, average="weighted"))
+
+
+def test_the_interval_is_of_the_paired_difference() -> None:
+    rng = np.random.default_rng(0)
+    target = rng.integers(0, 2, 2000).astype(np.int8)
+    first = target + rng.normal(0, 2, 2000)
+    slightly_better = first + 0.1 * target
+    one, two = weighted_roc_auc(target, first), weighted_roc_auc(target, slightly_better)
+    low, high = paired_interval(2000, one, two, 200, 0)
+    # Unpaired, the interval would be as wide as that of either score, about 0.05.
+    assert 0 < low < high < 0.05
+    assert high - low < 0.01
+    assert paired_interval(2000, one, one, 100, 0) == (0.0, 0.0)
+
+
+def test_one_class_only_gives_no_interval() -> None:
+    ones = np.ones(50, dtype=np.int8)
+    score = weighted_roc_auc(ones, np.linspace(0, 1, 50))
+    assert all(np.isnan(end) for end in paired_interval(50, score, score, 100, 0))
+
+
+def test_the_table_is_printed_and_a_loss_is_an_exit_status(delivery_project: DeliveryProject) -> None:
+    import subprocess
+    import sys
+
+    judged(delivery_project, "weak")
+    delivery_project.use_result("strong")
+    register(delivery_project.staging)
+    command = [sys.executable, "-m", "champion", "challenge"]
+    won = subprocess.run(command, cwd=delivery_project.root, capture_output=True, text=True, check=True).stdout
+    assert "challenger v2" in won
+    assert "95% interval" in won
+    assert "v2 is champion instead of v1" in won
+    delivery_project.use_result("same")
+    register(delivery_project.staging)
+    lost = subprocess.run(command, cwd=delivery_project.root, capture_output=True, text=True, check=False)
+    assert lost.returncode == 1
+    assert "v3 does not become champion" in lost.stderr
+    assert json.loads((delivery_project.root / "params.yaml").read_text())["challenge"]["min_rows"] == 500

