@@ -12,14 +12,14 @@ Edit = Callable[[dict[str, Any]], None]
 
 
 def fewer_trees(params: dict[str, Any]) -> None:
-    params["train"]["hist_gradient_boosting"]["max_iter"] = 5
+    params["train"]["hist_gradient_boosting"]["max_iter"] = 4
 
 
-def more_trees(params: dict[str, Any]) -> None:
-    params["train"]["hist_gradient_boosting"]["max_iter"] = 30
+def fewer_samples(params: dict[str, Any]) -> None:
+    params["evaluate"]["bootstrap_samples"] = 80
 
 
-def other_bootstrap(params: dict[str, Any]) -> None:
+def more_samples(params: dict[str, Any]) -> None:
     params["evaluate"]["bootstrap_samples"] = 120
 
 
@@ -39,10 +39,10 @@ def unmerged(project: Project) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def merged(sample_run: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def merged(small_run: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Fewer trees, and another bootstrap: the params merge, what follows from them does not."""
-    project = sample_run.copy_to(tmp_path_factory.mktemp("merged") / "champion")
-    conflicts = merge(project, fewer_trees, other_bootstrap)
+    project = small_run.copy_to(tmp_path_factory.mktemp("merged") / "champion")
+    conflicts = merge(project, fewer_trees, more_samples)
     assert "dvc.lock" in conflicts
     assert "metrics/evaluation.json" in conflicts
     assert "params.yaml" not in conflicts
@@ -62,18 +62,18 @@ def test_resolving_runs_what_the_merge_changed_and_stages_a_true_lock(project: P
     assert not project.run("git", "diff", "--name-only").stdout, "all of it is staged"
     project.run("git", "commit", "--quiet", "--no-edit")
     assert project.run("git", "rev-list", "--count", "--merges", "-1", "HEAD").stdout.strip() == "1"
-    project.run("champion", "reproduce", "--fast")
+    project.champion("reproduce", "--fast")
     assert "up to date" in project.run("dvc", "repro").stdout
 
 
-def test_what_people_must_resolve_first_is_named_and_nothing_is_changed(sample_run: Project, tmp_path: Path) -> None:
-    project = sample_run.copy_to(tmp_path / "project")
-    assert "params.yaml" in merge(project, fewer_trees, more_trees)
+def test_what_people_must_resolve_first_is_named_and_nothing_is_changed(small_run: Project, tmp_path: Path) -> None:
+    project = small_run.copy_to(tmp_path / "project")
+    assert "params.yaml" in merge(project, fewer_samples, more_samples)
     before = (project.folder / "dvc.lock").read_bytes()
     for added in (False, True):
         if added:
             project.run("git", "add", "params.yaml")
-        result = project.run("champion", "resolve-lock", check=False)
+        result = project.champion("resolve-lock", check=False)
         assert result.returncode == 1
         assert result.stderr.startswith("error: in conflict: params.yaml."), "also when added with its markers"
         assert (project.folder / "dvc.lock").read_bytes() == before
@@ -81,9 +81,9 @@ def test_what_people_must_resolve_first_is_named_and_nothing_is_changed(sample_r
     project.run("git", "checkout", "theirs", "--", "params.yaml")
     project.run("git", "add", "params.yaml")
     result = project.run("champion", "resolve-lock")
-    assert project.ran(result.stdout) == ["train", "evaluate"]
+    assert project.ran(result.stdout) == ["evaluate"]
     project.run("git", "commit", "--quiet", "--no-edit")
-    project.run("champion", "reproduce", "--fast")
+    project.champion("reproduce", "--fast")
 
 
 def test_a_stage_that_fails_on_what_was_merged_leaves_the_conflict_as_it_was(project: Project) -> None:
@@ -97,7 +97,7 @@ def test_a_stage_that_fails_on_what_was_merged_leaves_the_conflict_as_it_was(pro
     assert {path: (project.folder / path).read_bytes() for path in conflicts} == before
 
 
-def test_without_a_conflict_it_says_what_to_run(sample_run: Project) -> None:
-    result = sample_run.run("champion", "resolve-lock", check=False)
+def test_without_a_conflict_it_says_what_to_run(small_run: Project) -> None:
+    result = small_run.champion("resolve-lock", check=False)
     assert result.returncode == 1
     assert result.stderr.startswith("error: nothing that the pipeline writes is in conflict here. `dvc repro`")

@@ -92,7 +92,7 @@ STALE: dict[str, tuple[Callable[[Project], None], str]] = {
 
 
 def test_a_clean_project_passes_the_fast_check(sample_run: Project) -> None:
-    assert "dvc.lock is up to date with HEAD" in sample_run.run("champion", "reproduce", "--fast").stdout
+    assert "dvc.lock is up to date with HEAD" in sample_run.champion("reproduce", "--fast").stdout
 
 
 @pytest.mark.parametrize("edited", STALE)
@@ -100,7 +100,7 @@ def test_the_fast_check_names_what_is_stale_and_why(committed: Project, edited: 
     edit, reason = STALE[edited]
     edit(committed)
     committed.commit("Forget to run dvc repro")
-    result = committed.run("champion", "reproduce", "--fast", check=False)
+    result = committed.champion("reproduce", "--fast", check=False)
     assert result.returncode == 1
     assert reason in result.stderr
     assert "Traceback" not in result.stderr
@@ -108,7 +108,7 @@ def test_the_fast_check_names_what_is_stale_and_why(committed: Project, edited: 
 
 def test_the_fast_check_judges_head_not_the_working_tree(committed: Project) -> None:
     STALE["a param"][0](committed)
-    assert committed.run("champion", "reproduce", "--fast", check=False).returncode == 0
+    assert committed.champion("reproduce", "--fast", check=False).returncode == 0
 
 
 def test_a_run_elsewhere_gives_every_output_again(sample_run: Project, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_tampered_metric_that_dvc_blessed_is_the_one_output_that_differs(commi
     report.write_text(json.dumps(content), encoding="utf-8")
     committed.run("dvc", "commit", "--force")
     committed.commit("Look better")
-    assert committed.run("champion", "reproduce", "--fast", check=False).returncode == 0
+    assert committed.champion("reproduce", "--fast", check=False).returncode == 0
     result = committed.run("champion", "reproduce", check=False, environment=TWO_THREADS_FAR_WEST)
     assert result.returncode == 1
     assert f"not reproduced: stage evaluate: {last} came out as" in result.stderr

@@ -39,6 +39,11 @@ class Hub:
         self.pulls.append(pull)
         return pull
 
+    def forget(self) -> None:
+        """Have no pull request and no comment."""
+        self.pulls.clear()
+        self.comments.clear()
+
     def say(self, number: int, login: str, body: str) -> dict[str, Any]:
         """Add a comment to a pull request."""
         comment = {"id": len(self.comments) + 1, "issue": number, "user": {"login": login}, "body": body}

@@ -5,8 +5,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import distribution
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ import polars as pl
 import pytest
 from filelock import FileLock
 from ruamel.yaml import YAML
+
+from champion.cli.main import app
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -34,6 +38,30 @@ class Project:
         if check and result.returncode:
             pytest.fail(f"{' '.join(command)} exited with {result.returncode}:\n{result.stdout}\n{result.stderr}")
         return result
+
+    def champion(
+        self, *arguments: str, check: bool = True, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """The `champion` command in this process: with this working tree's code, and without the start of a program.
+
+        What programs that it runs print is not in the result.
+        """
+        status, output, error = 0, StringIO(), StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(error):
+            patch.chdir(self.folder)
+            for name, value in (environment or {}).items():
+                patch.setenv(name, value)
+            try:
+                app(arguments)
+            except SystemExit as stop:
+                status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+                if isinstance(stop.code, str):
+                    error.write(f"{stop.code}\n")
+        if check and status:
+            pytest.fail(
+                f"champion {' '.join(arguments)} exited with {status}:\n{output.getvalue()}\n{error.getvalue()}"
+            )
+        return subprocess.CompletedProcess(arguments, status, output.getvalue(), error.getvalue())
 
     def stage(self, name: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run one stage alone, without DVC."""

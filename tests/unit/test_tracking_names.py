@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from champion.tracking.runs import metrics_of, mlflow_name, params_of
+from champion.tracking.values import metrics_of, mlflow_name, params_of
 
 ALLOWED = re.compile(r"[\w.\- ]{1,250}", flags=re.ASCII)
 

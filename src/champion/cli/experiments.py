@@ -20,7 +20,7 @@ def track(env: Env = None) -> None:
     from pathlib import Path
 
     from champion.environments import load_environment
-    from champion.tracking.runs import read_result
+    from champion.tracking.result import read_result
     from champion.tracking.runs import track as track_result
 
     with one_line_errors():

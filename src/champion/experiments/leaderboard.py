@@ -10,7 +10,8 @@ from champion.environments import Environment
 from champion.report.comparison import direction
 from champion.repository.git import has_reference
 from champion.tracking.client import SHA256_PARAM, connected, experiment_id
-from champion.tracking.runs import EXPERIMENT, HELD_OUT, RESULT, mlflow_name
+from champion.tracking.runs import EXPERIMENT, HELD_OUT, RESULT
+from champion.tracking.values import mlflow_name
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

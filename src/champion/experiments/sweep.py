@@ -21,7 +21,8 @@ from champion.core.layout import EVALUATION
 from champion.environments import Environment
 from champion.experiments.parameter_sets import Set
 from champion.repository import git
-from champion.tracking.runs import is_tracked, read_result, track
+from champion.tracking.result import read_result
+from champion.tracking.runs import is_tracked, track
 
 LOGS = Path("reports/experiments")
 

@@ -12,16 +12,24 @@ from champion.core.layout import LOCK, PIPELINE
 
 def read_stages(root: Path, file: Path = LOCK) -> dict[str, dict[str, Any]]:
     """Every stage of dvc.lock, or of dvc.yaml, by name. Raises `UserError` when there is none."""
+    try:
+        return parse_stages((root / file).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFoundError(f"{file}: no such file. Run `dvc repro`, which makes it.") from None
+    except ValueError:
+        raise _unreadable(file) from None
+
+
+def parse_stages(text: str) -> dict[str, dict[str, Any]]:
+    """The same of a file's text. Raises `ValueError` when it is not one of DVC's."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
-        stages = YAML(typ="safe").load((root / file).read_text(encoding="utf-8"))["stages"]
+        stages = YAML(typ="safe").load(text)["stages"]
         return {str(name): dict(stage) for name, stage in stages.items()}
-    except FileNotFoundError:
-        raise NotFoundError(f"{file}: no such file. Run `dvc repro`, which makes it.") from None
     except (KeyError, TypeError, ValueError, AttributeError, YAMLError):
-        raise _unreadable(file) from None
+        raise ValueError("not a YAML file of DVC with `stages`") from None
 
 
 def uncached_outs(root: Path) -> set[str]:

@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 from champion.core.errors import NotFoundError, UserError
 from champion.core.layout import EVALUATION, LOCK, PLOTS
 from champion.repository import git
+from champion.repository.lock import parse_stages
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,12 @@ class Revision:
     @cached_property
     def hashes(self) -> dict[str, str]:
         """The hash of every output and of the environment, by path, from dvc.lock."""
-        stages = self.yaml(LOCK).get("stages", {}).values()
-        files = [file for stage in stages for kind in ("outs", "deps") for file in stage.get(kind, [])]
+        text = self.read(LOCK)
+        try:
+            stages = {} if text is None else parse_stages(text)
+        except ValueError as error:
+            raise UserError(f"{LOCK} of {self.name}: {error}. {self._fix}") from None
+        files = [file for stage in stages.values() for kind in ("outs", "deps") for file in stage.get(kind, [])]
         return {file["path"]: file["md5"] for file in files if "md5" in file}
 
     @property

@@ -13,7 +13,8 @@ from champion.registry.connections import Registry
 from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE, Version
 from champion.tracking import background_sync
 from champion.tracking.client import connected, experiment_id, in_use, name
-from champion.tracking.runs import MODEL_SHA256, MODEL_URI, log_values, metrics_of, params_of, runs_tagged
+from champion.tracking.runs import MODEL_SHA256, MODEL_URI, runs_tagged
+from champion.tracking.values import log_values, metrics_of, params_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -1,0 +1,55 @@
+"""Metrics, params and names as MLflow takes them: within its limits, and in few requests."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from itertools import chain, islice
+from typing import Any
+
+from champion.core.values import finite, flattened
+
+# MLflow's limits.
+_NAME_LENGTH, _PARAM_LENGTH, _BATCH = 250, 6000, 100
+_FOREIGN = re.compile(r"[^\w.\- ]", flags=re.ASCII)
+
+
+def mlflow_name(name: str) -> str:
+    """The name as MLflow allows it; one that had to change, or is too long, ends with a hash, so that none collide."""
+    safe = _FOREIGN.sub("_", name)[: _NAME_LENGTH - 9].strip()
+    return safe if safe == name else f"{safe}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def metrics_of(evaluation: Mapping[str, Any], **others: Mapping[str, Any]) -> dict[str, float]:
+    """Every finite number: the held-out metrics by their own names, others below theirs."""
+    named = chain(flattened(evaluation), *(flattened(content, prefix) for prefix, content in others.items()))
+    return {mlflow_name(name): value for name, content in named if (value := finite(content)) is not None}
+
+
+def params_of(params: Mapping[str, Any]) -> dict[str, str]:
+    """Every param by its dotted name, as text; one beyond MLflow's limit is cut, and says so."""
+    return {mlflow_name(name): cut(as_text(value), _PARAM_LENGTH) for name, value in flattened(params)}
+
+
+def log_values(run_id: str, metrics: Mapping[str, float], params: Mapping[str, str]) -> None:
+    """Log metrics and params in as few requests as MLflow's limits allow."""
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param
+
+    client, now = MlflowClient(), int(datetime.now(UTC).timestamp() * 1000)
+    left = iter([Param(name, value) for name, value in params.items()])
+    while some := list(islice(left, _BATCH)):
+        client.log_batch(run_id, params=some)
+    client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in metrics.items()])
+
+
+def as_text(value: Any) -> str:
+    """A string as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def cut(text: str, length: int) -> str:
+    """The text, cut to the length with a note of how long it was."""
+    note = f"… ({len(text)} characters, cut)"
+    return text if len(text) <= length else text[: length - len(note)] + note

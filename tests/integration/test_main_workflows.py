@@ -1,0 +1,41 @@
+"""What a push to main runs, by act: the tests, and what S3 lacks."""
+
+import re
+
+from support.act import PUSH_ROLE, Runner, read_yaml
+from support.project import Project
+from support.s3 import Bucket, key_of
+
+
+def test_a_push_to_main_sends_what_s3_lacks(origin: Project, runner: Runner) -> None:
+    outs = {out["path"]: out["md5"] for out in read_yaml(origin.folder / "dvc.lock")["stages"]["train"]["outs"]}
+    bucket, model = Bucket(runner.server), key_of(outs["models/model.skops"])
+    before = bucket.keys()
+    bucket.delete(model)
+    assert bucket.keys() == before - {model}
+    run = runner.act(origin.folder, "pipeline", "store", "push", {"ref": "refs/heads/main", "after": "0" * 40})
+    assert run.passed, run.log
+    assert run.roles == [PUSH_ROLE]
+    assert re.findall(r"Running stage '(\w+)'", run.log)[0] == "train", "S3 had the data, and no model"
+    assert bucket.keys() == before
+
+
+def test_the_tests_workflow_runs_lint_and_tests(origin: Project, runner: Runner) -> None:
+    clone = Project(runner.folder / "tests-clone")
+    origin.run("git", "clone", "--quiet", str(origin.folder), str(clone.folder))
+    for path in (clone.folder / "tests").rglob("test_*.py"):
+        path.unlink()
+    (clone.folder / "tests/unit").mkdir(exist_ok=True)
+    (clone.folder / "tests/unit/test_one.py").write_text(
+        '"""One test."""\n\nfrom champion.core import errors\n\n\ndef test_one() -> None:\n    assert errors\n',
+        encoding="utf-8",
+    )
+    # What mypy knows of other packages from `make lint` here spares it half a minute.
+    types = runner.folder / "mypy"
+    if (REPOSITORY / ".mypy_cache").is_dir():
+        shutil.copytree(REPOSITORY / ".mypy_cache", types)
+    options = ["--matrix", "python-version:3.11", "--env", f"MYPY_CACHE_DIR={types}"]
+    run = runner.act(clone.folder, "tests", "test", "push", {}, *options)
+    assert run.passed, run.log
+    assert "1 passed" in run.log
+    assert "src/champion/core/errors.py" in run.log, "coverage is shown"

@@ -1,0 +1,49 @@
+"""The bucket of a local S3 server, seen past DVC and past our own stores."""
+
+from typing import Any
+
+import botocore.session
+
+from champion.repository.local_s3 import LocalServer
+
+REGION = "us-east-1"
+
+
+class Bucket:
+    """Its objects, by key."""
+
+    def __init__(self, server: LocalServer) -> None:
+        given = server.environment
+        self._name = server.bucket
+        self._client = botocore.session.get_session().create_client(
+            "s3",
+            region_name=REGION,
+            endpoint_url=given["AWS_ENDPOINT_URL"],
+            aws_access_key_id=given["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    def keys(self) -> set[str]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._name)
+        return {item["Key"] for page in pages for item in page.get("Contents", [])}
+
+    def read(self, key: str) -> bytes:
+        content: bytes = self._client.get_object(Bucket=self._name, Key=key)["Body"].read()
+        return content
+
+    def write(self, key: str, content: bytes) -> None:
+        self._client.put_object(Bucket=self._name, Key=key, Body=content)
+
+    def write_in_parts(self, key: str, content: bytes) -> None:
+        place: dict[str, Any] = {"Bucket": self._name, "Key": key}
+        upload = place | {"UploadId": self._client.create_multipart_upload(**place)["UploadId"]}
+        tag = self._client.upload_part(**upload, PartNumber=1, Body=content)["ETag"]
+        self._client.complete_multipart_upload(**upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": tag}]})
+
+    def delete(self, key: str) -> None:
+        self._client.delete_object(Bucket=self._name, Key=key)
+
+
+def key_of(digest: str) -> str:
+    """Where DVC stores the object of an MD5."""
+    return f"store/files/md5/{digest[:2]}/{digest[2:]}"
