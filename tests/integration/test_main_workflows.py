@@ -1,9 +1,10 @@
 """What a push to main runs, by act: the tests, and what S3 lacks."""
 
 import re
+import shutil
 
 from support.act import PUSH_ROLE, Runner, read_yaml
-from support.project import Project
+from support.project import REPOSITORY, Project
 from support.s3 import Bucket, key_of
 
 

@@ -1,7 +1,6 @@
 """pipeline.yml and comment.yml on pull requests, run by act against a local S3 server and GitHub's stand-in."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -107,10 +106,8 @@ def test_a_run_that_left_no_report_says_so_in_the_comment(runner: Runner, tmp_pa
 
 
 def test_a_first_pull_request_has_no_baseline_to_fall_from(origin: Project, tmp_path: Path) -> None:
-    clone = Project(tmp_path / "clone")
-    origin.run("git", "clone", "--quiet", str(origin.folder), str(clone.folder))
-    shutil.copytree(origin.folder / "models", clone.folder / "models", dirs_exist_ok=True)
-    use_this_environment(clone)
-    clone.run("make", "diff", "compare", "report", environment={"CHAMPION_BASE": "origin/empty"})
-    report = (clone.folder / "reports/change/report.md").read_text(encoding="utf-8")
-    assert report.startswith("## ✅ Model: gates pass; first model: `origin/empty` has none\n")
+    project = origin.copy_to(tmp_path / "project")
+    use_this_environment(project)
+    project.run("make", "diff", "compare", "report", environment={"CHAMPION_BASE": "empty"})
+    report = (project.folder / "reports/change/report.md").read_text(encoding="utf-8")
+    assert report.startswith("## ✅ Model: gates pass; first model: `empty` has none\n")
