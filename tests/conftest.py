@@ -14,7 +14,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 pytest_plugins = ["support.delivery", "support.postgresql"]
 
 # A worker runs whole files: the longest begin first, so that none is left for one worker at the end.
-LONGEST = ("test_pull_request_workflows", "test_s3", "test_delivery_workflows", "test_tracking", "test_main_workflows")
+LONGEST = (
+    "test_pull_request_workflows",
+    "test_contract_on_real_data",
+    "test_s3",
+    "test_tracking",
+    "test_delivery_workflows",
+)
 
 
 @pytest.fixture(scope="session")

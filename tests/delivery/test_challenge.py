@@ -13,7 +13,8 @@ from champion.delivery.challenge import Verdict, challenge, unchallenged
 from champion.delivery.register import register
 from champion.model.weighted_metrics import paired_interval, weighted_f1, weighted_roc_auc
 from champion.registry import history
-from support.delivery import DeliveryProject, write_lock
+from support.delivery import DeliveryProject
+from support.results import write_lock
 
 
 def judged(delivery_project: DeliveryProject, result: str) -> Verdict:

@@ -15,7 +15,8 @@ from champion.delivery.challenge import challenge
 from champion.delivery.register import register
 from champion.registry import history
 from champion.registry.served import read_model, read_pointer
-from support.delivery import REPOSITORY, DeliveryProject
+from support.delivery import DeliveryProject
+from support.project import REPOSITORY
 
 
 def staged(delivery_project: DeliveryProject, result: str) -> str:

@@ -14,7 +14,8 @@ from champion.core.errors import UserError
 from champion.delivery import deployment
 from champion.delivery.register import register
 from champion.registry.served import read_pointer
-from support.delivery import DeliveryProject, write_lock
+from support.delivery import DeliveryProject
+from support.results import write_lock
 
 
 class Payload:

@@ -39,4 +39,4 @@ def test_the_tests_workflow_runs_lint_and_tests(origin: Project, runner: Runner)
     run = runner.act(clone.folder, "tests", "test", "push", {}, *options)
     assert run.passed, run.log
     assert "1 passed" in run.log
-    assert "src/champion/core/errors.py" in run.log, "coverage is shown"
+    assert "src/champion/report/comment.py" in run.log, "coverage is shown"

@@ -15,8 +15,8 @@ def fewer_trees(params: dict[str, Any]) -> None:
     params["train"]["hist_gradient_boosting"]["max_iter"] = 4
 
 
-def fewer_samples(params: dict[str, Any]) -> None:
-    params["evaluate"]["bootstrap_samples"] = 80
+def other_samples(params: dict[str, Any]) -> None:
+    params["evaluate"]["bootstrap_samples"] = 110
 
 
 def more_samples(params: dict[str, Any]) -> None:
@@ -68,7 +68,7 @@ def test_resolving_runs_what_the_merge_changed_and_stages_a_true_lock(project: P
 
 def test_what_people_must_resolve_first_is_named_and_nothing_is_changed(small_run: Project, tmp_path: Path) -> None:
     project = small_run.copy_to(tmp_path / "project")
-    assert "params.yaml" in merge(project, fewer_samples, more_samples)
+    assert "params.yaml" in merge(project, other_samples, more_samples)
     before = (project.folder / "dvc.lock").read_bytes()
     for added in (False, True):
         if added:
