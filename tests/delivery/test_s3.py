@@ -16,6 +16,7 @@ from champion.delivery.register import register
 from champion.registry.served import read_model, read_pointer
 from champion.repository.local_s3 import LocalServer
 from support.delivery import DeliveryProject
+from support.s3 import running_server
 
 BUCKET = "models"
 
@@ -90,7 +91,7 @@ def forget_connections() -> None:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
-    with LocalServer(tmp_path_factory.mktemp("s3"), BUCKET) as running:
+    with running_server(tmp_path_factory.mktemp("s3"), BUCKET) as running:
         yield running
 
 

@@ -108,7 +108,7 @@ def test_penguins_with_a_text_label_a_date_and_names_with_spaces(project: Projec
         contract=OPEN_CONTRACT | {"columns": {name: {"max_missing": 0.1} for name in may_miss}},
         evaluate=EVALUATE | {"segments": ["Species", "Clutch Completion"]},
     )
-    project.run("dvc", "repro")
+    project.run("python", "-c", RUN_STAGES, str(project.folder))
     train, test = (pl.read_parquet(project.folder / f"data/prepared/{name}.parquet") for name in ("train", "test"))
     assert train["Date Egg"].max() < date(2009, 1, 1) <= test["Date Egg"].min()
     assert train.height + test.height == 344 - 11

@@ -104,7 +104,8 @@ def test_a_changed_param_makes_exactly_its_stages_stale(
         copied.run("git", "checkout", "--quiet", "params.yaml")
 
 
-@pytest.mark.parametrize("key", ["ingest.date_format", "contract.leak_auc", "train.hist_gradient_boosting.max_iter"])
+# That a change of `train` reruns it is tested with the README's own change.
+@pytest.mark.parametrize("key", ["ingest.date_format", "contract.leak_auc"])
 def test_a_changed_param_reruns_exactly_its_stages(project: Project, key: str) -> None:
     value, stages = next((value, stages) for name, value, stages in RERUNS if name == key)
     project.edit_params(set_param(key, value))

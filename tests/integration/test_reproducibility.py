@@ -118,16 +118,16 @@ def test_a_run_elsewhere_gives_every_output_again(sample_run: Project, tmp_path:
     assert "reproduced: every output of HEAD is bit for bit the same" in result.stdout
 
 
-def test_a_tampered_metric_that_dvc_blessed_is_the_one_output_that_differs(committed: Project) -> None:
+def test_a_tampered_metric_that_dvc_blessed_is_the_one_output_that_differs(small: Project) -> None:
     # The last output of the last stage: that it is named means that all those before came out the same.
-    last = list(YAML(typ="safe").load(committed.folder / "dvc.lock")["stages"]["evaluate"]["outs"])[-1]["path"]
-    report = committed.folder / last
+    last = list(YAML(typ="safe").load(small.folder / "dvc.lock")["stages"]["evaluate"]["outs"])[-1]["path"]
+    report = small.folder / last
     content = json.loads(report.read_text(encoding="utf-8"))
     content["worst"]["roc_auc"] = 0.999
     report.write_text(json.dumps(content), encoding="utf-8")
-    committed.run("dvc", "commit", "--force")
-    committed.commit("Look better")
-    assert committed.champion("reproduce", "--fast", check=False).returncode == 0
-    result = committed.run("champion", "reproduce", check=False, environment=TWO_THREADS_FAR_WEST)
+    small.run("dvc", "commit", "--force")
+    small.commit("Look better")
+    assert small.champion("reproduce", "--fast", check=False).returncode == 0
+    result = small.run("champion", "reproduce", check=False, environment=TWO_THREADS_FAR_WEST)
     assert result.returncode == 1
     assert f"not reproduced: stage evaluate: {last} came out as" in result.stderr

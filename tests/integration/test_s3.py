@@ -19,7 +19,7 @@ from champion.repository.local_s3 import LocalServer
 from champion.repository.remote import default_remote
 from support.project import Project
 from support.refusals import snapshot
-from support.s3 import Bucket, key_of
+from support.s3 import Bucket, key_of, running_server
 
 BUCKET = "champion-dvc"
 BIG_FILES = 4
@@ -49,7 +49,7 @@ def no_account_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
-    with LocalServer(tmp_path_factory.mktemp("s3"), BUCKET) as running:
+    with running_server(tmp_path_factory.mktemp("s3"), BUCKET) as running:
         yield running
 
 
@@ -275,7 +275,7 @@ def test_a_server_killed_in_the_middle_loses_nothing_and_the_retry_succeeds(
     assert "Traceback" not in log.read_text(encoding="utf-8")
     for path in project.folder.glob("big?"):
         assert hashlib.sha256(path.read_bytes()).digest() == contents[path.name], "half a file"
-    with LocalServer(tmp_path / "s3", BUCKET, first.port) as second:
+    with running_server(tmp_path / "s3", BUCKET, first.port) as second:
         project.run("champion", command, environment=second.environment)
         if command == "push":
             project = Project(tmp_path / "clone")

@@ -19,7 +19,7 @@ from champion.pipeline.ingest.params import SqlSource
 from champion.table.columns import Column, Columns
 from champion.table.window import Window
 from support.project import Project
-from support.refusals import sentence, snapshot
+from support.refusals import run_stage, sentence, snapshot
 from support.small import small_table
 
 # One worker starts the server, for all of these tests.
@@ -143,7 +143,7 @@ def use(project: Project, **source: Any) -> None:
 def ingested(project: Project, url: str, variable: str = VARIABLE) -> bytes:
     raw = project.folder / "data/raw.parquet"
     raw.unlink(missing_ok=True)
-    project.stage("ingest", environment={variable: url})
+    run_stage(project, "ingest", environment={variable: url})
     return raw.read_bytes()
 
 

@@ -121,7 +121,7 @@ def use_loan_sample(project: Project, *, every: int = 40) -> None:
     def edit(params: dict[str, Any]) -> None:
         params["ingest"] = {"source": "file", "path": "loans.csv", "adapter": "loans"}
         params["contract"]["rows"] = [1000, None]
-        params["train"]["hist_gradient_boosting"] = {"max_iter": 20}
+        params["train"]["hist_gradient_boosting"] = {"max_iter": 20, "learning_rate": 0.05}
         params["train"]["search"]["folds"] = 3
         params["evaluate"] |= {"bootstrap_samples": 100, "importance_rows": 500, "importance_repeats": 1}
         params["evaluate"]["segment_min_rows"] = 50

@@ -32,10 +32,12 @@ def refusal(project: Project, *command: str, **options: Any) -> str:
     return result.stderr
 
 
-def run_stage(project: Project, stage: str) -> None:
+def run_stage(project: Project, stage: str, environment: Mapping[str, str] | None = None) -> None:
     """Run one stage alone in this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project.folder)
+        for name, value in (environment or {}).items():
+            patch.setenv(name, value)
         importlib.import_module(f"champion.pipeline.{stage}.__main__").main()
 
 

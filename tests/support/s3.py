@@ -1,5 +1,8 @@
-"""The bucket of a local S3 server, seen past DVC and past our own stores."""
+"""A local S3 server, and its bucket seen past DVC and past our own stores."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -7,6 +10,17 @@ import botocore.session
 from champion.repository.local_s3 import LocalServer
 
 REGION = "us-east-1"
+
+
+@contextmanager
+def running_server(folder: Path, bucket: str, port: int = 0) -> Iterator[LocalServer]:
+    """A server that ends at once: in order, it would wait for its connections for many seconds."""
+    with LocalServer(folder, bucket, port) as server:
+        try:
+            yield server
+        finally:
+            if server.process is not None:
+                server.process.kill()
 
 
 class Bucket:

@@ -127,6 +127,7 @@ class LocalServer:
             "s3.autoCreateBucket": "false",
             "webdav": "false",
             "admin.ui": "false",
+            "volume.preStopSeconds": 0,
             "s3.port.iceberg": 0,
             "s3.port.lance": 0,
             **self._ports,
