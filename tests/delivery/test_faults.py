@@ -30,7 +30,7 @@ def run_faults(delivery_project: DeliveryProject, *arguments: str) -> dict[str, 
     return json.loads(done.stdout)
 
 
-def test_a_kill_at_any_effect_leaves_one_whole_model_that_the_next_command_records(
+def test_a_kill_at_any_effect_leaves_one_whole_model(
     on_each_database: DeliveryProject,
 ) -> None:
     counts = run_faults(on_each_database, "kill")
@@ -38,7 +38,7 @@ def test_a_kill_at_any_effect_leaves_one_whole_model_that_the_next_command_recor
     assert counts["switched when stopped"] >= 3
 
 
-def test_a_kill_in_the_first_registration_or_deployment_is_repaired_by_the_next(
+def test_a_kill_in_a_first_delivery_is_repaired_by_the_next(
     delivery_project: DeliveryProject,
 ) -> None:
     assert run_faults(delivery_project, "register")["stopped"] >= 15
@@ -52,14 +52,14 @@ def test_a_dropped_database_connection_leaves_the_old_model_serving(
 
 
 @pytest.mark.sweep
-def test_a_kill_at_any_line_leaves_one_whole_model_that_the_next_command_records(
+def test_a_kill_at_any_line_leaves_one_whole_model(
     on_each_database: DeliveryProject,
 ) -> None:
     assert run_faults(on_each_database, "kill", "2")["switched when stopped"] > 5
 
 
 @pytest.mark.sweep
-def test_a_kill_at_any_line_of_a_first_registration_is_repaired_by_the_next(delivery_project: DeliveryProject) -> None:
+def test_a_kill_at_any_line_of_a_first_delivery_is_repaired(delivery_project: DeliveryProject) -> None:
     assert run_faults(delivery_project, "register", "5")["stopped"] > 40
 
 

@@ -166,7 +166,7 @@ def test_a_connection_that_drops_leaves_the_old_model_serving(
     assert differences(on_s3.staging) == []
 
 
-def test_a_switch_whose_answer_is_lost_is_told_and_recorded_by_the_next_command(
+def test_a_switch_whose_answer_is_lost_is_recorded_by_the_next_command(
     on_s3: DeliveryProject, proxy: Proxy, tmp_path: Path
 ) -> None:
     for result in ("weak", "strong"):

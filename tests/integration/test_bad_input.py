@@ -252,7 +252,7 @@ def test_prepare_refuses(small: Project, case: str) -> None:
     assert re.search(says, sentence(small, "prepare"))
 
 
-def test_validate_refuses_an_unknown_category_a_column_without_values_and_too_few_rows(small: Project) -> None:
+def test_validate_tells_all_that_is_wrong_at_once(small: Project) -> None:
     value("region", "west")(small)
     rows = pl.read_csv(small.folder / TABLE, infer_schema=False)
     rows.with_columns(member=None).write_csv(small.folder / TABLE)

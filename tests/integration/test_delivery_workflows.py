@@ -79,7 +79,7 @@ def test_training_that_failed_deploys_nothing_and_is_told(delivery: Delivery) ->
     assert delivery.webhook.texts[-1] == "training failure, staging skipped, production skipped"
 
 
-def test_a_production_smoke_test_that_fails_rolls_back_by_itself_and_a_deaf_webhook_stops_nothing(
+def test_a_failed_smoke_test_in_production_rolls_back_by_itself(
     delivery: Delivery,
 ) -> None:
     trained = delivery.train("main")

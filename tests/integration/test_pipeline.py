@@ -137,7 +137,7 @@ def test_a_failed_contract_stops_what_follows_and_changes_no_earlier_output(proj
     assert project.run("git", "status", "--porcelain", "--", "metrics", "dvc.lock").stdout == ""
 
 
-def test_a_changed_gate_reruns_evaluate_which_prints_every_metric_and_verdict(project: Project) -> None:
+def test_a_changed_gate_reruns_evaluate_alone(project: Project) -> None:
     project.edit_params(set_param("gates.roc_auc_low.min", 0.99))
     output = project.run("dvc", "repro").stdout
     assert project.ran(output) == EVALUATE

@@ -253,9 +253,7 @@ def kill_server_when(server: LocalServer, process: subprocess.Popen[bytes], reac
 
 
 @pytest.mark.parametrize("command", ["push", "pull"])
-def test_a_server_killed_in_the_middle_loses_nothing_and_the_retry_succeeds(
-    command: str, big: Project, tmp_path: Path
-) -> None:
+def test_a_server_killed_in_the_middle_loses_nothing(command: str, big: Project, tmp_path: Path) -> None:
     contents = {path.name: hashlib.sha256(path.read_bytes()).digest() for path in big.folder.glob("big?")}
     first = LocalServer(tmp_path / "s3", BUCKET)
     log = tmp_path / "log"
@@ -321,9 +319,7 @@ def test_the_committed_remote_is_on_s3_and_holds_no_secret(filled: Project) -> N
     assert not [name for name in remote.settings if name.endswith(("_id", "_key", "_token", "profile"))]
 
 
-def test_a_remote_that_is_not_on_s3_is_left_to_dvc_and_named_when_a_server_is_asked_for(
-    small_run: Project, tmp_path: Path
-) -> None:
+def test_a_remote_that_is_not_on_s3_is_left_to_dvc(small_run: Project, tmp_path: Path) -> None:
     project = small_run.copy_to(tmp_path / "project")
     project.run("dvc", "remote", "add", "--default", "--local", "folder", str(tmp_path / "remote"))
     project.run("champion", "push")

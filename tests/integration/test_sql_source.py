@@ -152,9 +152,7 @@ def expected_rows() -> pl.DataFrame:
     return rows.drop("remark").sort("case")
 
 
-def test_tables_and_queries_of_both_databases_in_any_order_give_the_same_bytes(
-    sql: Project, postgres: Server, sqlite: str
-) -> None:
+def test_both_databases_give_the_same_bytes(sql: Project, postgres: Server, sqlite: str) -> None:
     bytes_of = {("postgres", "table"): ingested(sql, postgres.reader), ("sqlite", "table"): ingested(sql, sqlite)}
     use(sql, query=QUERY)
     bytes_of |= {("postgres", "query"): ingested(sql, postgres.reader), ("sqlite", "query"): ingested(sql, sqlite)}

@@ -285,7 +285,7 @@ def fake_run(environment: Environment, name: str, values: dict[str, float], held
         client.set_terminated(run.info.run_id)
 
 
-def test_the_best_run_is_best_in_the_metrics_own_direction_and_on_the_same_rows(
+def test_the_best_run_is_best_in_its_metrics_own_direction(
     tmp_path: Path, delivery_project: DeliveryProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")

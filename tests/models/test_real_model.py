@@ -81,7 +81,7 @@ def test_the_model_beats_the_base_rate_and_a_logistic_regression(real_run: Proje
     assert sk.brier_score_loss(held_out.target, probability) < sk.brier_score_loss(held_out.target, linear)
 
 
-def test_the_order_of_columns_and_rows_and_columns_it_does_not_know_change_nothing(scored: Scored) -> None:
+def test_order_and_unknown_columns_change_no_probability(scored: Scored) -> None:
     model, held_out, probability = scored
     rows = held_out.rows.head(2000)
     shuffled = rows.select(reversed(rows.columns)).with_columns(unknown=pl.lit("x")).reverse()
@@ -127,7 +127,7 @@ def test_the_worst_segment_is_the_one_that_ranks_worst(real_run: Project, scored
     assert worst["roc_auc"] == pytest.approx(again, abs=1e-6)
 
 
-def test_cross_validation_on_drifting_data_is_reported_beside_the_held_out_truth(real_run: Project) -> None:
+def test_cross_validation_is_reported_beside_the_held_out_truth(real_run: Project) -> None:
     folds = read(real_run, "training.json")["cross_validation"]
     assert folds["roc_auc"]["mean"] > read(real_run, "evaluation.json")["roc_auc"]
     assert 0 < folds["roc_auc"]["std"] < 0.02

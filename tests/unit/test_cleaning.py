@@ -70,7 +70,7 @@ def test_dropping_repeated_rows_keeps_the_first_of_each_in_order(table: pl.DataF
     assert drop_repeated(cleaned, key).equals(cleaned)
 
 
-def test_rows_that_share_an_id_but_differ_are_kept_for_the_contract_to_refuse() -> None:
+def test_rows_that_share_an_id_but_differ_are_kept() -> None:
     table = pl.DataFrame({"id": [1, 1], "x": [1, 2]})
     assert drop_repeated(table, "id").equals(table)
 

@@ -61,7 +61,7 @@ def test_a_head_of_two_pull_requests_is_refused(hub: Hub, github: GitHub) -> Non
         pull_request_of(github, RUN)
 
 
-def test_one_comment_is_created_then_updated_among_more_than_a_page_of_others(hub: Hub, github: GitHub) -> None:
+def test_one_comment_is_created_then_updated(hub: Hub, github: GitHub) -> None:
     for number in range(150):
         hub.say(1, "someone", f"comment {number}")
     assert upsert(github, 1, f"{MARKER}\nfirst") == "created"

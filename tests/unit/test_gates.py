@@ -18,9 +18,7 @@ def verdict(value: Any, low: float | None = None, high: float | None = None) -> 
 
 
 @given(NUMBERS, NUMBERS, NUMBERS)
-def test_a_verdict_is_a_pass_exactly_inside_the_bounds_and_the_margin_says_how_far(
-    value: float, one: float, other: float
-) -> None:
+def test_a_verdict_passes_exactly_inside_its_bounds(value: float, one: float, other: float) -> None:
     low, high = sorted((one, other))
     found = verdict(value, low, high)
     assert found["passed"] is (low <= value <= high)
