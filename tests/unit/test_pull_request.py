@@ -17,7 +17,8 @@ from champion.report.blocks import Code, Document, Paragraph, Section, Table
 from champion.report.comparison import Change, breaches, changes
 from champion.report.html import to_html
 from champion.report.markdown import LIMIT, to_markdown
-from champion.report.pull_request import Checks, build
+from champion.report.pull_request import build
+from champion.report.verdict import Checks
 from champion.repository.revision import Revision, revision, working_tree
 from support.project import REPOSITORY, Project
 

@@ -96,7 +96,8 @@ def report(
     from champion.delivery.gate import failures
     from champion.report.html import to_html
     from champion.report.markdown import to_markdown
-    from champion.report.pull_request import Checks, ReportParams, build
+    from champion.report.pull_request import ReportParams, build
+    from champion.report.verdict import Checks
     from champion.repository.reproduce import changed_stages, last_answer
     from champion.repository.revision import default_base, revision, working_tree
 
