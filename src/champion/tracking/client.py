@@ -34,7 +34,7 @@ def tracking_uri(environment: Environment) -> str:
     return os.environ.get(VARIABLE) or environment.tracking_uri
 
 
-def name() -> str:
+def shared_name() -> str:
     """The experiment's name, and the registered model's: one MLflow server can hold those of many repositories."""
     return os.environ.get(EXPERIMENT_VARIABLE) or "champion"
 
@@ -109,17 +109,20 @@ def experiment_id(client: "MlflowClient", environment: Environment) -> str:
     """The experiment that runs go to, made when there is none."""
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(name())
+    found = client.get_experiment_by_name(shared_name())
     if found is None:
         try:
-            return str(client.create_experiment(name(), artifact_location=artifact_folder(tracking_uri(environment))))
+            return str(
+                client.create_experiment(shared_name(), artifact_location=artifact_folder(tracking_uri(environment)))
+            )
         except MlflowException:
             # Another process was faster.
-            found = client.get_experiment_by_name(name())
+            found = client.get_experiment_by_name(shared_name())
             if found is None:
                 raise
     if found.lifecycle_stage != "active":
         raise UserError(
-            f"MLflow's experiment {name()!r} was deleted. Restore it, or set {EXPERIMENT_VARIABLE} to another name."
+            f"MLflow's experiment {shared_name()!r} was deleted. Restore it, or set {EXPERIMENT_VARIABLE} to another "
+            "name."
         )
     return str(found.experiment_id)

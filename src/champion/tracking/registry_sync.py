@@ -12,7 +12,7 @@ from champion.registry.chain import Row
 from champion.registry.connections import Registry
 from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE, Version
 from champion.tracking import background_sync
-from champion.tracking.client import connected, experiment_id, in_use, name
+from champion.tracking.client import connected, experiment_id, in_use, shared_name
 from champion.tracking.runs import MODEL_SHA256, MODEL_URI, runs_tagged
 from champion.tracking.values import log_values, metrics_of, params_of
 
@@ -29,7 +29,7 @@ def apply(registry: Registry) -> list[str]:
     with connected(registry.environment) as client:
         rows = ledger.rows()
         while True:
-            done += _versions(client, registry, rows) + _aliases(client, registry, rows)
+            done += _add_versions(client, registry, rows) + _move_aliases(client, registry, rows)
             # Rows may have been appended while we synced: read again until there are none.
             latest = ledger.rows()
             if len(latest) == len(rows):
@@ -46,7 +46,7 @@ def differences(registry: Registry, rows: list[Row]) -> list[str]:
     repair = "`champion mirror` repairs it."
     try:
         with connected(registry.environment) as client:
-            numbers, present = _numbers(client), _present(client)
+            numbers, present = _numbers_by_version(client), _present_aliases(client)
     except UserError as error:
         return [f"the ledger cannot be held against MLflow: {error}"]
     found = [
@@ -56,7 +56,7 @@ def differences(registry: Registry, rows: list[Row]) -> list[str]:
     ]
     names = {number: version for (version, _), number in numbers.items()}
     wanted = history.aliases(rows, registry.sharing)
-    for alias in sorted(_ours(registry) & present.keys() | wanted.keys()):
+    for alias in sorted(_our_aliases(registry) & present.keys() | wanted.keys()):
         number = present.get(alias)
         has = (
             "nothing" if number is None else names.get(number, f"its version {number}, which the ledger does not know")
@@ -67,55 +67,55 @@ def differences(registry: Registry, rows: list[Row]) -> list[str]:
     return found
 
 
-def _versions(client: "MlflowClient", registry: Registry, rows: list[Row]) -> list[str]:
+def _add_versions(client: "MlflowClient", registry: Registry, rows: list[Row]) -> list[str]:
     """Make the versions that MLflow lacks."""
     registered = history.versions(rows)
-    if registered and not client.search_registered_models(f"name = '{name()}'"):
-        _create(client)
-    known = _numbers(client)
+    if registered and not client.search_registered_models(f"name = '{shared_name()}'"):
+        _create_registered_model(client)
+    known = _numbers_by_version(client)
     lacking = [version for version in registered.values() if (version.name, version.model_sha256) not in known]
     for version in lacking:
-        run_id, source = _logged(client, registry, version)
+        run_id, source = _find_or_log_model(client, registry, version)
         tags = {VERSION: version.name, MODEL_SHA256: version.model_sha256}
         # A server takes a logged model's address only together with its id.
-        client.create_model_version(name(), source, run_id, tags, model_id=source.removeprefix("models:/"))
+        client.create_model_version(shared_name(), source, run_id, tags, model_id=source.removeprefix("models:/"))
     return [f"{version.name} registered" for version in lacking]
 
 
-def _create(client: "MlflowClient") -> None:
+def _create_registered_model(client: "MlflowClient") -> None:
     from mlflow.exceptions import MlflowException
 
     try:
-        client.create_registered_model(name())
+        client.create_registered_model(shared_name())
     except MlflowException as error:
         # Another process was faster.
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
 
 
-def _aliases(client: "MlflowClient", registry: Registry, rows: list[Row]) -> list[str]:
+def _move_aliases(client: "MlflowClient", registry: Registry, rows: list[Row]) -> list[str]:
     """Set every alias that is not where the ledger says, and remove those it does not have."""
-    versions, numbers, present = history.versions(rows), _numbers(client), _present(client)
+    versions, numbers, present = history.versions(rows), _numbers_by_version(client), _present_aliases(client)
     done = []
     for alias, version in history.aliases(rows, registry.sharing).items():
         number = numbers[version, versions[version].model_sha256]
         if present.pop(alias, None) != number:
-            client.set_registered_model_alias(name(), alias, number)
+            client.set_registered_model_alias(shared_name(), alias, number)
             done.append(f"{alias} is {version}")
-    for alias in _ours(registry) & present.keys():
-        client.delete_registered_model_alias(name(), alias)
+    for alias in _our_aliases(registry) & present.keys():
+        client.delete_registered_model_alias(shared_name(), alias)
         done.append(f"{alias} is nothing")
     return done
 
 
-def _ours(registry: Registry) -> set[str]:
+def _our_aliases(registry: Registry) -> set[str]:
     """The aliases that the ledger speaks of; any other is somebody's own."""
     return {"champion", "challenger", *registry.sharing}
 
 
-def _numbers(client: "MlflowClient") -> dict[tuple[str, str], str]:
+def _numbers_by_version(client: "MlflowClient") -> dict[tuple[str, str], str]:
     """MLflow's number of each version by name and model hash; the first when there are several."""
-    found = client.search_model_versions(f"name = '{name()}'", order_by=["version_number ASC"])
+    found = client.search_model_versions(f"name = '{shared_name()}'", order_by=["version_number ASC"])
     numbers: dict[tuple[str, str], str] = {}
     for one in found:
         if VERSION in one.tags and MODEL_SHA256 in one.tags:
@@ -123,13 +123,13 @@ def _numbers(client: "MlflowClient") -> dict[tuple[str, str], str]:
     return numbers
 
 
-def _present(client: "MlflowClient") -> dict[str, str]:
-    models = client.search_registered_models(f"name = '{name()}'")
+def _present_aliases(client: "MlflowClient") -> dict[str, str]:
+    models = client.search_registered_models(f"name = '{shared_name()}'")
     aliases: Mapping[str, str] = models[0].aliases if models else {}
     return {alias: str(number) for alias, number in aliases.items()}
 
 
-def _logged(client: "MlflowClient", registry: Registry, version: Version) -> tuple[str, str]:
+def _find_or_log_model(client: "MlflowClient", registry: Registry, version: Version) -> tuple[str, str]:
     """Run and URI of the version's model as it was tracked, else logged now from the registry's own files."""
     experiment = experiment_id(client, registry.environment)
     for run in runs_tagged(client, experiment, MODEL_SHA256, version.model_sha256):
