@@ -23,7 +23,7 @@ from champion.environments import Environment, load_environment
 from champion.experiments.leaderboard import best
 from champion.model.model_file import load
 from champion.registry import history
-from champion.registry.connections import Registry
+from champion.registry.registry import Registry
 from champion.table.dataset import to_frame
 from champion.tracking import background_sync as mirror_later
 from champion.tracking import registry_sync as mirror

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from champion.environments import Environment, load_environment
-from champion.registry.connections import Registry
+from champion.registry.registry import Registry
 
 
 @dataclass(frozen=True)

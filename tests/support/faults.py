@@ -38,15 +38,15 @@ from champion.delivery import deployment, switch
 from champion.delivery.audit import differences
 from champion.delivery.register import register as register_model
 from champion.environments import load_environments
-from champion.registry import connections, history
+from champion.registry import history, registry
 from champion.registry.chain import breaks
-from champion.registry.connections import Registry
 from champion.registry.ledger import Appending
+from champion.registry.registry import Registry
 from champion.registry.served import SERVED_FILES, read_model, read_pointer
 from champion.registry.stores import Store
 
 # Parsed once: under the trace each parse would cost more than the deployment.
-environments = connections.load_environments = cache(load_environments)
+environments = registry.load_environments = cache(load_environments)
 ROOMS = tuple(str(Path(room.__file__).parent) for room in (delivery, registry_room))
 DONE, REFUSED, BROKEN = 0, 3, 4
 

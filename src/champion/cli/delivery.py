@@ -9,7 +9,7 @@ from champion.core.errors import UserError, one_line_errors
 
 if TYPE_CHECKING:
     from champion.registry.chain import Row
-    from champion.registry.connections import Registry
+    from champion.registry.registry import Registry
 
 app = typer.Typer()
 
@@ -235,7 +235,7 @@ def notify(text: Annotated[str, typer.Argument(help="What to say.")]) -> None:
 def _open(env: str | None = None) -> "Registry":
     """The registry of the environment, or of the one that ENVIRONMENT names."""
     from champion.environments import load_environment
-    from champion.registry.connections import Registry
+    from champion.registry.registry import Registry
 
     return Registry.open(load_environment(env))
 

@@ -34,7 +34,7 @@ def track(env: Env = None) -> None:
 def mirror(env: Env = None) -> None:
     """Bring the versions and aliases of MLflow's registry up to the ledger, as every delivery does by itself."""
     from champion.environments import load_environment
-    from champion.registry.connections import Registry
+    from champion.registry.registry import Registry
     from champion.tracking.registry_sync import apply
 
     with one_line_errors():

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from champion.registry import history
 from champion.registry.chain import Row, breaks
-from champion.registry.connections import Registry
 from champion.registry.ledger import ANCHOR
+from champion.registry.registry import Registry
 from champion.registry.served import POINTER, SERVED_FILES
 from champion.registry.stores import Store
 from champion.tracking import registry_sync

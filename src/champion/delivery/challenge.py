@@ -15,7 +15,7 @@ from champion.params import Challenge
 from champion.pipeline.evaluate.params import Evaluate
 from champion.registry import history
 from champion.registry.chain import Row, breaks
-from champion.registry.connections import Registry
+from champion.registry.registry import Registry
 from champion.registry.versions import MODEL_FILE, TRAINING_ROWS_FILE, Version, load_bytes
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from champion.delivery.smoke import SmokeReport, examine
 from champion.delivery.switch import State, Switch, provide, read_state, refuse_overtaken, switch
 from champion.registry import history
 from champion.registry.chain import Row, breaks
-from champion.registry.connections import Registry
 from champion.registry.ledger import Appending
+from champion.registry.registry import Registry
 from champion.registry.served import SERVED_FILES
 from champion.registry.versions import EXAMPLES_FILE, Version
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from champion.core.errors import UserError
 from champion.delivery import webhook
 from champion.registry.chain import Row
-from champion.registry.connections import Registry
+from champion.registry.registry import Registry
 from champion.tracking import background_sync
 
 LISTENERS: list[Callable[[Registry, Row], None]] = [webhook.tell, background_sync.start]

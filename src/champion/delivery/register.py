@@ -14,7 +14,7 @@ from champion.delivery.listeners import follow
 from champion.params import Params
 from champion.registry import history
 from champion.registry.chain import Row
-from champion.registry.connections import Registry
+from champion.registry.registry import Registry
 from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE, TRAINING_ROWS_FILE, Version
 from champion.repository.lock import outs_of, verify
 

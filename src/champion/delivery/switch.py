@@ -13,8 +13,8 @@ from champion.core.errors import ConflictError, UnavailableError, UserError
 from champion.delivery.listeners import follow
 from champion.registry import history
 from champion.registry.chain import Row
-from champion.registry.connections import Registry
 from champion.registry.ledger import Appending
+from champion.registry.registry import Registry
 from champion.registry.served import POINTER, SERVED_FILES
 from champion.registry.versions import Version
 

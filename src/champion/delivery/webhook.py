@@ -4,7 +4,7 @@ import os
 
 from champion.core.errors import UnavailableError, UserError
 from champion.registry.chain import Row
-from champion.registry.connections import Registry
+from champion.registry.registry import Registry
 
 VARIABLE = "CHAMPION_WEBHOOK_URL"
 TIMEOUT_SECONDS = 5

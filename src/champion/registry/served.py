@@ -10,7 +10,7 @@ from champion.core.errors import ConflictError, UserError
 from champion.environments import Environment
 from champion.registry import history
 from champion.registry.chain import Row
-from champion.registry.connections import Registry
+from champion.registry.registry import Registry
 from champion.registry.stores import Store
 from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE
 

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from champion.core.errors import UserError
 from champion.environments import Environment
 from champion.registry.chain import Row
-from champion.registry.connections import Registry
 from champion.registry.history import SWITCHES
+from champion.registry.registry import Registry
 from champion.tracking.client import in_use, installed, tracking_uri
 
 ACTIONS = SWITCHES | {"register", "challenge"}

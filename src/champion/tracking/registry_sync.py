@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from champion.core.errors import UserError
 from champion.registry import history
 from champion.registry.chain import Row
-from champion.registry.connections import Registry
+from champion.registry.registry import Registry
 from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE, Version
 from champion.tracking import background_sync
 from champion.tracking.client import connected, experiment_id, in_use, shared_name
