@@ -40,6 +40,7 @@ def sample_run(shared: Path) -> Project:
         use_loan_sample(project)
         project.run("dvc", "repro")
         project.commit("Run on a sample")
+        project.run("git", "gc", "--quiet")
 
     built_once(shared / "sample.done", build)
     return Project(folder)

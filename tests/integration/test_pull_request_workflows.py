@@ -39,7 +39,7 @@ def test_a_stale_lock_names_its_stage_and_offers_the_lock_to_commit(runner: Runn
     assert run.report.startswith("## ❌ Model: not reproducible; ")
     assert "stage train" in run.report
     lock = read_yaml(run.artifacts / "regenerated-lock/dvc.lock")
-    assert lock["stages"]["train"]["params"]["params.yaml"]["train"]["hist_gradient_boosting"]["max_iter"] == 10
+    assert lock["stages"]["train"]["params"]["params.yaml"]["train"]["hist_gradient_boosting"]["max_iter"] == 19
     assert (run.artifacts / "regenerated-lock/metrics/evaluation.json").is_file()
 
 

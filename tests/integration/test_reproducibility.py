@@ -123,7 +123,7 @@ def test_a_tampered_metric_that_dvc_blessed_is_the_one_output_that_differs(small
     last = list(YAML(typ="safe").load(small.folder / "dvc.lock")["stages"]["evaluate"]["outs"])[-1]["path"]
     report = small.folder / last
     content = json.loads(report.read_text(encoding="utf-8"))
-    content["worst"]["roc_auc"] = 0.999
+    content["worst"] = {"roc_auc": 0.999}
     report.write_text(json.dumps(content), encoding="utf-8")
     small.run("dvc", "commit", "--force")
     small.commit("Look better")

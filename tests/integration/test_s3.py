@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from champion.repository import s3_check
 from champion.repository.local_s3 import LocalServer
 from champion.repository.remote import default_remote
 from support.project import Project
@@ -129,7 +130,10 @@ def test_a_missing_bucket_is_named_with_where_it_was_looked_for(
     assert "has no bucket named nobodys. Create it, or correct the remote in .dvc/config." in result.stderr
 
 
-def test_a_server_that_takes_connections_and_never_answers_is_given_up(clone: Project, server: LocalServer) -> None:
+def test_a_server_that_takes_connections_and_never_answers_is_given_up(
+    clone: Project, server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3_check, "SECONDS_TO_ANSWER", 1)
     assert server.process is not None
     os.kill(server.process.pid, signal.SIGSTOP)
     try:

@@ -130,6 +130,7 @@ def use_loan_sample(project: Project, *, every: int = 40) -> None:
 
 
 def built_once(marker: Path, build: Callable[[], None]) -> None:
+    """Let the first worker that asks build it, and the others wait."""
     with FileLock(f"{marker}.lock"):
         if not marker.exists():
             build()
