@@ -10,13 +10,12 @@ import os
 import sys
 import tempfile
 
-from measure import BIN, REPOSITORY, median, run
-
 from champion.delivery.register import register
 from champion.environments import load_environment
 from champion.registry import history
-from champion.registry.connections import Registry
+from champion.registry.registry import Registry
 from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE, TRAINING_ROWS_FILE
+from measure import BIN, REPOSITORY, median, run
 
 LIMIT_SECONDS = 1.5
 ROUNDS = 7

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from measure import REPOSITORY
 from threadpoolctl import threadpool_limits
 
 from champion.model.model_file import load
 from champion.table.dataset import read_split, to_frame
+from measure import REPOSITORY
 
 BATCH = 50_000
 ROUNDS = {1: 200, BATCH: 5}

@@ -8,8 +8,9 @@ Run it in a working copy where `dvc repro` has run.
 import tempfile
 from pathlib import Path
 
-from measure import BIN, REPOSITORY, in_turn, median, run
 from ruamel.yaml import YAML
+
+from measure import BIN, REPOSITORY, in_turn, median, run
 
 
 def bare_pipeline(folder: Path, stages: int) -> None:

@@ -15,7 +15,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-from measure import REPOSITORY
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
@@ -28,6 +27,7 @@ from champion.core.strict_yaml import read
 from champion.model.estimators import build_pipeline
 from champion.params import Params
 from champion.table.dataset import Dataset, read_split
+from measure import REPOSITORY
 
 GRID = {
     "randomforestclassifier__n_estimators": [50, 100, 200],

@@ -10,8 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from measure import REPOSITORY, Usage, in_turn, median, run
 from ruamel.yaml import YAML
+
+from measure import REPOSITORY, Usage, in_turn, median, run
 
 FLOOR = """
 import sys, importlib.metadata

@@ -1,5 +1,6 @@
 """The docs say what is true."""
 
+import ast
 import importlib.util
 import json
 import re
@@ -12,6 +13,7 @@ import pytest
 from champion.pipeline.evaluate.stage import summary
 from support.project import REPOSITORY, Project
 
+BENCHMARKS = sorted((REPOSITORY / "benchmarks").glob("*.py"))
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 
@@ -56,6 +58,15 @@ def test_every_make_target_and_command_in_the_docs_exists(page: Path) -> None:
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
     for command in re.findall(r"(?:`|\$ )champion ([a-z0-9-]+)", text):
         assert f"## champion {command}\n" in reference or command.startswith("--"), command
+
+
+@pytest.mark.parametrize("file", BENCHMARKS, ids=lambda file: file.name)
+def test_every_benchmark_imports_names_that_exist(file: Path) -> None:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("champion."):
+            module = importlib.import_module(str(node.module))
+            for name in (alias.name for alias in node.names):
+                assert hasattr(module, name) or importlib.util.find_spec(f"{module.__name__}.{name}"), name
 
 
 def test_the_readme_change_reruns_the_stages_it_says(sample_run: Project, tmp_path: Path) -> None:
