@@ -78,6 +78,12 @@ def test_what_people_must_resolve_first_is_named_and_nothing_is_changed(small_ru
         assert result.stderr.startswith("error: in conflict: params.yaml."), "also when added with its markers"
         assert (project.folder / "dvc.lock").read_bytes() == before
 
+    project.run("git", "checkout", "theirs", "--", "params.yaml")
+    project.run("git", "add", "params.yaml")
+    assert project.ran(project.champion("resolve-lock").stdout) == ["evaluate"]
+    project.run("git", "commit", "--quiet", "--no-edit")
+    project.champion("reproduce", "--fast")
+
 
 def test_a_stage_that_fails_on_what_was_merged_leaves_the_conflict_as_it_was(project: Project) -> None:
     project.edit_params(lambda params: params["evaluate"].update(bootstrap_samples=-1))

@@ -31,8 +31,10 @@ def test_an_unchanged_model_passes_with_what_s3_has(unchanged: Run) -> None:
 
 
 def test_a_stale_lock_names_its_stage_and_offers_the_lock_to_commit(runner: Runner) -> None:
-    run = runner.pull_request("stale", "main")
+    run = runner.pull_request("stale", "main", name=HOSTILE)
     assert not run.passed
+    assert run.roles == [PULL_ROLE]
+    assert not [path for path in runner.folder.rglob("PWNED*") if path.is_file()], "a hostile name ran nothing"
     assert run.built[0] == "train", "S3 had what the lock names"
     assert run.step_failed("Is the committed lock true, bit for bit?")
     assert "stage train: the parameter train is modified since dvc.lock was made" in run.log
@@ -108,6 +110,6 @@ def test_a_run_that_left_no_report_says_so_in_the_comment(runner: Runner, tmp_pa
 def test_a_first_pull_request_has_no_baseline_to_fall_from(origin: Project, tmp_path: Path) -> None:
     project = origin.copy_to(tmp_path / "project")
     use_this_environment(project)
-    project.run("make", "diff", "compare", "report", environment={"CHAMPION_BASE": "empty"})
+    project.run("make", "diff", "compare", "report", "gate", environment={"CHAMPION_BASE": "empty"})
     report = (project.folder / "reports/change/report.md").read_text(encoding="utf-8")
     assert report.startswith("## ✅ Model: gates pass; first model: `empty` has none\n")

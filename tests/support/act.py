@@ -35,7 +35,7 @@ def actions_used() -> list[str]:
 
 
 def use_this_environment(project: Project) -> None:
-    """Let `make` find all set up, in a clone: the environment that runs the tests, with the clone's code."""
+    """Let `make` find all set up, in a clone: the environment that runs the tests."""
     programs = project.folder / ".venv/bin"
     programs.mkdir(parents=True)
     for program in (Path(sys.prefix) / "bin").iterdir():
@@ -92,18 +92,7 @@ class Runner:
         for key in ("user.name", "user.email"):
             clone.run("git", "config", key, "test@example.org")
         clone.run("git", "checkout", "--quiet", "--detach", f"origin/{base}")
-        clone.run(
-            "git",
-            "merge",
-            "--quiet",
-            "--no-ff",
-            "--allow-unrelated-histories",
-            "-X",
-            "theirs",
-            "-m",
-            "Merge",
-            f"origin/{head}",
-        )
+        clone.run("git", "merge", "--quiet", "--no-ff", "-X", "theirs", "-m", "Merge", f"origin/{head}")
         sha = clone.run("git", "rev-parse", f"origin/{head}").stdout.strip()
         event = {
             "action": "synchronize",
@@ -121,7 +110,7 @@ class Runner:
         self.runs.append(run)
         return run
 
-    def comment(self, run: Run, *, owner: str = "o", branch: str = HOSTILE, fork_gone: bool = False) -> Run:
+    def comment(self, run: Run, *, owner: str = "o", branch: str = HOSTILE) -> Run:
         """comment.yml, as it is started when that run of pipeline.yml ends."""
         repository = {"full_name": f"{owner}/champion", "owner": {"login": owner}}
         workflow_run = {
@@ -131,7 +120,7 @@ class Runner:
             "conclusion": "success" if run.passed else "failure",
             "head_sha": run.sha,
             "head_branch": branch,
-            "head_repository": None if fork_gone else repository,
+            "head_repository": repository,
             "html_url": f"https://github.example/runs/{run.number}",
         }
         event = {"action": "completed", "workflow_run": workflow_run}

@@ -4,13 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import distribution
-from io import StringIO
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import polars as pl
 import pytest
@@ -20,6 +20,18 @@ from ruamel.yaml import YAML
 from champion.cli.main import app
 
 REPOSITORY = Path(__file__).parents[2]
+
+
+@contextmanager
+def redirected(descriptor: int, file: IO[str]) -> Iterator[None]:
+    """Let the programs that this process starts write there, too."""
+    kept = os.dup(descriptor)
+    try:
+        os.dup2(file.fileno(), descriptor)
+        yield
+    finally:
+        os.dup2(kept, descriptor)
+        os.close(kept)
 
 
 @dataclass(frozen=True)
@@ -44,24 +56,32 @@ class Project:
     ) -> subprocess.CompletedProcess[str]:
         """The `champion` command in this process: with this working tree's code, and without the start of a program.
 
-        What programs that it runs print is not in the result.
+        What programs that it runs print is in the result, too.
         """
-        status, output, error = 0, StringIO(), StringIO()
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(error):
-            patch.chdir(self.folder)
-            for name, value in (environment or {}).items():
-                patch.setenv(name, value)
-            try:
-                app(arguments)
-            except SystemExit as stop:
-                status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-                if isinstance(stop.code, str):
-                    error.write(f"{stop.code}\n")
+        status: int = 0
+        with TemporaryFile("w+") as output, TemporaryFile("w+") as error:
+            with pytest.MonkeyPatch.context() as patch, redirected(1, output), redirected(2, error):
+                patch.chdir(self.folder)
+                for name, value in (environment or {}).items():
+                    patch.setenv(name, value)
+                with redirect_stdout(output), redirect_stderr(error):
+                    try:
+                        app(arguments)
+                    except SystemExit as stop:
+                        status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+                        if isinstance(stop.code, str):
+                            print(stop.code, file=error)
+                    finally:
+                        output.flush()
+                        error.flush()
+            texts = []
+            for stream in (output, error):
+                stream.seek(0)
+                texts.append(stream.read())
         if check and status:
-            pytest.fail(
-                f"champion {' '.join(arguments)} exited with {status}:\n{output.getvalue()}\n{error.getvalue()}"
-            )
-        return subprocess.CompletedProcess(arguments, status, output.getvalue(), error.getvalue())
+            told = "\n".join(texts)
+            pytest.fail(f"champion {' '.join(arguments)} exited with {status}:\n{told}")
+        return subprocess.CompletedProcess(arguments, status, *texts)
 
     def stage(self, name: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run one stage alone, without DVC."""

@@ -18,7 +18,6 @@ LEGEND = (
     "▲ moved the better way, ▼ the worse way; “better” and “worse” only where each value lies outside the other's 95% "
     "bootstrap interval. A mark without a word has no interval, and may be noise."
 )
-REASONS, REASON_LENGTH = 10, 200
 
 
 class ReportParams(Sections):
