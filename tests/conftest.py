@@ -21,6 +21,7 @@ LONGEST = (
     "test_s3",
     "test_tracking",
     "test_delivery_workflows",
+    "test_contract_on_broken_data",
 )
 
 
