@@ -35,7 +35,7 @@ def whole_file(folder: Path) -> None:
     params["window_months"] = 1200
     params["contract"]["class_share"] = [0, 1]
     for limits in params["contract"]["columns"].values():
-        limits.update(max_missing=1.0, max_stray=1.0)
+        limits.update(max_missing=1.0, max_invalid=1.0)
     yaml.dump(params, folder / "params.yaml")
     (folder / "src").symlink_to(REPOSITORY / "src")
     (folder / "requirements").symlink_to(REPOSITORY / "requirements")

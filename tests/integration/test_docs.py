@@ -10,6 +10,8 @@ from types import ModuleType
 
 import pytest
 
+from champion.core.strict_yaml import read
+from champion.params import Params
 from champion.pipeline.evaluate.stage import summary
 from support.project import REPOSITORY, Project
 
@@ -67,6 +69,12 @@ def test_every_benchmark_imports_names_that_exist(file: Path) -> None:
             module = importlib.import_module(str(node.module))
             for name in (alias.name for alias in node.names):
                 assert hasattr(module, name) or importlib.util.find_spec(f"{module.__name__}.{name}"), name
+
+
+def test_the_benchmark_of_the_whole_file_has_valid_params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
+    importlib.import_module("tables").whole_file(tmp_path)
+    assert read(Params, tmp_path / "params.yaml").window_months == 1200
 
 
 def test_the_readme_change_reruns_the_stages_it_says(sample_run: Project, tmp_path: Path) -> None:
