@@ -9,7 +9,7 @@ pytest.register_assert_rewrite("support")
 
 from support.project import Project, built_once, copy_working_tree, use_loan_sample  # noqa: E402
 
-# Two workers share the cores: threads of one program would only wait for each other.
+# The workers share the cores: threads of one program would only wait for each other.
 for library in ("OMP", "OPENBLAS"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 pytest_plugins = ["support.delivery", "support.postgresql"]

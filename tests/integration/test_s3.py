@@ -263,6 +263,7 @@ def kill_server_when(server: LocalServer, process: subprocess.Popen[bytes], reac
     server.process.wait()
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("command", ["push", "pull"])
 def test_a_server_killed_in_the_middle_loses_nothing(command: str, big: Project, tmp_path: Path) -> None:
     contents = {path.name: hashlib.sha256(path.read_bytes()).digest() for path in big.folder.glob("big?")}
