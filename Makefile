@@ -26,7 +26,7 @@ test: $(BIN)/.development lint ## set everything up, check style and types, and 
 test-fast: $(BIN)/.development ## the unit and data tests that need no run on the whole loan file
 	python -m pytest tests/unit tests/data -m "not real and not sweep"
 
-test-all: $(BIN)/.development lint ## the suite and its slow sweeps, which stop deliveries at every line of code
+test-all: $(BIN)/.development lint ## the suite and its slow sweeps, which stop deliveries at every line and S3 in the middle of a transfer
 	python -m pytest -m ""
 
 lint: $(BIN)/.development ## ruff, mypy, the import rules, and the workflows

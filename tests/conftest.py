@@ -9,9 +9,10 @@ pytest.register_assert_rewrite("support")
 
 from support.project import Project, built_once, copy_working_tree, use_loan_sample  # noqa: E402
 
-# The workers share the cores: threads of one program would only wait for each other.
-for library in ("OMP", "OPENBLAS"):
-    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+# The workers share the cores: a program has one thread, and where a test asks for more, those that wait do not spin.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 pytest_plugins = ["support.delivery", "support.postgresql"]
 
 # A worker runs whole files: the longest begin first, so that none is left for one worker at the end.
@@ -19,8 +20,9 @@ LONGEST = (
     "test_pull_request_workflows",
     "test_contract_on_real_data",
     "test_s3",
-    "test_tracking",
     "test_delivery_workflows",
+    "test_experiments",
+    "test_tracking",
     "test_contract_on_broken_data",
 )
 
@@ -42,7 +44,7 @@ def sample_run(shared: Path) -> Project:
         use_loan_sample(project)
         project.run("dvc", "repro")
         project.commit("Run on a sample")
-        project.run("git", "gc", "--quiet")
+        project.pack()
 
     built_once(shared / "sample.done", build)
     return Project(folder)

@@ -142,13 +142,17 @@ def put_of_pointer(tmp_path: Path) -> bytes:
     return f"PUT /{BUCKET}/{tmp_path.name}/staging/current.json".encode()
 
 
+def deploy_the_first_of_two(project: DeliveryProject) -> None:
+    for result in ("weak", "strong"):
+        project.use_result(result)
+        register(project.staging)
+    deployment.deploy(project.staging, "v1")
+
+
 def test_a_connection_that_drops_leaves_the_old_model_serving(
     on_s3: DeliveryProject, proxy: Proxy, tmp_path: Path
 ) -> None:
-    for result in ("weak", "strong"):
-        on_s3.use_result(result)
-        register(on_s3.staging)
-    deployment.deploy(on_s3.staging, "v1")
+    deploy_the_first_of_two(on_s3)
     sha256 = on_s3.staging.rows[1].model_sha256
     # While it looks, while it copies the model, while it switches the pointer.
     for request in (b"GET /", f"PUT /{BUCKET}".encode(), put_of_pointer(tmp_path)):
@@ -169,10 +173,7 @@ def test_a_connection_that_drops_leaves_the_old_model_serving(
 def test_a_switch_whose_answer_is_lost_is_recorded_by_the_next_command(
     on_s3: DeliveryProject, proxy: Proxy, tmp_path: Path
 ) -> None:
-    for result in ("weak", "strong"):
-        on_s3.use_result(result)
-        register(on_s3.staging)
-    deployment.deploy(on_s3.staging, "v1")
+    deploy_the_first_of_two(on_s3)
     proxy.cut_answer_to = put_of_pointer(tmp_path)
     with pytest.raises(UserError, match=r"The next deploy, promote, rollback or smoke records it"):
         deployment.deploy(on_s3.staging, "v2")

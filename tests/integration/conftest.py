@@ -28,8 +28,7 @@ def small_run(shared: Path) -> Project:
         use_small_params(project)
         project.run("dvc", "repro")
         project.commit("Run on the small table")
-        # Hundreds of files less to copy, for every test that starts from it.
-        project.run("git", "gc", "--quiet")
+        project.pack()
 
     built_once(shared / "small.done", build)
     return Project(folder)
@@ -39,6 +38,18 @@ def small_run(shared: Path) -> Project:
 def small(small_run: Project, tmp_path: Path) -> Project:
     """A copy of the finished small project, to break."""
     return small_run.copy_to(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def tracked(small_run: Project, shared: Path) -> Project:
+    """The small table's result, tracked by the command. Read only."""
+    folder = shared / "tracked"
+
+    def build() -> None:
+        assert ": tracked, run " in small_run.copy_to(folder).run("champion", "track").stdout
+
+    built_once(shared / "tracked.done", build)
+    return Project(folder)
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +64,9 @@ def origin(sample_run: Project, shared: Path) -> Project:
         project = sample_run.copy_to(folder)
         add_branches(project)
         with LocalServer(shared / "origin-s3", default_remote(REPOSITORY).bucket) as server:
-            project.run("dvc", "push", "--all-branches", environment=server.environment)
+            # Of AWS there is only this server, and no account of the machine's.
+            home = {"HOME": str(shared), "AWS_EC2_METADATA_DISABLED": "true"}
+            project.run("dvc", "push", "--all-branches", environment=server.environment | home)
 
     built_once(shared / "origin.done", build)
     return Project(folder)
@@ -64,7 +77,7 @@ def add_branches(project: Project) -> None:
         project.run("git", "checkout", "--quiet", "-b", name, start)
 
     def run(message: str) -> None:
-        project.run("dvc", "repro", environment={"OMP_NUM_THREADS": "1"})
+        project.run("dvc", "repro")
         project.commit(message)
 
     def set_iterations(number: int) -> None:

@@ -99,6 +99,10 @@ class Project:
         self.run("git", "add", "--all")
         self.run("git", "commit", "--quiet", "--allow-empty", "--message", message)
 
+    def pack(self) -> None:
+        """Let git hold all in a few files: hundreds less to copy, for every test that starts from here."""
+        self.run("git", "gc", "--quiet")
+
     def copy_to(self, folder: Path) -> "Project":
         """The same project, data and cache included, at another path."""
         shutil.copytree(self.folder, folder, symlinks=True)

@@ -37,19 +37,17 @@ def build(head: Revision, base: Revision, gates: Mapping[str, Gate], compare: Co
     moved = changes(base.evaluation, head.evaluation)
     sections = [
         Section("", [verdicts_table(head, base, moved, gates, compare, checks), *cautions(head, base)]),
-        Section("Metrics on held-out rows", [tables.metrics_table(moved, base), Paragraph(LEGEND)]),
-        Section("Gates", [tables.gates_table(judge(head.evaluation, gates), judge(base.evaluation, gates), base)]),
-        Section("Changed parameters", [tables.params_table(head, base)]),
-        Section("Data", list(tables.data_table(head, base))),
-        Section(
-            "Confusion and worst segment", [*tables.confusion_table(head, base), *tables.worst_segment(head, base)]
-        ),
+        Section("Metrics on held-out rows", [tables.metrics(moved, base), Paragraph(LEGEND)]),
+        Section("Gates", [tables.gates(judge(head.evaluation, gates), judge(base.evaluation, gates), base)]),
+        Section("Changed parameters", [tables.params(head, base)]),
+        Section("Data", list(tables.data(head, base))),
+        Section("Confusion and worst segment", [*tables.confusion(head, base), *tables.worst_segment(head, base)]),
         Section("ROC curve", list(curves.overlaid(head, base, "roc"))),
         Section("Calibration", list(curves.overlaid(head, base, "calibration"))),
         Section("Precision and recall", list(curves.overlaid(head, base, "precision_recall")), page_only=True),
         Section("Scores by class", list(curves.scores_by_class(head)), page_only=True),
         Section("Permutation importance", list(curves.importance(head, base)), page_only=True),
-        Section("Lineage", [tables.lineage_table(head, base)], folded=True),
-        Section("Cross-validation on training rows", [tables.cross_validation_table(head, base)], folded=True),
+        Section("Lineage", [tables.lineage(head, base)], folded=True),
+        Section("Cross-validation on training rows", [tables.cross_validation(head, base)], folded=True),
     ]
     return Document(title(head, base, moved, gates, compare, checks), [s for s in sections if s.blocks])

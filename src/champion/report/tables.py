@@ -16,7 +16,7 @@ MARKS = {"better": "▲", "worse": "▼", "noise": "≈ within noise", "same": "
 BEYOND_NOISE = {"better": "▲ better", "worse": "▼ worse"}
 
 
-def metrics_table(moved: list[Change], base: Revision) -> Block:
+def metrics(moved: list[Change], base: Revision) -> Block:
     """Every metric before and after; the well-known ones first."""
     known = [change for name in SHOWN for change in moved if change.name == name]
     others = [change for change in moved if change.name not in SHOWN]
@@ -42,9 +42,7 @@ def _verdict(change: Change, base: Revision) -> str:
     return "new" if base.evaluation else ""
 
 
-def gates_table(
-    verdicts: Mapping[str, Mapping[str, Any]], before: Mapping[str, Mapping[str, Any]], base: Revision
-) -> Block:
+def gates(verdicts: Mapping[str, Mapping[str, Any]], before: Mapping[str, Mapping[str, Any]], base: Revision) -> Block:
     """Every gate's value, bounds, margin and verdict."""
     rows: list[Sequence[Cell]] = []
     for name, verdict in sorted(verdicts.items()):
@@ -56,7 +54,7 @@ def gates_table(
     return Table(["gate", "value", "bounds", "margin", "verdict"], rows, right=[1, 3])
 
 
-def params_table(head: Revision, base: Revision) -> Block:
+def params(head: Revision, base: Revision) -> Block:
     """The parameters that changed."""
     before, after = (dict(flattened(side.yaml(layout.PARAMS))) for side in (base, head))
     if not before:
@@ -76,7 +74,7 @@ def _sides(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> It
         yield Code(show(side[name])) if name in side else MISSING
 
 
-def data_table(head: Revision, base: Revision) -> Iterator[Block]:
+def data(head: Revision, base: Revision) -> Iterator[Block]:
     """Rows and base rate before and after."""
     before, after = (side.json(layout.VALIDATION).get("rows", {}) for side in (base, head))
     rows: list[Sequence[Cell]] = []
@@ -91,7 +89,7 @@ def data_table(head: Revision, base: Revision) -> Iterator[Block]:
     yield Table(["", "before", "after", "change"], rows, right=[1, 2, 3])
 
 
-def confusion_table(head: Revision, base: Revision) -> Iterator[Block]:
+def confusion(head: Revision, base: Revision) -> Iterator[Block]:
     """Held-out rows by what they are and what they are called."""
     before, after = (_cells(side) for side in (base, head))
     if not after:
@@ -140,7 +138,7 @@ def worst_segment(head: Revision, base: Revision) -> Iterator[Block]:
         yield Bullets(items)
 
 
-def cross_validation_table(head: Revision, base: Revision) -> Block:
+def cross_validation(head: Revision, base: Revision) -> Block:
     """The training metrics before and after."""
     before, after = (
         {key: value for key, value in flattened(side.json(layout.TRAINING)) if finite(value) is not None}
@@ -153,7 +151,7 @@ def cross_validation_table(head: Revision, base: Revision) -> Block:
     return Table(["training metric", "before", "after", "change"], rows, right=[1, 2, 3])
 
 
-def lineage_table(head: Revision, base: Revision) -> Block:
+def lineage(head: Revision, base: Revision) -> Block:
     """The commits, and the hash of every file and folder that the lock names."""
     rows: list[Sequence[Cell]] = []
     commits = [side.commit or git.head_commit(side.root) for side in (base, head)]

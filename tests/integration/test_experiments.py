@@ -1,0 +1,116 @@
+"""A sweep leaves the user's files alone, and the leaderboard ranks what it tracked."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from champion.core.errors import UserError
+from champion.environments import Environment
+from champion.experiments.leaderboard import best
+from champion.tracking import runs as tracking
+from champion.tracking.client import connected, experiment_id
+from champion.tracking.result import read_result
+from champion.tracking.runs import track
+from champion.tracking.values import log_values
+from support.delivery import DeliveryProject
+from support.project import Project
+from support.tracking import development, tracked_runs
+
+# MLflow uses what SQLAlchemy and pandas are about to remove.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+MODEL = "models/model.skops"
+
+
+def state(project: Project) -> dict[str, bytes | str]:
+    """Every file of the user's, and what git says of them."""
+    listed = project.run("git", "ls-files", "--cached", "--others", "--exclude-standard").stdout.splitlines()
+    files = [*listed, MODEL, "data/raw.parquet", "data/prepared/test.parquet"]
+    git = {command: project.run("git", *command.split()).stdout for command in ("status --porcelain", "stash list")}
+    return {name: (project.folder / name).read_bytes() for name in files} | git
+
+
+def interrupt_after_first_line(project: Project, *command: str) -> tuple[int, str, str]:
+    """Exit status and output of a command that gets Ctrl-C once it has told of its first set."""
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = os.environ | {"PATH": programs, "PYTHONPATH": str(project.folder / "src"), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, cwd=project.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        first = process.stdout.readline()
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        return process.wait(), first + process.stdout.read(), process.stderr.read()
+
+
+def test_a_sweep_leaves_the_files_alone_resumes_and_is_ranked(tracked: Project, tmp_path: Path) -> None:
+    project = tracked.copy_to(tmp_path / "project")
+    with (project.folder / "README.md").open("a") as readme:
+        readme.write("A change that nobody committed.\n")
+    before = state(project)
+    # The second set fails when it trains: only scikit-learn knows that there is no such parameter.
+    sweep = ("champion", "experiments", "run", "-S", "train.max_leaf_nodes=4", "-S", "train.max_dept=3")
+
+    status, told, error = interrupt_after_first_line(project, *sweep)
+    assert (status, error) == (1, "error: interrupted after 1 of 2 sets. The same command goes on from there.\n")
+    assert state(project) == before
+
+    again = project.run(*sweep, check=False)
+    assert again.returncode == 1
+    first, second = again.stdout.splitlines()
+    assert first == f"{told.strip()} (run before)"
+    assert "has no such parameter (did you mean `max_depth`?)" in second
+    assert again.stderr == "error: 1 of 2 sets failed. The same command tries them again.\n"
+    assert state(project) == before
+    assert len(tracked_runs(development(project))) == 2
+
+    name = first.split()[1]
+    ranking = project.run("champion", "experiments", "compare", "--metric", "log_loss").stdout
+    assert "max_leaf_nodes=4" in ranking
+    assert "train.hist_gradient_boosting.max_iter: 5" in ranking
+    assert "take it over: `" in ranking
+
+    project.run("git", "checkout", "--", "README.md")
+    project.run("dvc", "exp", "apply", name)
+    assert "max_leaf_nodes: 4" in (project.folder / "params.yaml").read_text()
+    taken = track(development(project), read_result(project.folder))
+    assert (taken.name, taken.new) == (name, False)
+
+
+def fake_run(environment: Environment, name: str, values: dict[str, float], held_out: str = "rows") -> None:
+    with connected(environment) as client:
+        tags = {tracking.RESULT: name, tracking.HELD_OUT: held_out}
+        run = client.create_run(experiment_id(client, environment), tags=tags, run_name=name)
+        log_values(run.info.run_id, values, {"train.seed": name})
+        client.set_terminated(run.info.run_id)
+
+
+def test_the_best_run_is_best_in_its_metrics_own_direction(
+    tmp_path: Path, delivery_project: DeliveryProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    with pytest.raises(UserError, match="nothing was tracked yet"):
+        best(delivery_project.staging.environment, "roc_auc", 5)
+    fake_run(delivery_project.staging.environment, "other data", {"roc_auc": 0.99, "brier": 0.01}, held_out="others")
+    fake_run(delivery_project.staging.environment, "a", {"roc_auc": 0.7, "brier": 0.2})
+    fake_run(delivery_project.staging.environment, "b", {"roc_auc": 0.8, "brier": 0.3})
+    fake_run(delivery_project.staging.environment, "c", {"roc_auc": 0.6, "brier": 0.1})
+
+    def ranked(metric: str, top: int = 5) -> list[str]:
+        return [entry.name for entry in best(delivery_project.staging.environment, metric, top).entries]
+
+    assert ranked("roc_auc") == ["b", "a", "c"]
+    assert ranked("brier") == ["c", "a", "b"]
+    assert ranked("brier", top=2) == ["c", "a"]
+    assert best(delivery_project.staging.environment, "roc_auc", 1).others
+    with pytest.raises(UserError, match="no run has the metric 'f1_weighted'"):
+        ranked("f1_weighted")
+    with pytest.raises(UserError, match="not known whether more of 'threshold' is better"):
+        ranked("threshold")
