@@ -14,7 +14,8 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from champion.model.model_file import load
-from champion.table.dataset import read_split, to_frame
+from champion.table.dataset import read_split
+from champion.table.features import to_frame
 from measure import REPOSITORY
 
 BATCH = 50_000

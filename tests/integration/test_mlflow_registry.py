@@ -12,7 +12,7 @@ from champion.delivery import deployment
 from champion.delivery.audit import differences
 from champion.delivery.register import register
 from champion.registry import history
-from champion.table.dataset import to_frame
+from champion.table.features import to_frame
 from champion.tracking import background_sync, registry_sync
 from champion.tracking.client import connected
 from champion.tracking.result import read_result

@@ -9,7 +9,7 @@ import pytest
 from champion.core.errors import UserError
 from champion.core.files import read_json, read_parquet
 from champion.model.model_file import load
-from champion.table.dataset import to_frame
+from champion.table.features import to_frame
 from champion.tracking import runs as tracking
 from champion.tracking.client import connected, experiment_id
 from champion.tracking.result import Result, read_result

@@ -12,9 +12,9 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from champion.core.errors import UserError
 from champion.model.estimators import build_pipeline, drop_machine_state
 from champion.model.recipe import Recipe, Search
-from champion.table.dataset import Feature
+from champion.table.features import Feature
 
-FEATURES = [Feature("amount", "number"), Feature("kind", "category")]
+FEATURES = [Feature(name="amount", type="number"), Feature(name="kind", type="category")]
 NAMES = ["hist_gradient_boosting", "random_forest", "logistic_regression"]
 
 

@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from champion.model.features import build_preprocessor
-from champion.table.dataset import Feature
+from champion.table.features import Feature
 
-NUMBER, CATEGORY = Feature("amount", "number"), Feature("kind", "category")
+NUMBER, CATEGORY = Feature(name="amount", type="number"), Feature(name="kind", type="category")
 TRAIN = pd.DataFrame({"amount": [1.0, 3.0, np.nan, 11.0], "kind": ["a", "b", np.nan, "a"]}).astype({"kind": object})
 
 

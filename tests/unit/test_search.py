@@ -14,7 +14,7 @@ from champion.core.errors import UserError
 from champion.model.estimators import build_pipeline
 from champion.model.recipe import Recipe, Search
 from champion.pipeline.train.search import CV_SCORES, Fitted, fit, search_metric
-from champion.table.dataset import Feature
+from champion.table.features import Feature
 
 GRID = {"C": [1e-6, 1.0], "fit_intercept": [True, False]}
 
@@ -28,7 +28,13 @@ def rows(count: int = 400) -> tuple[pd.DataFrame, NDArray[np.int8]]:
 def fitted(search: Search, seed: int = 5) -> Fitted:
     frame, target = rows()
     train = Recipe(estimator="logistic_regression", search=search)
-    return fit(build_pipeline(train, [Feature("x", "number"), Feature("y", "number")]), search, seed, frame, target)
+    return fit(
+        build_pipeline(train, [Feature(name=name, type="number") for name in "xy"]),
+        search,
+        seed,
+        frame,
+        target,
+    )
 
 
 def searching(method: str, **options: Any) -> Search:
@@ -76,7 +82,7 @@ def test_the_pipeline_is_fitted_on_all_rows() -> None:
 def test_fewer_rows_of_a_class_than_folds_are_refused() -> None:
     frame, _ = rows()
     train = Recipe(estimator="logistic_regression", search=searching("none"))
-    pipeline = build_pipeline(train, [Feature("x", "number")])
+    pipeline = build_pipeline(train, [Feature(name="x", type="number")])
     for target in (np.array([1, 1] + [0] * 398, dtype=np.int8), np.zeros(400, dtype=np.int8)):
         with pytest.raises(UserError, match=r"fewer training rows than the 3 folds of `train\.search\.folds`"):
             fit(pipeline, train.search, 0, frame, target)

@@ -26,11 +26,15 @@ from champion.model.estimators import build_pipeline, drop_machine_state
 from champion.model.model import Model
 from champion.model.model_file import MANIFEST, load, save
 from champion.model.recipe import Recipe, Search
-from champion.table.dataset import Feature, to_frame
+from champion.table.features import Feature, to_frame
 from support.project import REPOSITORY
 
 NAMES = ["hist_gradient_boosting", "random_forest", "logistic_regression"]
-FEATURES = [Feature("amount", "number"), Feature("kind", "category"), Feature("flag", "number")]
+FEATURES = [
+    Feature(name="amount", type="number"),
+    Feature(name="kind", type="category"),
+    Feature(name="flag", type="boolean"),
+]
 
 
 def rows(count: int = 300) -> pl.DataFrame:

@@ -144,6 +144,7 @@ def _unseen(held_out: "pl.DataFrame", registry: Registry, versions: tuple[Versio
 def _scorer(
     registry: Registry, version: Version, rows: "pl.DataFrame", target: "Target", params: ChallengeParams
 ) -> Callable[["Scores"], float]:
+    from champion.model.model import is_positive
     from champion.model.weighted_metrics import weighted_f1, weighted_roc_auc
 
     model = load_bytes(registry.read_file(version, MODEL_FILE), version.model_sha256)
@@ -153,7 +154,7 @@ def _scorer(
         raise UserError(f"{version.name} cannot predict these rows: {error}") from None
     if params.challenge.metric == "roc_auc":
         return weighted_roc_auc(target, probability)
-    return weighted_f1(target, probability >= model.threshold(params.evaluate.threshold))
+    return weighted_f1(target, is_positive(probability, model.threshold(params.evaluate.threshold)))
 
 
 def _shortfalls(comparison: Comparison, required: Challenge) -> list[str]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ def register(registry: Registry) -> tuple[Version, bool]:
     Raises `UserError` when the files are not what dvc.lock says, or the model file is not one of ours.
     """
     from champion.model.model_file import load
+    from champion.table.features import describe_features
 
     root = registry.environment.root
     lineage = outs_of(root)
@@ -50,7 +50,7 @@ def register(registry: Registry) -> tuple[Version, bool]:
         "metrics": read_json(root / EVALUATION),
         "training": read_json(root / TRAINING),
         "window": window,
-        "features": [asdict(feature) for feature in model.features],
+        "features": describe_features(model.features),
         "environment_lock_sha256": sha256_of(root / RUNTIME_LOCK),
         "params": read(Params, root / PARAMS).model_dump(mode="json"),
         "lineage": lineage,

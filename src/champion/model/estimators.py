@@ -13,7 +13,7 @@ from champion.core.strict_yaml import did_you_mean
 from champion.core.values import DECIMALS
 from champion.model.features import build_preprocessor
 from champion.model.recipe import Recipe
-from champion.table.dataset import Feature
+from champion.table.features import Feature
 
 
 def build_pipeline(recipe: Recipe, features: list[Feature]) -> Pipeline:

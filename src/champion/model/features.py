@@ -8,7 +8,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from champion.table.dataset import Feature
+from champion.table.features import Feature
 
 Encoding = Literal["ordinal", "one_hot"]
 

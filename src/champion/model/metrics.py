@@ -7,6 +7,7 @@ import polars as pl
 from sklearn import metrics
 
 from champion.model.bootstrap import Scores, Target, bootstrap, interval
+from champion.model.model import is_positive
 
 
 def score(target: Target, probability: Scores, threshold: float) -> dict[str, float]:
@@ -16,7 +17,7 @@ def score(target: Target, probability: Scores, threshold: float) -> dict[str, fl
     (Murphy 1973); `average_precision_lift` is average precision over the base rate, what a random order would get.
     Ranking metrics are NaN when the rows hold one class only.
     """
-    called = probability >= threshold
+    called = is_positive(probability, threshold)
     base_rate = float(target.mean())
     both_classes = 0 < base_rate < 1
     brier = float(metrics.brier_score_loss(target, probability, pos_label=1))

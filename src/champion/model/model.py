@@ -1,15 +1,15 @@
 """A model in use: probabilities for rows, and the rule that calls a row positive."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 import polars as pl
 from numpy.typing import NDArray
 
-from champion.core.errors import UserError
-from champion.table.dataset import Feature, to_frame
+from champion.table.features import Feature, to_frame, to_row
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -24,17 +24,31 @@ class Model:
     base_rate: float
 
     def predict(self, rows: pl.DataFrame | pd.DataFrame) -> NDArray[np.float64]:
-        """Probability of the positive class, shape (rows,). Columns are taken by name; others are ignored.
+        """Probability of the positive class, shape (rows,), each row treated as in training.
 
-        Raises `UserError` naming a feature that the rows lack.
+        Columns are taken by name; others are ignored. Raises `UserError` naming a feature that the rows lack, or whose
+        values are not of its type.
         """
-        missing = [feature.name for feature in self.features if feature.name not in rows.columns]
-        if missing:
-            raise UserError(f"the column {missing[0]!r}, which the model needs, is missing. Add it.")
-        frame = to_frame(rows, self.features) if isinstance(rows, pl.DataFrame) else rows
-        probabilities: NDArray[np.float64] = self.pipeline.predict_proba(frame)[:, 1]
-        return probabilities
+        return self._probabilities(to_frame(rows, self.features))
+
+    def predict_row(self, values: Mapping[str, Any]) -> float:
+        """Probability of the positive class of one row, given as Python values by name: what `predict` answers.
+
+        Raises `UserError` as that does.
+        """
+        row = to_row(values, self.features)
+        return float(self._probabilities(pd.DataFrame({name: [value] for name, value in row.items()}))[0])
 
     def threshold(self, rule: float | Literal["base_rate"]) -> float:
         """The probability from which a row is called positive: the rule's own, or the training share."""
         return self.base_rate if rule == "base_rate" else rule
+
+    def _probabilities(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        probabilities: NDArray[np.float64] = self.pipeline.predict_proba(frame)[:, 1]
+        return probabilities
+
+
+def is_positive(probability: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
+    """Which rows are called positive: those of a probability of at least the threshold."""
+    called: NDArray[np.bool_] = probability >= threshold
+    return called

@@ -5,7 +5,6 @@ import json
 import re
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from champion.core.errors import UserError
 from champion.core.files import replacing, sha256_of
 from champion.model.model import Model
-from champion.table.dataset import Feature
+from champion.table.features import describe_features, parse_features
 
 MANIFEST = "champion.json"
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -33,7 +32,7 @@ TRUSTED = [
 
 def save(model: Model, path: Path) -> None:
     """Write the model. Equal models give equal bytes on any day and machine: no times, memory ids or compression."""
-    manifest = {"features": [asdict(feature) for feature in model.features], "base_rate": model.base_rate}
+    manifest = {"features": describe_features(model.features), "base_rate": model.base_rate}
     content = _normalised(skops.io.dumps(model.pipeline), manifest)
     with replacing(path) as draft:
         draft.write_bytes(content)
@@ -58,8 +57,7 @@ def load(path: Path, sha256: str | None = None) -> Model:
         pipeline = skops.io.load(path, trusted=TRUSTED)
         if not isinstance(pipeline, Pipeline):
             raise UserError(f"{path}: holds a {type(pipeline).__name__}, not a model. Run `dvc repro`, which makes it.")
-        features = [Feature(**feature) for feature in manifest["features"]]
-        return Model(pipeline, features, manifest["base_rate"])
+        return Model(pipeline, parse_features(manifest["features"]), manifest["base_rate"])
     except (zipfile.BadZipFile, EOFError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path}: not a model file ({type(error).__name__}). Run `dvc repro`, which makes it."

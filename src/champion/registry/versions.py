@@ -28,7 +28,7 @@ class Version:
     metrics: Mapping[str, Any]
     training: Mapping[str, Any]
     window: Mapping[str, Any]
-    features: Sequence[Mapping[str, str]]
+    features: Sequence[Mapping[str, Any]]
     params: Mapping[str, Any]
 
     @classmethod

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,14 +10,7 @@ from numpy.typing import NDArray
 
 from champion.core.files import read_json, read_parquet
 from champion.table.columns import TARGET
-
-
-@dataclass(frozen=True)
-class Feature:
-    """A model's input column: `number` (integers and booleans too) as float64, `category` as text."""
-
-    name: str
-    kind: str
+from champion.table.features import Feature, parse_features, to_frame
 
 
 @dataclass(frozen=True)
@@ -41,24 +33,5 @@ class Dataset:
 
 def read_split(folder: Path, name: str) -> Dataset:
     """A split that prepare wrote. Raises `UserError` when a file is missing or unreadable."""
-    return Dataset(read_parquet(folder / f"{name}.parquet"), features_of(read_json(folder / "schema.json")))
-
-
-def features_of(schema: dict[str, Any]) -> list[Feature]:
-    """The features that prepare's schema.json declares, in order."""
-    return [
-        Feature(feature["name"], "category" if feature["type"] == "category" else "number")
-        for feature in schema["features"]
-    ]
-
-
-def to_frame(rows: pl.DataFrame, features: list[Feature]) -> pd.DataFrame:
-    """The features' columns as pandas: float64 with NaN, or Python text with NaN."""
-    columns: dict[str, Any] = {}
-    for feature in features:
-        column = rows[feature.name]
-        if feature.kind == "category":
-            columns[feature.name] = column.to_pandas().astype(object)
-        else:
-            columns[feature.name] = column.cast(pl.Float64).to_numpy()
-    return pd.DataFrame(columns)
+    schema = read_json(folder / "schema.json")
+    return Dataset(read_parquet(folder / f"{name}.parquet"), parse_features(schema["features"]))

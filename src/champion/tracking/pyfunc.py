@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from champion.model.model import Model
 from champion.model.model_file import load
-from champion.table.dataset import to_frame
+from champion.table.features import to_frame
 from champion.tracking.client import SHA256_PARAM
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from champion.model.bootstrap import Scores, Target
+from champion.model.model import is_positive
 
 CURVE_POINTS = 200
 BINS = 20
@@ -38,7 +39,7 @@ def calibration(target: Target, probability: Scores) -> pl.DataFrame:
 
 def confusion(target: Target, probability: Scores, threshold: float) -> pl.DataFrame:
     """Rows by `actual` and `predicted` class: all four cells, whether or not they hold rows."""
-    called = (probability >= threshold).astype(int)
+    called = is_positive(probability, threshold).astype(int)
     cells = [(a, p, int(((target == a) & (called == p)).sum())) for a in (0, 1) for p in (0, 1)]
     return pl.DataFrame(cells, schema=["actual", "predicted", "rows"], orient="row")
 

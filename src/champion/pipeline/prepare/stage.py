@@ -4,11 +4,12 @@ from typing import Any
 
 import polars as pl
 
-from champion.pipeline.prepare.cleaning import drop_repeated, empty_invalid
+from champion.pipeline.prepare.cleaning import drop_repeated
 from champion.pipeline.prepare.labels import label_rows
 from champion.pipeline.prepare.params import PrepareParams
 from champion.pipeline.prepare.splits import split_rows
 from champion.table.columns import TARGET
+from champion.table.features import describe_features, empty_invalid, features_of
 
 
 def prepare(raw: pl.DataFrame, params: PrepareParams) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -20,7 +21,7 @@ def prepare(raw: pl.DataFrame, params: PrepareParams) -> tuple[pl.DataFrame, pl.
     when = columns.only("date")
     table = raw.with_columns(label_rows(columns, params.label))
     table = table.drop_nulls([TARGET] if when is None else [TARGET, when])
-    table = empty_invalid(table, columns).select([*_kept(params), TARGET])
+    table = empty_invalid(table, features_of(columns)).select([*_kept(params), TARGET])
     # Last: without an id, rows that differed only in what was just taken away are the same row.
     table = drop_repeated(table, columns.only("id"))
     holdout_from = params.window.last(params.split.test_months) if params.window is not None else None
@@ -44,7 +45,7 @@ def describe(train: pl.DataFrame, test: pl.DataFrame, params: PrepareParams) -> 
         "id": columns.only("id"),
         "date": when,
         "target": TARGET,
-        "features": [{"name": name, "type": columns[name].type} for name in columns.named("feature")],
+        "features": describe_features(features_of(columns)),
         **sides,
     }
 

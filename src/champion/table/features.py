@@ -1,0 +1,172 @@
+"""A model's input columns, and what a model sees of a row: the same for a whole table and for one row alone.
+
+A value keeps its type (a number, or text), and a value that is invalid, not finite or missing is missing. What is not
+of the declared type is no value at all, and refused.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import polars as pl
+
+from champion.core.errors import UserError
+from champion.table.columns import Column, Columns
+
+EXPECTED = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false, or 1 or 0",
+    "category": "text",
+}
+
+
+class Feature(Column):
+    """A model's input column with its type, and with `values` or `range` where only some are valid."""
+
+    name: str
+
+    @property
+    def kind(self) -> Literal["number", "category"]:
+        """What a model sees: `number` (integers and booleans too) as float64, `category` as text."""
+        return "category" if self.type == "category" else "number"
+
+
+def features_of(columns: Columns) -> list[Feature]:
+    """The columns that have the role feature, in order."""
+    return [Feature(name=name, **columns[name].model_dump()) for name in columns.named("feature")]
+
+
+def describe_features(features: Iterable[Feature]) -> list[dict[str, Any]]:
+    """The features as JSON: what `parse_features` reads."""
+    return [feature.model_dump(mode="json", exclude={"role"}, exclude_none=True) for feature in features]
+
+
+def parse_features(described: Iterable[Mapping[str, Any]]) -> list[Feature]:
+    """The features that `describe_features` wrote. Raises a `ValueError` for anything else."""
+    return [Feature.model_validate(feature) for feature in described]
+
+
+def empty_invalid(table: pl.DataFrame, features: Iterable[Feature]) -> pl.DataFrame:
+    """The table with every invalid value of a feature made missing."""
+    emptied = []
+    for feature in features:
+        invalid = is_invalid(feature, pl.col(feature.name))
+        if invalid is not None:
+            emptied.append(pl.when(~invalid).then(pl.col(feature.name)).alias(feature.name))
+    return table.with_columns(emptied)
+
+
+def is_invalid(spec: Column, value: pl.Expr) -> pl.Expr | None:
+    """True where a value lies outside the column's `values` or `range`; None when it declares neither."""
+    if spec.values is not None:
+        return ~value.is_in(spec.values)
+    if spec.range is not None:
+        low, high = spec.range
+        return (value < low if low is not None else pl.lit(False)) | (
+            value > high if high is not None else pl.lit(False)
+        )
+    return None
+
+
+def to_frame(rows: pl.DataFrame | pd.DataFrame, features: list[Feature]) -> pd.DataFrame:
+    """What a model sees of the rows: a column for each feature, float64 with NaN, or Python text with NaN.
+
+    Columns are taken by name; others are ignored. Raises `UserError` naming a feature that the rows lack, or whose
+    values are not of its type.
+    """
+    for feature in features:
+        if feature.name not in rows.columns:
+            raise _missing(feature)
+    typed = pl.DataFrame([_typed(rows[feature.name], feature) for feature in features])
+    columns: dict[str, Any] = {}
+    for feature, column in zip(features, empty_invalid(typed, features), strict=True):
+        as_text = feature.kind == "category"
+        columns[feature.name] = column.to_pandas().astype(object) if as_text else column.to_numpy()
+    return pd.DataFrame(columns)
+
+
+def to_row(values: Mapping[str, Any], features: list[Feature]) -> dict[str, float | str]:
+    """What a model sees of one row, given as Python values by name: what `to_frame` makes of a table of that one row.
+
+    Raises `UserError` as that does.
+    """
+    row = {}
+    for feature in features:
+        if feature.name not in values:
+            raise _missing(feature)
+        value = _typed_value(values[feature.name], feature)
+        row[feature.name] = math.nan if value is None or _is_invalid_value(feature, value) else value
+    return row
+
+
+def _typed(column: "pl.Series | pd.Series[Any]", feature: Feature) -> pl.Series:
+    """The column as Float64 or String, null where nothing is known."""
+    try:
+        found = column if isinstance(column, pl.Series) else pl.from_pandas(column)
+    except (TypeError, ValueError, pl.exceptions.PolarsError):
+        # Python objects of several types.
+        raise _wrong(feature) from None
+    if found.dtype.is_float():
+        found = found.fill_nan(None)
+    if found.null_count() == len(found):
+        return pl.Series(feature.name, [None] * len(found), pl.String if feature.kind == "category" else pl.Float64)
+    match feature.type:
+        case "category" if found.dtype.is_integer() or found.dtype in (pl.String, pl.Categorical, pl.Enum, pl.Boolean):
+            return found.cast(pl.String).alias(feature.name)
+        case "boolean" if found.dtype == pl.Boolean or (
+            found.dtype.is_numeric() and found.drop_nulls().cast(pl.Float64).is_in([0.0, 1.0]).all()
+        ):
+            return found.cast(pl.Float64).alias(feature.name)
+        case "integer" | "number" if found.dtype.is_numeric():
+            number = found.cast(pl.Float64)
+            number = pl.select(pl.when(number.is_finite()).then(number)).to_series()
+            if feature.type == "number" or (number.drop_nulls() % 1 == 0).all():
+                return number.alias(feature.name)
+    raise _wrong(feature)
+
+
+def _typed_value(value: Any, feature: Feature) -> float | str | None:
+    """The value as a number or text, None where nothing is known."""
+    if value is None or (isinstance(value, Real) and math.isnan(value)):
+        return None
+    truth = isinstance(value, bool | np.bool_)
+    match feature.type:
+        case "category" if isinstance(value, str):
+            return value
+        case "category" if truth:
+            return "true" if value else "false"
+        case "category" if isinstance(value, Integral):
+            return str(int(value))
+        case "boolean" if truth or (isinstance(value, Real) and value in (0, 1)):
+            return float(value)
+        case "integer" | "number" if isinstance(value, Real) and not truth:
+            try:
+                number = float(value)
+            except OverflowError:
+                return None
+            if not math.isfinite(number):
+                return None
+            if feature.type == "number" or number.is_integer():
+                return number
+    raise _wrong(feature)
+
+
+def _is_invalid_value(spec: Column, value: float | str) -> bool:
+    if spec.values is not None:
+        return value not in spec.values
+    if spec.range is None or isinstance(value, str):
+        return False
+    low, high = spec.range
+    return (low is not None and value < low) or (high is not None and value > high)
+
+
+def _missing(feature: Feature) -> UserError:
+    return UserError(f"the column {feature.name!r}, which the model needs, is missing. Add it.")
+
+
+def _wrong(feature: Feature) -> UserError:
+    return UserError(f"the column {feature.name!r} holds what is not {EXPECTED[feature.type]}. Correct it.")
