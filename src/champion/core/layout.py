@@ -16,6 +16,7 @@ SCHEMA = PREPARED / "schema.json"
 VALIDATED = Path("data/validated.json")
 
 MODEL = Path("models/model.skops")
+CARD = Path("models/model_card.md")
 
 METRICS = Path("metrics")
 VALIDATION = METRICS / "validation.json"
@@ -23,5 +24,4 @@ TRAINING = METRICS / "training.json"
 EVALUATION = METRICS / "evaluation.json"
 SEGMENTS = METRICS / "segments.json"
 GATES = METRICS / "gates.json"
-CARD = METRICS / "model_card.md"
 PLOTS = METRICS / "plots"

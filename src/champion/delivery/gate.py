@@ -4,10 +4,11 @@ from pathlib import Path
 
 from champion.core.files import read_json, sha256_of
 from champion.core.layout import EVALUATION, GATES, MODEL, PARAMS
+from champion.core.metrics_file import read_metrics
 from champion.core.strict_yaml import Sections, read
 from champion.core.values import rounded
 from champion.pipeline.evaluate.params import Gate
-from champion.pipeline.evaluate.verdicts import judge
+from champion.pipeline.evaluate.verdicts import judge, listed
 
 
 class GateParams(Sections):
@@ -23,18 +24,16 @@ def failures(root: Path) -> list[str]:
     `UserError` when a file is missing or unreadable.
     """
     gates = read(GateParams, root / PARAMS).gates
-    metrics = read_json(root / EVALUATION)
+    metrics = read_metrics(root / EVALUATION)
     evaluated = read_json(root / GATES)
     found = sha256_of(root / MODEL)
     reasons = []
     if not gates:
         reasons.append("params.yaml: `gates` is empty, so nothing vouches for the model. Add a gate.")
-    if evaluated.get("model_sha256") != found:
-        reasons.append(
-            f"{MODEL}: its sha256 is {found}, the evaluated one's is {evaluated.get('model_sha256')}. Run `dvc repro`."
-        )
+    if evaluated.get("models") != [{"path": str(MODEL), "sha256": found}]:
+        reasons.append(f"{MODEL}: its sha256 is {found}, and {GATES} is about another model. Run `dvc repro`.")
     verdicts = judge(metrics, gates)
-    if evaluated.get("verdicts") != rounded(verdicts):
+    if evaluated.get("verdicts") != listed(rounded(verdicts)):
         reasons.append(
             f"{GATES}: its verdicts are not those of {EVALUATION} under the gates of {PARAMS}. Run `dvc repro`."
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from champion.core.errors import ConflictError
 from champion.core.files import read_json, read_parquet, sha256_of
 from champion.core.layout import EVALUATION, MODEL, PARAMS, PREPARED, RUNTIME_LOCK, SCHEMA, TEST, TRAIN, TRAINING
+from champion.core.metrics_file import read_metrics
 from champion.core.strict_yaml import read
 from champion.delivery.listeners import follow
 from champion.params import Params
@@ -47,8 +48,8 @@ def register(registry: Registry) -> tuple[Version, bool]:
         raise ConflictError(f"{MODEL}: it changed while it was read. Run this again when `dvc repro` is done.")
     details = {
         "files": hashes,
-        "metrics": read_json(root / EVALUATION),
-        "training": read_json(root / TRAINING),
+        "metrics": read_metrics(root / EVALUATION),
+        "training": read_metrics(root / TRAINING),
         "window": window,
         "features": describe_features(model.features),
         "environment_lock_sha256": sha256_of(root / RUNTIME_LOCK),

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from champion.core.errors import UserError
-from champion.core.files import read_json
 from champion.core.layout import EVALUATION
+from champion.core.metrics_file import metrics_of, read_metrics
 from champion.environments import Environment
 from champion.experiments.parameter_sets import Set
 from champion.repository import git
@@ -67,7 +67,7 @@ def run(environment: Environment, sets: Sequence[Set], begin: Callable[[str, Set
                 git.answer(repository, "fetch", "--quiet", str(clone), f"+{reference}:{reference}")
             result = read_result(clone, experiment=name, commit=git.commit_of(repository, reference))
             track(environment, result)
-            yield Outcome(name, one, before, read_json(clone / EVALUATION))
+            yield Outcome(name, one, before, read_metrics(clone / EVALUATION))
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,7 @@ def _run_one(repository: Path, clone: Path, name: str, one: Set) -> str:
 
 
 def _metrics_at(repository: Path, reference: str) -> dict[str, float]:
-    metrics: dict[str, float] = json.loads(git.answer(repository, "show", f"{reference}:./{EVALUATION}"))
-    return metrics
+    return metrics_of(json.loads(git.answer(repository, "show", f"{reference}:./{EVALUATION}")))
 
 
 def _dvc(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

@@ -76,7 +76,7 @@ def _sides(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> It
 
 def data(head: Revision, base: Revision) -> Iterator[Block]:
     """Rows and base rate before and after."""
-    before, after = (side.json(layout.VALIDATION).get("rows", {}) for side in (base, head))
+    before, after = (side.rows for side in (base, head))
     rows: list[Sequence[Cell]] = []
     for name in sorted(before.keys() | after.keys()):
         sides = finite(before.get(name)), finite(after.get(name))
@@ -122,7 +122,7 @@ def worst_segment(head: Revision, base: Revision) -> Iterator[Block]:
     """The segment that is ranked worst, before and after."""
     items: list[Cell] = []
     for title, side in (("before", base), ("after", head)):
-        worst = side.json(layout.SEGMENTS).get("worst")
+        worst = side.worst_segment
         if isinstance(worst, Mapping):
             auc, interval = (
                 finite(worst.get("roc_auc")),
@@ -141,8 +141,7 @@ def worst_segment(head: Revision, base: Revision) -> Iterator[Block]:
 def cross_validation(head: Revision, base: Revision) -> Block:
     """The training metrics before and after."""
     before, after = (
-        {key: value for key, value in flattened(side.json(layout.TRAINING)) if finite(value) is not None}
-        for side in (base, head)
+        {name: value for name, value in side.training.items() if finite(value) is not None} for side in (base, head)
     )
     rows: list[Sequence[Cell]] = [
         [Code(change.name), value_of(change.before), value_of(change.after), signed(change.delta)]

@@ -12,7 +12,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from champion.core.errors import NotFoundError, UserError
-from champion.core.layout import EVALUATION, LOCK, PLOTS
+from champion.core.layout import EVALUATION, LOCK, PLOTS, SEGMENTS, TRAINING, VALIDATION
+from champion.core.metrics_file import metrics_of
 from champion.repository import git
 from champion.repository.lock import parse_stages
 
@@ -70,8 +71,24 @@ class Revision:
 
     @cached_property
     def evaluation(self) -> dict[str, Any]:
-        """The held-out metrics."""
-        return self.json(EVALUATION)
+        """The held-out metrics, by name."""
+        return self._metrics(EVALUATION)
+
+    @cached_property
+    def training(self) -> dict[str, Any]:
+        """The cross-validated metrics of the training rows, by name."""
+        return self._metrics(TRAINING)
+
+    @property
+    def rows(self) -> dict[str, Any]:
+        """How many rows each table has, by name."""
+        tables = self.json(VALIDATION).get("tables", [])
+        return {table["name"]: table["rows"] for table in tables}
+
+    @property
+    def worst_segment(self) -> dict[str, Any] | None:
+        """The metrics of the segment with the lowest ROC AUC; None without segments."""
+        return next(iter(self.json(SEGMENTS).get("worst", [])), None)
 
     @property
     def has_model(self) -> bool:
@@ -88,6 +105,12 @@ class Revision:
             raise UserError(f"{LOCK} of {self.name}: {error}. {self._fix}") from None
         files = [file for stage in stages.values() for kind in ("outs", "deps") for file in stage.get(kind, [])]
         return {file["path"]: file["md5"] for file in files if "md5" in file}
+
+    def _metrics(self, path: Path) -> dict[str, Any]:
+        try:
+            return metrics_of(self.json(path))
+        except ValueError as error:
+            raise UserError(f"{path} of {self.name}: {error}. {self._fix}") from None
 
     @property
     def _fix(self) -> str:

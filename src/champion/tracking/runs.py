@@ -19,15 +19,15 @@ from champion.core.layout import (
     SCHEMA,
     TEST,
     TRAINING,
-    VALIDATION,
 )
+from champion.core.metrics_file import read_metrics
 from champion.environments import Environment
 from champion.repository import git
 from champion.repository.lock import dvc_md5, read_stages
 from champion.repository.revision import working_tree
 from champion.tracking.client import connected, experiment_id
 from champion.tracking.result import Result
-from champion.tracking.values import as_text, cut, log_values, metrics_of, mlflow_name, params_of
+from champion.tracking.values import as_text, cut, finite_metrics, log_values, mlflow_name, params_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -97,8 +97,10 @@ def _log(experiment: str, result: Result) -> str:
     tags = dict(_tags(result)) | {MODEL_SHA256: sha256}
     with mlflow.start_run(experiment_id=experiment, run_name=result.name, tags=tags) as run:
         schema = read_json(root / SCHEMA)
-        validation = {key: value for key, value in result.read_optional(VALIDATION).items() if key != "findings"}
-        metrics = metrics_of(read_json(root / EVALUATION), training=read_json(root / TRAINING), validation=validation)
+        tables = {f"{name}_rows": count for name, count in working_tree(root).rows.items()}
+        metrics = finite_metrics(
+            read_metrics(root / EVALUATION), training=read_metrics(root / TRAINING), validation=tables
+        )
         dataset = {key: value for key, value in schema.items() if key != "features"}
         log_values(run.info.run_id, metrics, params_of(result.params) | params_of({"dataset": dataset}))
         _log_datasets(run.info.run_id, root, schema)
@@ -148,7 +150,7 @@ def _tags(result: Result) -> Iterator[tuple[str, str]]:
                     yield mlflow_name(f"dvc.{name}.{kind}.{file['path']}"), str(file.get("md5"))
     verdicts = result.read_optional(GATES).get("verdicts")
     if verdicts:
-        yield "gates", "passed" if all(verdict["passed"] is True for verdict in verdicts.values()) else "failed"
+        yield "gates", "passed" if all(verdict["passed"] is True for verdict in verdicts) else "failed"
     if str(CARD) in result.outs:
         yield "mlflow.note.content", cut((root / CARD).read_text(encoding="utf-8"), _TAG_LENGTH)
 

@@ -21,7 +21,7 @@ def mlflow_name(name: str) -> str:
     return safe if safe == name else f"{safe}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def metrics_of(evaluation: Mapping[str, Any], **others: Mapping[str, Any]) -> dict[str, float]:
+def finite_metrics(evaluation: Mapping[str, Any], **others: Mapping[str, Any]) -> dict[str, float]:
     """Every finite number: the held-out metrics by their own names, others below theirs."""
     named = chain(flattened(evaluation), *(flattened(content, prefix) for prefix, content in others.items()))
     return {mlflow_name(name): value for name, content in named if (value := finite(content)) is not None}

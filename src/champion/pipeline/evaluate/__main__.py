@@ -16,13 +16,14 @@ from champion.core.layout import (
     TRAINING,
     VALIDATED,
 )
+from champion.core.metrics_file import lay_out_metrics, read_metrics
 from champion.core.strict_yaml import read
 from champion.core.values import rounded
 from champion.model.model_file import load
 from champion.pipeline.evaluate import model_card
 from champion.pipeline.evaluate.params import EvaluateParams
 from champion.pipeline.evaluate.stage import plot_tables, score_by_segment, score_model, summary
-from champion.pipeline.evaluate.verdicts import judge
+from champion.pipeline.evaluate.verdicts import judge, listed
 from champion.table.dataset import read_split
 
 
@@ -37,14 +38,17 @@ def main() -> None:
         tables = plot_tables(model, data, probability, threshold, params.evaluate)
         verdicts = rounded(judge(metrics, params.gates))
         hashes = {str(path): sha256_of(path) for path in (MODEL, RUNTIME_LOCK)} | read_json(VALIDATED)
-        card = model_card.render(read_json(SCHEMA), read_json(TRAINING), metrics, segments["worst"], verdicts, hashes)
+        worst = next(iter(segments["worst"]), None)
+        card = model_card.render(read_json(SCHEMA), read_metrics(TRAINING), metrics, worst, verdicts, hashes)
         with replacing(PLOTS) as draft:
             draft.mkdir()
             for name, table in tables.items():
                 table.write_csv(draft / f"{name}.csv", float_precision=6)
-        write_json(EVALUATION, metrics)
+        write_json(EVALUATION, lay_out_metrics(metrics))
         write_json(SEGMENTS, segments)
-        write_json(GATES, {"model_sha256": sha256_of(MODEL), "verdicts": verdicts})
+        write_json(
+            GATES, {"models": [{"path": str(MODEL), "sha256": hashes[str(MODEL)]}], "verdicts": listed(verdicts)}
+        )
         with replacing(CARD) as draft:
             draft.write_text(card, encoding="utf-8")
         print(summary(metrics, verdicts))

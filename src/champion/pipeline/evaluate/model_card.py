@@ -40,10 +40,11 @@ def render(
 
 def _intended(schema: Mapping[str, Any], training: Mapping[str, Any]) -> str:
     within = f" within {schema['horizon_months']} months" if schema["horizon_months"] else ""
-    chosen = ", ".join(f"{key} {value}" for key, value in training["chosen"].items())
-    search = f", parameters chosen by {training['search']} search: {chosen}" if chosen else ""
+    recipe = training["recipe"][0]
+    chosen = ", ".join(f"{one['param']} {one['value']}" for one in recipe["chosen"])
+    search = f", parameters chosen by {recipe['search']} search: {chosen}" if chosen else ""
     return (
-        f"A `{training['estimator']}` classifier{search}. It gives the probability that a row is positive{within}, "
+        f"A `{recipe['estimator']}` classifier{search}. It gives the probability that a row is positive{within}, "
         "from what is known when the row is made. It ranks and prices risk; it explains no single decision."
     )
 
@@ -89,7 +90,7 @@ def _limits(
         f"- Positives are {train_share:.2%} of the training rows and {metrics['base_rate']:.2%} of the held-out ones; "
         f"the mean predicted probability there is {metrics['mean_probability']:.2%}. Do not read probabilities as "
         "rates when these differ.",
-        f"- Cross-validated ROC AUC on training rows is {training['cross_validation']['roc_auc']['mean']:.3f}; the "
+        f"- Cross-validated ROC AUC on training rows is {training['roc_auc']:.3f}; the "
         f"held-out {metrics['roc_auc']:.3f} is what to expect of new rows, until behaviour changes again.",
     ]
     if worst is not None:

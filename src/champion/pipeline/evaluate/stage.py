@@ -24,7 +24,7 @@ def score_model(data: Dataset, probability: Scores, threshold: float, params: Ev
 
 
 def score_by_segment(data: Dataset, probability: Scores, threshold: float, params: Evaluate) -> dict[str, Any]:
-    """Metrics of every large enough segment, and the one with the lowest ROC AUC (None without segments)."""
+    """Metrics of every large enough segment, and of the `worst` one by ROC AUC, each as a list."""
     rows: list[dict[str, Any]] = []
     for name in params.segments:
         if name not in data.rows.columns:
@@ -41,7 +41,7 @@ def score_by_segment(data: Dataset, probability: Scores, threshold: float, param
             params.seed,
         )
     ranked = [row for row in rows if np.isfinite(row["roc_auc"])]
-    return {"worst": min(ranked, key=lambda row: row["roc_auc"], default=None), "segments": rows}
+    return {"worst": sorted(ranked, key=lambda row: row["roc_auc"])[:1], "segments": rows}
 
 
 def permutation_drops(model: Model, data: Dataset, params: Evaluate) -> NDArray[np.float64]:

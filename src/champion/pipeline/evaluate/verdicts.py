@@ -15,6 +15,11 @@ def judge(metrics: Mapping[str, Any], gates: Mapping[str, Gate]) -> dict[str, di
     return {name: _judge_one(metrics.get(name), gate) for name, gate in gates.items()}
 
 
+def listed(verdicts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The verdicts as metrics/gates.json has them: a list, which `dvc metrics show` leaves out."""
+    return [{"metric": name, **verdict} for name, verdict in sorted(verdicts.items())]
+
+
 def _judge_one(value: Any, gate: Gate) -> dict[str, Any]:
     bounds = {"min": gate.min, "max": gate.max}
     if finite(value) is None:

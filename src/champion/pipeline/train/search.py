@@ -21,7 +21,7 @@ from champion.model.recipe import Search
 CV_SCORES = {
     "roc_auc": "roc_auc",
     "average_precision": "average_precision",
-    "brier_score": "neg_brier_score",
+    "brier": "neg_brier_score",
     "log_loss": "neg_log_loss",
     "f1_weighted": "f1_weighted",
 }

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from champion.core.metrics_file import lay_out_metrics
 from champion.model.estimators import build_pipeline, drop_machine_state
 from champion.model.model import Model
 from champion.model.recipe import Recipe
@@ -16,15 +17,10 @@ def train_model(recipe: Recipe, data: Dataset) -> tuple[Model, Fitted]:
 
 
 def summarise(recipe: Recipe, data: Dataset, fitted: Fitted) -> dict[str, Any]:
-    """Cross-validation scores (mean and standard deviation over folds) and what they are scores of."""
-    return {
-        "rows": len(data.target),
-        "base_rate": float(data.target.mean()),
-        "estimator": recipe.estimator,
-        "search": recipe.search.method,
-        "chosen": fitted.chosen,
-        "folds": recipe.search.folds,
-        "cross_validation": {
-            name: {"mean": float(scores.mean()), "std": float(scores.std())} for name, scores in fitted.scores.items()
-        },
-    }
+    """Cross-validated metrics (the mean over folds by name, the standard deviation as `NAME_std`), and the recipe."""
+    metrics: dict[str, float] = {"rows": len(data.target), "base_rate": float(data.target.mean())}
+    for name, scores in fitted.scores.items():
+        metrics |= {name: float(scores.mean()), f"{name}_std": float(scores.std())}
+    chosen = [{"param": name, "value": value} for name, value in sorted(fitted.chosen.items())]
+    recipe_used = {"estimator": recipe.estimator, "search": recipe.search.method, "folds": recipe.search.folds}
+    return lay_out_metrics(metrics) | {"recipe": [recipe_used | {"chosen": chosen}]}

@@ -64,11 +64,11 @@ def breach_table(findings: list[Finding]) -> str:
 
 
 def summarise(findings: list[Finding], tables: list[Checked]) -> dict[str, Any]:
-    """The report that git keeps: rows of each table, and every check with what it found."""
+    """The report that git keeps, as lists: rows of each table, and every check with what it found."""
     return {
-        "passed": all(finding.passed for finding in findings),
-        "checks": len(findings),
-        "rows": {table.name: len(table.frame) for table in tables if table.name in ("raw", "train", "test")},
+        "tables": [
+            {"name": table.name, "rows": len(table.frame)} for table in tables if table.name in ("raw", "train", "test")
+        ],
         "findings": [
             {
                 "table": finding.table,
