@@ -55,9 +55,7 @@ def prepared(project: Project) -> pl.DataFrame:
 
 def test_every_expectation_is_met(real_run: Project) -> None:
     report: dict[str, Any] = json.loads((real_run.folder / "metrics/validation.json").read_text())
-    assert report["passed"] is True
     assert [finding for finding in report["findings"] if not finding["passed"]] == []
-    assert report["checks"] == len(report["findings"])
     assert {finding["table"] for finding in report["findings"]} >= {"raw", "train", "test", "leaks"}
 
 
@@ -65,8 +63,8 @@ def test_every_loan_of_the_window_is_there_once(real_run: Project, source: pl.Da
     assert source.height == 899_164
     inside = source.filter(pl.col("approved").is_between(START, END, closed="left"))["loan_id"]
     report = json.loads((real_run.folder / "metrics/validation.json").read_text())
-    assert report["rows"]["raw"] == inside.len()
-    assert report["rows"]["train"] + report["rows"]["test"] == inside.len()
+    rows = {table["name"]: table["rows"] for table in report["tables"]}
+    assert rows["raw"] == rows["train"] + rows["test"] == inside.len()
     for table in (read(real_run, "raw"), prepared(real_run)):
         assert table["loan_id"].sort().equals(inside.sort())
 

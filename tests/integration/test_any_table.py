@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from ruamel.yaml import YAML
 
+from champion.core.metrics_file import read_metrics
 from support.project import REPOSITORY, Project
 from support.refusals import run_stage
 
@@ -35,7 +36,7 @@ def describe(project: Project, **sections: Any) -> None:
 
 
 def metrics(project: Project) -> dict[str, Any]:
-    return dict(json.loads((project.folder / "metrics/evaluation.json").read_text(encoding="utf-8")))
+    return read_metrics(project.folder / "metrics/evaluation.json")
 
 
 def schema(project: Project) -> dict[str, Any]:

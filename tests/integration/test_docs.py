@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+from champion.core.metrics_file import read_metrics
 from champion.core.strict_yaml import read
 from champion.params import Params
 from champion.pipeline.evaluate.stage import summary
@@ -39,9 +40,9 @@ def test_the_command_reference_is_what_the_commands_say() -> None:
 
 
 def test_the_readme_quotes_the_committed_metrics() -> None:
-    metrics = json.loads((REPOSITORY / "metrics/evaluation.json").read_text(encoding="utf-8"))
+    metrics = read_metrics(REPOSITORY / "metrics/evaluation.json")
     verdicts = json.loads((REPOSITORY / "metrics/gates.json").read_text(encoding="utf-8"))["verdicts"]
-    assert summary(metrics, verdicts) + "\n" in blocks("README.md", "text")
+    assert summary(metrics, {verdict["metric"]: verdict for verdict in verdicts}) + "\n" in blocks("README.md", "text")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -11,7 +11,9 @@ import pytest
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
+from champion.core.metrics_file import read_metrics
 from support.project import REPOSITORY, Project
+from support.refusals import snapshot
 
 STAGES = ["ingest", "prepare", "validate", "train", "evaluate"]
 ALL, AFTER_INGEST, MODEL, EVALUATE = STAGES, STAGES[1:], STAGES[3:], STAGES[4:]
@@ -75,8 +77,10 @@ def stale(project: Project) -> list[str]:
     return [name for name in STAGES if name in behind.union(changed)]
 
 
-def lock(project: Project) -> dict[str, Any]:
-    return dict(YAML(typ="safe").load(project.folder / "dvc.lock")["stages"])
+def outputs(project: Project) -> dict[str, str]:
+    """Every output that a person or a later stage reads, with its hash."""
+    kept = ("metrics/", "models/", "data/prepared", "data/raw", "data/validated")
+    return {name: digest for name, digest in snapshot(project).items() if name.startswith(kept)}
 
 
 def test_the_real_run_gives_the_committed_outputs_bit_for_bit(real_run: Project) -> None:
@@ -122,8 +126,8 @@ def test_a_changed_source_reruns_everything(project: Project) -> None:
     assert stale(project) == ["validate", "train", "evaluate"]
 
 
-def test_a_failed_contract_stops_what_follows_and_changes_no_earlier_output(project: Project) -> None:
-    before = {name: stage["outs"] for name, stage in lock(project).items()}
+def test_a_failed_contract_stops_what_follows_until_the_input_is_put_back(project: Project) -> None:
+    before, params = outputs(project), (project.folder / "params.yaml").read_text(encoding="utf-8")
     project.edit_params(set_param("contract.class_share", [0.5, 0.6]))
     project.edit_params(set_param("train.seed", 1))
     result = project.run("dvc", "repro", check=False)
@@ -131,33 +135,48 @@ def test_a_failed_contract_stops_what_follows_and_changes_no_earlier_output(proj
     assert project.ran(result.stdout) == ["validate"]
     assert "class" in result.stderr or "target" in result.stderr
     assert "Traceback" not in result.stderr
-    assert {name: stage["outs"] for name, stage in lock(project).items()} == before
-    assert project.run("git", "status", "--porcelain", "--", "metrics", "dvc.lock").stdout == ""
+    assert "Nothing is lost: put back what you changed, or correct it, and run `dvc repro`." in result.stderr
+    (project.folder / "params.yaml").write_text(params, encoding="utf-8")
+    assert project.ran(project.run("dvc", "repro").stdout) == []
+    assert outputs(project) == before
+
+
+def test_a_param_that_is_put_back_runs_nothing_in_a_fresh_clone(sample_run: Project, tmp_path: Path) -> None:
+    project = Project(tmp_path / "clone")
+    sample_run.run("git", "clone", "--quiet", str(sample_run.folder), str(project.folder))
+    assert project.ran(project.run("dvc", "repro").stdout) == STAGES
+    before = outputs(project)
+    project.edit_params(set_param("train.hist_gradient_boosting.max_iter", 12))
+    assert project.ran(project.run("dvc", "repro").stdout) == MODEL
+    assert outputs(project) != before
+    project.run("git", "checkout", "--quiet", "params.yaml")
+    assert project.ran(project.run("dvc", "repro").stdout) == []
+    assert outputs(project) == before
+
+
+def test_the_shown_metrics_fit_a_terminal_with_the_held_out_ones_first(sample_run: Project) -> None:
+    header, first, *_ = sample_run.run("dvc", "metrics", "show").stdout.splitlines()
+    assert len(header.split()) <= 12
+    assert first.split()[0] == "metrics/evaluation.json"
+    assert "-" not in first.split()
 
 
 def test_a_changed_gate_reruns_evaluate_alone(project: Project) -> None:
     project.edit_params(set_param("gates.roc_auc_low.min", 0.99))
     output = project.run("dvc", "repro").stdout
     assert project.ran(output) == EVALUATE
-    metrics = json.loads((project.folder / "metrics/evaluation.json").read_text(encoding="utf-8"))
+    metrics = read_metrics(project.folder / "metrics/evaluation.json")
     verdicts = json.loads((project.folder / "metrics/gates.json").read_text(encoding="utf-8"))["verdicts"]
     lines = output.splitlines()
     assert f"held-out rows: {metrics['rows']:,}, {metrics['base_rate']:.2%} positive" in lines
     auc = f"{metrics['roc_auc']:.4f}  [{metrics['roc_auc_low']:.4f}, {metrics['roc_auc_high']:.4f}]"
     assert [line.endswith(auc) for line in lines if "ROC AUC" in line] == [True]
     shown = {line.split()[1]: line.split()[2] for line in lines if line.startswith("  gate ")}
-    assert shown == {name: "pass" if verdict["passed"] else "FAIL" for name, verdict in verdicts.items()}
+    assert shown == {verdict["metric"]: "pass" if verdict["passed"] else "FAIL" for verdict in verdicts}
     assert shown["roc_auc_low"] == "FAIL"
 
 
 def test_the_run_ends_with_every_output_a_person_reads(sample_run: Project) -> None:
-    names = [
-        "evaluation.json",
-        "gates.json",
-        "model_card.md",
-        "plots",
-        "segments.json",
-        "training.json",
-        "validation.json",
-    ]
+    names = ["evaluation.json", "gates.json", "plots", "segments.json", "training.json", "validation.json"]
     assert sorted(path.name for path in Path(sample_run.folder / "metrics").iterdir()) == names
+    assert (sample_run.folder / "models/model_card.md").is_file()

@@ -8,6 +8,7 @@ import pytest
 
 from champion.core.errors import UserError
 from champion.core.files import read_json, read_parquet
+from champion.core.metrics_file import read_metrics
 from champion.model.model_file import load
 from champion.table.features import to_frame
 from champion.tracking import runs as tracking
@@ -33,13 +34,13 @@ def changed(tracked: Project, tmp_path: Path) -> Project:
 
 def test_a_run_holds_what_the_pipeline_left(tracked: Project) -> None:
     (run,) = tracked_runs(development(tracked))
-    metrics = read_json(tracked.folder / "metrics/evaluation.json")
+    metrics = read_metrics(tracked.folder / "metrics/evaluation.json")
     assert {name: run.data.metrics[name] for name in metrics if name != "threshold"} == {
         name: pytest.approx(value) for name, value in metrics.items() if name != "threshold"
     }
-    training = read_json(tracked.folder / "metrics/training.json")["cross_validation"]["roc_auc"]["mean"]
-    assert run.data.metrics["training.cross_validation.roc_auc.mean"] == pytest.approx(training)
-    assert run.data.metrics["validation.rows.train"] == run.data.metrics["training.rows"]
+    training = read_metrics(tracked.folder / "metrics/training.json")["roc_auc"]
+    assert run.data.metrics["training.roc_auc"] == pytest.approx(training)
+    assert run.data.metrics["validation.train_rows"] == run.data.metrics["training.rows"]
     assert run.data.params["train.hist_gradient_boosting.max_iter"] == "5"
     assert len(run.data.params) > 100, "more than MLflow takes in one request"
     schema = read_json(tracked.folder / "data/prepared/schema.json")
@@ -66,7 +67,7 @@ def test_a_run_has_pictures_card_and_files(tracked: Project) -> None:
         }
         picture = Path(client.download_artifacts(run.info.run_id, "plots/importance.svg")).read_text()
     pictures = {f"plots/{name}.svg" for name in ("roc", "precision_recall", "calibration", "importance")}
-    assert pictures | {"dvc.lock", "params.yaml", "metrics/model_card.md", "metrics/segments.json"} <= names
+    assert pictures | {"dvc.lock", "params.yaml", "model_card.md", "metrics/segments.json"} <= names
     assert "amount" in picture
     assert run.data.tags["mlflow.note.content"].startswith("#")
 

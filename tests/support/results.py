@@ -11,12 +11,13 @@ import numpy as np
 import polars as pl
 
 from champion.core.files import sha256_of, write_json, write_parquet
+from champion.core.metrics_file import lay_out_metrics
 from champion.core.values import rounded
 from champion.model.metrics import score_with_intervals
 from champion.model.model_file import save
 from champion.model.recipe import Recipe, Search
 from champion.pipeline.evaluate.params import Gate
-from champion.pipeline.evaluate.verdicts import judge
+from champion.pipeline.evaluate.verdicts import judge, listed
 from champion.pipeline.train.stage import train_model
 from champion.table.dataset import read_split
 from support.project import REPOSITORY
@@ -78,10 +79,11 @@ def make_result(folder: Path, *, train_rows: pl.DataFrame, test_rows: pl.DataFra
     save(model, model_file)
     target = test_rows["target"].to_numpy()
     scores = rounded(score_with_intervals(target, model.predict(test_rows), model.base_rate, 100, 0))
-    write_json(metrics / "evaluation.json", scores)
-    write_json(metrics / "training.json", {"rows": train_rows.height})
+    write_json(metrics / "evaluation.json", lay_out_metrics(scores))
+    write_json(metrics / "training.json", lay_out_metrics({"rows": train_rows.height}))
     verdicts = rounded(judge(scores, {name: Gate(**bounds) for name, bounds in GATES.items()}))
-    write_json(metrics / "gates.json", {"model_sha256": sha256_of(model_file), "verdicts": verdicts})
+    judged = [{"path": "models/model.skops", "sha256": sha256_of(model_file)}]
+    write_json(metrics / "gates.json", {"models": judged, "verdicts": listed(verdicts)})
     (folder / "params.yaml").write_text(json.dumps(PARAMS))
     (folder / "requirements").mkdir()
     (folder / "requirements/runtime.txt").write_text("scikit-learn==1.9.1\n")

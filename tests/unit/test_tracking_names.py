@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from champion.tracking.values import metrics_of, mlflow_name, params_of
+from champion.tracking.values import finite_metrics, mlflow_name, params_of
 
 ALLOWED = re.compile(r"[\w.\- ]{1,250}", flags=re.ASCII)
 
@@ -42,7 +42,7 @@ def test_params_are_flat_text() -> None:
 
 
 def test_every_finite_number_is_a_metric_and_nothing_else_is() -> None:
-    found = metrics_of(
+    found = finite_metrics(
         {"roc_auc": 0.7, "bad": None, "text": "x", "yes": True}, training={"cv": {"mean": 1, "nan": None}}
     )
     assert found == {"roc_auc": 0.7, "training.cv.mean": 1.0}

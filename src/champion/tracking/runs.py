@@ -105,7 +105,9 @@ def _log(experiment: str, result: Result) -> str:
         log_values(run.info.run_id, metrics, params_of(result.params) | params_of({"dataset": dataset}))
         _log_datasets(run.info.run_id, root, schema)
         for path in map(Path, result.outs):
-            if path.parts[0] == METRICS.name:
+            if path == CARD:
+                mlflow.log_artifact(str(root / path))
+            elif path.parts[0] == METRICS.name:
                 where = str(path.parent) if (root / path).is_file() else str(path)
                 (mlflow.log_artifact if (root / path).is_file() else mlflow.log_artifacts)(str(root / path), where)
         for name in ("dvc.lock", "dvc.yaml", str(PARAMS)):

@@ -1,6 +1,5 @@
 """Stage 5: score the model on held-out rows -> metrics, plot data, verdicts and the model card. It fails no model."""
 
-from champion.core.errors import one_line_errors
 from champion.core.files import read_json, replacing, sha256_of, write_json
 from champion.core.layout import (
     CARD,
@@ -17,6 +16,7 @@ from champion.core.layout import (
     VALIDATED,
 )
 from champion.core.metrics_file import lay_out_metrics, read_metrics
+from champion.core.stage import progress, stage_errors
 from champion.core.strict_yaml import read
 from champion.core.values import rounded
 from champion.model.model_file import load
@@ -28,14 +28,15 @@ from champion.table.dataset import read_split
 
 
 def main() -> None:
-    with one_line_errors():
+    with stage_errors():
         params = read(EvaluateParams, PARAMS)
         model, data = load(MODEL), read_split(PREPARED, "test")
-        probability = model.predict(data.rows)
-        threshold = model.threshold(params.evaluate.threshold)
-        metrics = rounded(score_model(data, probability, threshold, params.evaluate))
-        segments = rounded(score_by_segment(data, probability, threshold, params.evaluate))
-        tables = plot_tables(model, data, probability, threshold, params.evaluate)
+        with progress(f"scoring {len(data.target):,} held-out rows, with intervals and importances"):
+            probability = model.predict(data.rows)
+            threshold = model.threshold(params.evaluate.threshold)
+            metrics = rounded(score_model(data, probability, threshold, params.evaluate))
+            segments = rounded(score_by_segment(data, probability, threshold, params.evaluate))
+            tables = plot_tables(model, data, probability, threshold, params.evaluate)
         verdicts = rounded(judge(metrics, params.gates))
         hashes = {str(path): sha256_of(path) for path in (MODEL, RUNTIME_LOCK)} | read_json(VALIDATED)
         worst = next(iter(segments["worst"]), None)

@@ -1,16 +1,18 @@
 """Stage 1: the user's table -> data/raw.parquet."""
 
-from champion.core.errors import one_line_errors
 from champion.core.files import write_parquet
 from champion.core.layout import PARAMS, RAW
+from champion.core.stage import progress, stage_errors
 from champion.core.strict_yaml import read
 from champion.pipeline.ingest.params import IngestParams
 from champion.pipeline.ingest.stage import ingest
 
 
 def main() -> None:
-    with one_line_errors():
-        table = ingest(read(IngestParams, PARAMS))
+    with stage_errors():
+        params = read(IngestParams, PARAMS)
+        with progress(f"reading the table from a {params.ingest.source}"):
+            table = ingest(params)
         write_parquet(RAW, table)
         print(f"{RAW}: {table.height:,} rows, {table.width} columns")
 

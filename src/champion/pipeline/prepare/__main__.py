@@ -1,8 +1,8 @@
 """Stage 2: labelled, cleaned rows, split into training and held-out -> data/prepared/."""
 
-from champion.core.errors import one_line_errors
 from champion.core.files import read_parquet, replacing, write_json, write_parquet
 from champion.core.layout import PARAMS, PREPARED, RAW, SCHEMA, TEST, TRAIN
+from champion.core.stage import stage_errors
 from champion.core.strict_yaml import read
 from champion.pipeline.prepare.params import PrepareParams
 from champion.pipeline.prepare.stage import describe, prepare
@@ -10,7 +10,7 @@ from champion.table.columns import TARGET
 
 
 def main() -> None:
-    with one_line_errors():
+    with stage_errors():
         params = read(PrepareParams, PARAMS)
         train, test = prepare(read_parquet(RAW), params)
         with replacing(PREPARED) as draft:

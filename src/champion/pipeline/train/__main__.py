@@ -6,23 +6,25 @@ import os
 # comes makes a busy machine five times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from champion.core.errors import UserError, one_line_errors
+from champion.core.errors import UserError
 from champion.core.files import read_json, write_json
 from champion.core.layout import MODEL, PARAMS, PREPARED, TRAINING, VALIDATED
+from champion.core.stage import progress, stage_errors
 from champion.core.strict_yaml import read
 from champion.model.model_file import save
 from champion.pipeline.train.params import TrainParams
-from champion.pipeline.train.stage import summarise, train_model
+from champion.pipeline.train.stage import describe_work, summarise, train_model
 from champion.table.dataset import read_split
 
 
 def main() -> None:
-    with one_line_errors():
+    with stage_errors():
         params = read(TrainParams, PARAMS)
         if not read_json(VALIDATED):
             raise UserError(f"{VALIDATED}: the data did not pass validation. Run `dvc repro`.")
         data = read_split(PREPARED, "train")
-        model, fitted = train_model(params.train, data)
+        with progress(describe_work(params.train, len(data.target))):
+            model, fitted = train_model(params.train, data)
         save(model, MODEL)
         write_json(TRAINING, summarise(params.train, data, fitted))
         auc = fitted.scores["roc_auc"]

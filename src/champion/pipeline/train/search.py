@@ -1,6 +1,5 @@
 """Choosing hyper-parameters, and measuring what is chosen, by cross-validation on training rows."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,9 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.callback import ProgressBar
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - makes HalvingGridSearchCV importable
-from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV, StratifiedKFold
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    RandomizedSearchCV,
+    StratifiedKFold,
+    cross_validate,
+)
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
@@ -53,25 +57,13 @@ def fit(pipeline: Pipeline, search: Search, seed: int, frame: pd.DataFrame, targ
     with threadpool_limits(1, user_api="blas"), _refusals_in_one_line(pipeline):
         chosen = _choose(pipeline, search, folds, seed, frame, target)
         pipeline.set_params(**chosen)
-        measured = _with_progress(
-            GridSearchCV(pipeline, {}, scoring=CV_SCORES, refit=search_metric(search), cv=folds, error_score="raise")
-        )
-        measured.fit(frame, target)
+        measured = cross_validate(pipeline, frame, target, scoring=CV_SCORES, cv=folds, error_score="raise")
+        pipeline.fit(frame, target)
     scores = {
-        name: np.array([measured.cv_results_[f"split{fold}_test_{name}"][0] for fold in range(search.folds)])
-        for name in CV_SCORES
+        name: -measured[f"test_{name}"] if scorer.startswith("neg_") else measured[f"test_{name}"]
+        for name, scorer in CV_SCORES.items()
     }
-    for name, scorer in CV_SCORES.items():
-        if scorer.startswith("neg_"):
-            scores[name] = -scores[name]
-    return Fitted(
-        measured.best_estimator_, {name.removeprefix("model__"): value for name, value in chosen.items()}, scores
-    )
-
-
-def search_metric(search: Search) -> str:
-    """The name in `CV_SCORES` of the metric that the search maximises."""
-    return next(name for name, scorer in CV_SCORES.items() if scorer == search.scoring)
+    return Fitted(pipeline, {name.removeprefix("model__"): value for name, value in chosen.items()}, scores)
 
 
 def _choose(
@@ -88,7 +80,7 @@ def _choose(
             tuner = HalvingGridSearchCV(pipeline, grid, random_state=seed, **common)
         case "random":
             tuner = RandomizedSearchCV(pipeline, grid, n_iter=search.candidates, random_state=seed, **common)
-    chosen: dict[str, Any] = _with_progress(tuner).fit(frame, target).best_params_
+    chosen: dict[str, Any] = tuner.fit(frame, target).best_params_
     return chosen
 
 
@@ -101,7 +93,3 @@ def _refusals_in_one_line(pipeline: Pipeline) -> Iterator[None]:
         name = type(pipeline.named_steps["model"]).__name__
         reason = str(error).partition("\n")[0].rstrip(".")
         raise UserError(f"params.yaml: `train`: {name} cannot be fitted ({reason}). Correct its parameters.") from error
-
-
-def _with_progress(tuner: Any) -> Any:
-    return tuner.set_callbacks(ProgressBar(max_propagation_depth=0)) if sys.stderr.isatty() else tuner

@@ -16,6 +16,14 @@ def train_model(recipe: Recipe, data: Dataset) -> tuple[Model, Fitted]:
     return Model(drop_machine_state(fitted.pipeline), data.features, float(data.target.mean())), fitted
 
 
+def describe_work(recipe: Recipe, rows: int) -> str:
+    """What `train_model` is about to do, for people who wait."""
+    folds = f"{recipe.search.folds} folds, then all {rows:,} rows"
+    if recipe.search.method == "none":
+        return f"fitting {recipe.estimator} on {folds}"
+    return f"{recipe.search.method} search for {recipe.estimator}, on {folds}"
+
+
 def summarise(recipe: Recipe, data: Dataset, fitted: Fitted) -> dict[str, Any]:
     """Cross-validated metrics (the mean over folds by name, the standard deviation as `NAME_std`), and the recipe."""
     metrics: dict[str, float] = {"rows": len(data.target), "base_rate": float(data.target.mean())}

@@ -5,21 +5,25 @@ import os
 # Great Expectations reads this at import: a stage makes no network call.
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
 
-from champion.core.errors import UserError, one_line_errors
+from champion.core.errors import UserError
 from champion.core.files import read_json, write_json
 from champion.core.layout import PARAMS, SCHEMA, VALIDATED, VALIDATION
+from champion.core.stage import progress, stage_errors
 from champion.core.strict_yaml import read
-from champion.pipeline.validate.findings import breach_table, check, summarise
 from champion.pipeline.validate.params import ValidateParams
-from champion.pipeline.validate.stage import hash_validated_files, read_tables
 
 
 def main() -> None:
-    with one_line_errors():
+    with stage_errors():
         params = read(ValidateParams, PARAMS)
         read_json(SCHEMA)
-        tables = read_tables(params)
-        findings = check(tables)
+        with progress("checking the data contract with Great Expectations"):
+            # Here, for the import alone takes seconds.
+            from champion.pipeline.validate.findings import breach_table, check, summarise
+            from champion.pipeline.validate.stage import hash_validated_files, read_tables
+
+            tables = read_tables(params)
+            findings = check(tables)
         breaches = [finding for finding in findings if not finding.passed]
         if breaches:
             raise UserError(
