@@ -30,7 +30,7 @@ for name, section in json.loads(sys.argv[2]).items():
     save(model, path)
     summary = summarise(train, data, fitted)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    digests[name] = {"model": digest, "chosen": summary["chosen"], "scores": rounded(summary["cross_validation"])}
+    digests[name] = {"model": digest, "chosen": fitted.chosen, "summary": rounded(summary)}
 print(json.dumps(digests))
 """
 
