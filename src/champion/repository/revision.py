@@ -3,15 +3,14 @@
 import csv
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from champion.core.errors import NotFoundError, UserError
+from champion.core.files import parse_yaml
 from champion.core.layout import EVALUATION, LOCK, PLOTS
 from champion.repository import git
 from champion.repository.lock import parse_stages
@@ -43,25 +42,11 @@ class Revision:
 
     def json(self, path: Path) -> dict[str, Any]:
         """A JSON object, empty when the revision has no such file."""
-        text = self.read(path)
-        try:
-            content = {} if text is None else json.loads(text)
-        except ValueError:
-            content = None
-        if not isinstance(content, dict):
-            raise UserError(f"{path} of {self.name}: not a JSON object. {self._fix}")
-        return content
+        return self._mapping(path, json.loads, "a JSON object")
 
     def yaml(self, path: Path) -> dict[str, Any]:
         """A YAML mapping, empty when the revision has no such file."""
-        text = self.read(path)
-        try:
-            content = {} if text is None else YAML(typ="safe").load(text)
-        except YAMLError:
-            content = None
-        if not isinstance(content, dict):
-            raise UserError(f"{path} of {self.name}: not a YAML mapping. {self._fix}")
-        return content
+        return self._mapping(path, parse_yaml, "a YAML mapping")
 
     def plot(self, name: str) -> dict[str, list[str]]:
         """The columns of a plot's table, empty when the revision has no such plot."""
@@ -88,6 +73,16 @@ class Revision:
             raise UserError(f"{LOCK} of {self.name}: {error}. {self._fix}") from None
         files = [file for stage in stages.values() for kind in ("outs", "deps") for file in stage.get(kind, [])]
         return {file["path"]: file["md5"] for file in files if "md5" in file}
+
+    def _mapping(self, path: Path, parse: Callable[[str], Any], kind: str) -> dict[str, Any]:
+        text = self.read(path)
+        try:
+            content = {} if text is None else parse(text)
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            raise UserError(f"{path} of {self.name}: not {kind}. {self._fix}")
+        return content
 
     @property
     def _fix(self) -> str:
