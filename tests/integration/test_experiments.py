@@ -1,6 +1,7 @@
 """A sweep leaves the user's files alone, and the leaderboard ranks what it tracked."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -97,8 +98,10 @@ def test_the_best_run_is_best_in_its_metrics_own_direction(
     tmp_path: Path, delivery_project: DeliveryProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    with pytest.raises(UserError, match="nothing was tracked yet"):
+    where = f"nothing was tracked yet in sqlite:///{tmp_path}/mlflow.db, experiment 'champion'. Run `champion track`"
+    with pytest.raises(UserError, match=re.escape(where)):
         best(delivery_project.staging.environment, "roc_auc", 5)
+    assert not (tmp_path / "mlflow.db").exists()
     fake_run(delivery_project.staging.environment, "other data", {"roc_auc": 0.99, "brier": 0.01}, held_out="others")
     fake_run(delivery_project.staging.environment, "a", {"roc_auc": 0.7, "brier": 0.2})
     fake_run(delivery_project.staging.environment, "b", {"roc_auc": 0.8, "brier": 0.3})
