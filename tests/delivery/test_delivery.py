@@ -204,7 +204,7 @@ def test_a_file_that_is_not_the_registered_one_is_not_loaded(delivery_project: D
 
 def test_status_history_and_audit_say_what_is_where(delivery_project: DeliveryProject) -> None:
     staged(delivery_project, "weak")
-    deployment.promote(delivery_project.production)
+    deployment.promote(delivery_project.production, emergency=True, reason="it cannot wait")
 
     def champion(*arguments: str) -> str:
         command = [sys.executable, "-m", "champion", *arguments]
@@ -214,7 +214,9 @@ def test_status_history_and_audit_say_what_is_where(delivery_project: DeliveryPr
     assert lines["staging"][1] == "v1"
     assert lines["staging"][4] == "passed"
     assert lines["production"][4:6] == ["not", "run"]
-    assert "promote  v1" in champion("history", "--env", "production")
+    told = [line.split()[2:5] for line in champion("history", "--env", "production").splitlines()[1:]]
+    assert told[0][:2] == ["register", "v1"]
+    assert told[1:] == [["challenge", "v1", "won"], ["promote,", "EMERGENCY", "v1"]]
     assert "production served v1" in champion("history", "--env", "production", "--at", datetime.now(UTC).isoformat())
     assert "served nothing at 2020-01-01" in champion("history", "--env", "production", "--at", "2020-01-01")
     assert "no difference" in champion("audit")

@@ -1,6 +1,7 @@
 """A sweep leaves the user's files alone, and the leaderboard ranks what it tracked."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,6 @@ from champion.tracking import runs as tracking
 from champion.tracking.client import connected, experiment_id
 from champion.tracking.result import read_result
 from champion.tracking.runs import track
-from champion.tracking.values import log_values
 from support.delivery import DeliveryProject
 from support.project import Project
 from support.tracking import development, tracked_runs
@@ -85,19 +85,23 @@ def test_a_sweep_leaves_the_files_alone_resumes_and_is_ranked(tracked: Project, 
 
 
 def fake_run(environment: Environment, name: str, values: dict[str, float], held_out: str = "rows") -> None:
+    import mlflow
+
     with connected(environment) as client:
         tags = {tracking.RESULT: name, tracking.HELD_OUT: held_out}
-        run = client.create_run(experiment_id(client, environment), tags=tags, run_name=name)
-        log_values(run.info.run_id, values, {"train.seed": name})
-        client.set_terminated(run.info.run_id)
+        with mlflow.start_run(experiment_id=experiment_id(client, environment), run_name=name, tags=tags):
+            mlflow.log_metrics(values)
+            mlflow.log_param("train.seed", name)
 
 
 def test_the_best_run_is_best_in_its_metrics_own_direction(
     tmp_path: Path, delivery_project: DeliveryProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    with pytest.raises(UserError, match="nothing was tracked yet"):
+    where = f"nothing was tracked yet in sqlite:///{tmp_path}/mlflow.db, experiment 'champion'. Run `champion track`"
+    with pytest.raises(UserError, match=re.escape(where)):
         best(delivery_project.staging.environment, "roc_auc", 5)
+    assert not (tmp_path / "mlflow.db").exists()
     fake_run(delivery_project.staging.environment, "other data", {"roc_auc": 0.99, "brier": 0.01}, held_out="others")
     fake_run(delivery_project.staging.environment, "a", {"roc_auc": 0.7, "brier": 0.2})
     fake_run(delivery_project.staging.environment, "b", {"roc_auc": 0.8, "brier": 0.3})

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock, Timeout
 
 from champion.core.files import read_parquet
 from champion.delivery import deployment
@@ -110,6 +111,20 @@ def test_audit_finds_every_alias_that_differs_and_mirror_repairs_them(mirrored: 
     )
     assert registry_sync.apply(mirrored.staging)[0] == "v1 registered"
     assert differences(mirrored.staging) == []
+
+
+def test_a_sync_holds_its_lock_from_before_the_command_returns_to_its_end(mirrored: DeliveryProject) -> None:
+    environment = mirrored.staging.environment
+    folder = mirrored.root / "var/staging"
+    deployment.deploy(mirrored.staging, "v1")
+    (lock,) = folder.glob("mirror-*.lock")
+    with pytest.raises(Timeout):
+        FileLock(lock).acquire(blocking=False)
+    # Of a process that was killed.
+    (folder / "mirror-killed.lock").touch()
+    background_sync.wait(environment)
+    assert list(folder.glob("mirror-*.lock")) == []
+    assert aliases(mirrored)["staging"] == "v1"
 
 
 def registered(delivery_project: DeliveryProject) -> Any:

@@ -20,7 +20,7 @@ from champion.delivery.audit import differences
 from champion.delivery.register import register
 from champion.table.features import to_frame
 from champion.tracking import background_sync
-from champion.tracking.client import connected
+from champion.tracking.client import connected, experiment_id
 from champion.tracking.result import read_result
 from champion.tracking.runs import track
 from champion.tracking.ui import serve
@@ -114,7 +114,7 @@ def test_a_server_is_tracked_to_and_mirrored_and_may_be_down(
     assert address not in str(told.value)
 
 
-def test_the_page_opens_on_this_machine_only_and_ctrl_c_ends_it(tracked: Project) -> None:
+def test_the_page_opens_on_the_runs_on_this_machine_only_and_ctrl_c_ends_it(tracked: Project) -> None:
     port = free_port()
     env = os.environ | {"PYTHONPATH": str(tracked.folder / "src")}
     command = [sys.executable, "-m", "champion", "ui", "--port", str(port)]
@@ -122,12 +122,17 @@ def test_the_page_opens_on_this_machine_only_and_ctrl_c_ends_it(tracked: Project
         command,
         cwd=tracked.folder,
         env=env,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
         text=True,
     ) as process:
         try:
+            assert process.stdout is not None
+            with connected(development(tracked)) as client:
+                experiment = experiment_id(client, development(tracked))
+            runs = f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs"
+            assert process.stdout.readline() == f"MLflow's page: {runs} in some seconds, until Ctrl-C\n"
             wait_until_it_answers(f"http://127.0.0.1:{port}/", process)
             with socket.socket() as probe:
                 # Another address of this machine, where a server that listens on all of them would answer.

@@ -82,3 +82,9 @@ def test_a_wrong_set_is_told_before_any_runs(given: str, reason: str, tmp_path: 
     assert reason in str(told.value)
     assert "champion-" not in str(told.value)
     assert (REPOSITORY / "params.yaml").read_bytes() == before
+
+
+def test_params_that_are_wrong_already_are_told(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("train: [", encoding="utf-8")
+    with pytest.raises(UserError, match=r"params\.yaml: not valid YAML"):
+        checked(tmp_path, [("train.seed=1",)])

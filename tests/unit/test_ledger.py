@@ -145,13 +145,14 @@ def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
         Ledger(f"sqlite:///{tmp_path}/l.db", Store(str(tmp_path)), "staging").rows()
 
 
-def test_rows_answer_who_served_when_and_who_is_champion() -> None:
-    def row(sequence: int, action: str, version: str, environment: str | None = None, **details: bool) -> Row:
-        time = f"2026-01-{sequence:02}T12:00:00+00:00"
-        known = ("files", "metrics", "training", "window", "features", "params")
-        content = details | ({name: {} for name in known} if action == "register" else {})
-        return Row(sequence, time, "ada", action, environment, version, details=content)
+def row(sequence: int, action: str, version: str, environment: str | None = None, **details: bool) -> Row:
+    time = f"2026-01-{sequence:02}T12:00:00+00:00"
+    known = ("files", "metrics", "training", "window", "features", "params")
+    content = details | ({name: {} for name in known} if action == "register" else {})
+    return Row(sequence, time, "ada", action, environment, version, details=content)
 
+
+def test_rows_answer_who_served_when_and_who_is_champion() -> None:
     rows = [
         row(1, "register", "v1"),
         row(2, "challenge", "v1", promoted=True),
@@ -176,6 +177,30 @@ def test_rows_answer_who_served_when_and_who_is_champion() -> None:
         "champion": "v1", "challenger": "v2", "staging": "v2", "production": "v1",
     }  # fmt: skip
     assert history.resolve(rows, "production", ["production"]).name == "v1"
+
+
+def test_an_environments_events_tell_results_and_emergencies_and_leave_out_other_environments() -> None:
+    rows = [
+        row(1, "register", "v1"),
+        row(2, "challenge", "v1", promoted=True),
+        row(3, "deploy", "v1", "staging"),
+        row(4, "smoke", "v1", "staging", passed=True),
+        row(5, "promote", "v1", "production", emergency=False),
+        row(6, "smoke", "v1", "production", passed=True),
+        row(7, "challenge", "v2", promoted=False),
+        row(8, "promote", "v2", "production", emergency=True),
+        row(9, "smoke", "v2", "production", passed=False),
+    ]
+    found = history.events(rows, "production")
+    assert [(event.row, event.action, event.result, event.emergency) for event in found] == [
+        (1, "register", None, False),
+        (2, "challenge", "won", False),
+        (5, "promote", None, False),
+        (6, "smoke", "passed", False),
+        (7, "challenge", "lost", False),
+        (8, "promote", None, True),
+        (9, "smoke", "FAILED", False),
+    ]
 
 
 @pytest.mark.parametrize(("text", "sentence"), [("noon", "is not a time"), ("2999-01-01", "is yet to come")])

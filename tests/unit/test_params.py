@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from dvc.utils.serialize import parse_yaml as dvc_parse_yaml
 from pydantic import ValidationError
 
 from champion.core.errors import UserError
+from champion.core.files import parse_yaml
 from champion.core.strict_yaml import Sections, read
 from champion.params import Params
 from champion.pipeline.evaluate.params import Gate
@@ -81,6 +83,11 @@ def test_a_file_in_another_encoding_is_a_sentence(tmp_path: Path) -> None:
     path.write_bytes("split: {strategy: stratifié}".encode("latin-1"))
     with pytest.raises(UserError, match="not valid YAML"):
         read(OnlySplit, path)
+
+
+@pytest.mark.parametrize("value", ["1e-5", "012", "0o12", "12:30:45", "-.5", "on", "no", "Y", "1_000", "2010-01-01"])
+def test_a_param_means_to_us_what_it_means_to_dvc(value: str) -> None:
+    assert parse_yaml(f"value: {value}") == dvc_parse_yaml(f"value: {value}", "params.yaml")
 
 
 def test_no_file_says_where_to_run(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
-"""Everything is logged within MLflow's limits, and nothing is lost or mixed up by them."""
+"""Everything is logged within MLflow's limits, and nothing is lost, mixed up, or shown that is a secret."""
 
 import re
 
 import pytest
 
+from champion.environments import load_environment
+from champion.tracking.client import shown_uri
 from champion.tracking.values import finite_metrics, mlflow_name, params_of
+from support.project import REPOSITORY
 
 ALLOWED = re.compile(r"[\w.\- ]{1,250}", flags=re.ASCII)
 
@@ -17,6 +20,20 @@ def test_a_usual_name_stays(name: str) -> None:
 @pytest.mark.parametrize("name", ["Delta 15 N (o/oo)", "größe", "a/../b", "x" * 300, "tab\t"])
 def test_any_name_becomes_one_that_mlflow_takes(name: str) -> None:
     assert ALLOWED.fullmatch(mlflow_name(name))
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("https://ada:hunter2@host:5000/x?token=hunter2", "https://host:5000/x"),
+        ("https://ada:hunter2/?@host", "https://host"),
+        ("https://host", "https://host"),
+        ("sqlite:////var/ada@home/mlflow.db", "sqlite:////var/ada@home/mlflow.db"),
+    ],
+)
+def test_an_address_is_shown_without_its_secrets(uri: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert shown_uri(load_environment("staging", REPOSITORY)) == shown
 
 
 def test_names_that_would_collide_do_not() -> None:

@@ -9,6 +9,7 @@ from champion.core.errors import UserError, one_line_errors
 
 if TYPE_CHECKING:
     from champion.registry.chain import Row
+    from champion.registry.history import Event
     from champion.registry.registry import Registry
 
 app = typer.Typer()
@@ -183,17 +184,16 @@ def history(
         str | None, typer.Option("--at", help="A time such as 2026-11-03T12:00, UTC if it says no zone.")
     ] = None,
 ) -> None:
-    """Show what happened in an environment, or what it served at a time."""
+    """Show everything that concerns an environment, emergencies marked, or what it served at a time."""
     from champion.registry import history as record
 
     with one_line_errors():
         registry = _open(env)
         rows, name = registry.rows, registry.environment.name
         if at is None:
-            here = [row for row in rows if row.environment == name]
             _print_table(
-                ["row", "time (UTC)", "action", "version", "from", "by", "commit", "reason"],
-                [[str(row.sequence), row.time[:19], row.action, *_origin(row)] for row in here],
+                ["row", "time (UTC)", "action", "version", "from", "result", "by", "commit", "reason"],
+                [_line(event) for event in record.events(rows, name)],
             )
             return
         row = record.live_at(rows, name, record.moment(at))
@@ -261,8 +261,11 @@ def _print_comparison(row: "Row", comparison: Any) -> None:
     )
 
 
-def _origin(row: "Row") -> list[str]:
-    return [row.version or "", row.from_version or "", row.actor, (row.git_commit or "")[:9], row.reason or ""]
+def _line(event: "Event") -> list[str]:
+    action = f"{event.action}, EMERGENCY" if event.emergency else event.action
+    commit = (event.git_commit or "")[:9]
+    what = [event.version, event.from_version, event.result, event.actor, commit, event.reason]
+    return [str(event.row), event.time[:19], action, *(text or "" for text in what)]
 
 
 def _number(value: Any) -> str:

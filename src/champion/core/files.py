@@ -64,6 +64,18 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def parse_yaml(text: str) -> Any:
+    """What a YAML text says to DVC, and so to us. Raises `ValueError` when it is not valid."""
+    # DVC reads with ruamel.yaml too. To PyYAML `1e-05` is text, `012` is 10, `on` is true, and a key may stand twice.
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe").load(text)
+    except YAMLError as error:
+        raise ValueError(f"not valid YAML ({' '.join(str(error).split())})") from None
+
+
 def write_parquet(path: Path, table: "pl.DataFrame") -> None:
     """Parquet whose bytes depend on the rows alone, not on the number of threads."""
     buffer = io.BytesIO()

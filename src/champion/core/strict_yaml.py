@@ -11,10 +11,9 @@ from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origi
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from champion.core.errors import NotFoundError, UserError
+from champion.core.files import parse_yaml
 
 
 class Section(BaseModel):
@@ -39,13 +38,15 @@ def read(model: type[SectionsT], path: Path) -> SectionsT:
     Raises `UserError` naming the key at fault and the nearest known one.
     """
     try:
-        document = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        document = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise NotFoundError(
             f"{path}: no such file. Run this in the root of the repository, where the file should be."
         ) from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not valid YAML (it is not UTF-8 text).") from None
+    except ValueError as error:
+        raise UserError(f"{path}: {error}.") from None
     if not isinstance(document, dict):
         raise UserError(f"{path}: expected sections, such as `{next(iter(model.model_fields))}:`, found none.")
     wanted = document if model.whole else {k: v for k, v in document.items() if k in model.model_fields}

@@ -9,7 +9,7 @@ from champion.core.errors import UserError
 from champion.environments import Environment
 from champion.report.comparison import direction
 from champion.repository.git import has_reference
-from champion.tracking.client import SHA256_PARAM, connected, experiment_id
+from champion.tracking.client import SHA256_PARAM, connected, experiment_id, in_use, shared_name, shown_uri
 from champion.tracking.runs import EXPERIMENT, HELD_OUT, RESULT
 from champion.tracking.values import mlflow_name
 
@@ -49,12 +49,18 @@ def best(environment: Environment, metric: str, top: int) -> Board:
     sign = direction(metric.removeprefix("training.cross_validation.").removesuffix(".mean"))
     if sign is None:
         raise UserError(f"it is not known whether more of {metric!r} is better. Choose another, such as roc_auc.")
+    empty = UserError(
+        f"nothing was tracked yet in {shown_uri(environment)}, experiment {shared_name()!r}. Run `champion track`, or "
+        "`champion experiments run -S key=value`, which fill it."
+    )
+    if not in_use(environment):
+        raise empty
     with connected(environment) as client:
         experiment = experiment_id(client, environment)
         whole = f"attributes.status = 'FINISHED' AND tags.`{RESULT}` != ''"
         newest = client.search_runs([experiment], whole, order_by=["attributes.start_time DESC"], max_results=1)
         if not newest:
-            raise UserError("nothing was tracked yet. Run `champion track`, or `champion experiments run`.")
+            raise empty
         rows = newest[0].data.tags[HELD_OUT]
         order = f"metrics.`{mlflow_name(metric)}` {'DESC' if sign > 0 else 'ASC'}"
         same = f"{whole} AND tags.`{HELD_OUT}` = '{rows}'"

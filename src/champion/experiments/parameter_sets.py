@@ -40,10 +40,9 @@ def checked(root: Path, sets: Iterable[Set]) -> list[Set]:
     """
     from dvc.exceptions import DvcException
     from dvc.utils.hydra import apply_overrides
-    from ruamel.yaml import YAML
 
     content = (root / PARAMS).read_bytes()
-    train = dict(YAML(typ="safe").load(content)["train"])
+    train = read(Params, root / PARAMS).train.model_dump(exclude_unset=True)
     found = []
     for one in sets:
         full = tuple(_full(text, train, one) for text in one)
@@ -100,5 +99,5 @@ def _full(text: str, train: Mapping[str, Any], one: Set) -> str:
         case _:
             return text
     # DVC adds a key that is not there only when told to.
-    known = parameter in (train.get(section) or {})
+    known = parameter in train.get(section, {})
     return f"{'' if known else '+'}train.{section}.{parameter}={value}"

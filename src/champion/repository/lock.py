@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from champion.core.errors import NotFoundError, UserError
+from champion.core.files import parse_yaml
 from champion.core.layout import LOCK, PIPELINE
 
 
@@ -22,13 +23,10 @@ def read_stages(root: Path, file: Path = LOCK) -> dict[str, dict[str, Any]]:
 
 def parse_stages(text: str) -> dict[str, dict[str, Any]]:
     """The same of a file's text. Raises `ValueError` when it is not one of DVC's."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     try:
-        stages = YAML(typ="safe").load(text)["stages"]
+        stages = parse_yaml(text)["stages"]
         return {str(name): dict(stage) for name, stage in stages.items()}
-    except (KeyError, TypeError, ValueError, AttributeError, YAMLError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise ValueError("not a YAML file of DVC with `stages`") from None
 
 

@@ -16,7 +16,6 @@ from botocore.exceptions import ClientError as BotoClientError
 from dvc.config import Config, ConfigError
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
-from ruamel.yaml.error import YAMLError
 
 from champion.core.errors import UserError
 from champion.core.layout import LOCK, METRICS
@@ -264,7 +263,7 @@ def _objects(root: Path, remote: Remote) -> Iterator[Objects]:
     except BROKEN_OFF as error:
         reason = remote.why_unusable() or f"it broke off ({type(error).__name__}). Run this again."
         raise UserError(f"the remote {remote.url} cannot be used: {reason}") from None
-    except (DvcException, YAMLError) as error:
+    except DvcException as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(
             f"DVC cannot read this repository: {reason}. Correct dvc.yaml, dvc.lock, params.yaml or .dvc/config; "

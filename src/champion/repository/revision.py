@@ -3,15 +3,14 @@
 import csv
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from champion.core.errors import NotFoundError, UserError
+from champion.core.files import parse_yaml
 from champion.core.layout import EVALUATION, LOCK, PLOTS, SEGMENTS, TRAINING, VALIDATION
 from champion.core.metrics_file import metrics_of
 from champion.repository import git
@@ -44,25 +43,11 @@ class Revision:
 
     def json(self, path: Path) -> dict[str, Any]:
         """A JSON object, empty when the revision has no such file."""
-        text = self.read(path)
-        try:
-            content = {} if text is None else json.loads(text)
-        except ValueError:
-            content = None
-        if not isinstance(content, dict):
-            raise UserError(f"{path} of {self.name}: not a JSON object. {self._fix}")
-        return content
+        return self._mapping(path, json.loads, "a JSON object")
 
     def yaml(self, path: Path) -> dict[str, Any]:
         """A YAML mapping, empty when the revision has no such file."""
-        text = self.read(path)
-        try:
-            content = {} if text is None else YAML(typ="safe").load(text)
-        except YAMLError:
-            content = None
-        if not isinstance(content, dict):
-            raise UserError(f"{path} of {self.name}: not a YAML mapping. {self._fix}")
-        return content
+        return self._mapping(path, parse_yaml, "a YAML mapping")
 
     def plot(self, name: str) -> dict[str, list[str]]:
         """The columns of a plot's table, empty when the revision has no such plot."""
@@ -111,6 +96,16 @@ class Revision:
             return metrics_of(self.json(path))
         except ValueError as error:
             raise UserError(f"{path} of {self.name}: {error}. {self._fix}") from None
+
+    def _mapping(self, path: Path, parse: Callable[[str], Any], kind: str) -> dict[str, Any]:
+        text = self.read(path)
+        try:
+            content = {} if text is None else parse(text)
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            raise UserError(f"{path} of {self.name}: not {kind}. {self._fix}")
+        return content
 
     @property
     def _fix(self) -> str:

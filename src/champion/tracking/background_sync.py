@@ -1,11 +1,12 @@
 """MLflow's aliases follow an effect: in a process of their own, so that no command waits for MLflow to be imported."""
 
-import fcntl
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO, cast
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from champion.core.errors import UserError
 from champion.environments import Environment
@@ -30,22 +31,30 @@ def start(registry: Registry, row: Row) -> None:
         raise UserError(f"MLflow cannot be reached, so its aliases do not follow: {REPAIR}.")
     folder = _folder(environment)
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "champion", "mirror", "--env", environment.name]
-    # The shell ends at once and leaves the process behind, with its share of the lock.
-    detach = ["sh", "-c", 'log="$1"; shift; "$@" >"$log" 2>&1 </dev/null &', "sh", str(folder.resolve() / "mirror.log")]
-    with (folder / "mirror.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        subprocess.run(
-            [*detach, *command], cwd=environment.root, pass_fds=[lock.fileno()], start_new_session=True, check=True
+    lock = folder.resolve() / f"mirror-{uuid4().hex}.lock"
+    command = [sys.executable, "-m", "champion.tracking.sync_process", environment.name, str(lock)]
+    with (folder / "mirror.log").open("w") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=environment.root,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
         )
+    # Its output ends when it holds its lock, long before it is done: from then on `wait` knows of it.
+    with cast("IO[bytes]", process.stdout) as output:
+        output.read()
 
 
 def wait(environment: Environment) -> None:
     """Wait until no process of this machine is still bringing MLflow up to the ledger."""
-    path = _folder(environment) / "mirror.lock"
-    if path.exists():
-        with path.open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    from filelock import FileLock
+
+    for path in _folder(environment).glob("mirror-*.lock"):
+        with FileLock(path):
+            pass
+        path.unlink(missing_ok=True)
 
 
 def _folder(environment: Environment) -> Path:

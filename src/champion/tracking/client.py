@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,12 @@ _SQLITE = "sqlite:///"
 def tracking_uri(environment: Environment) -> str:
     """Where MLflow keeps the environment's runs and aliases: MLFLOW_TRACKING_URI, else what the environment says."""
     return os.environ.get(VARIABLE) or environment.tracking_uri
+
+
+def shown_uri(environment: Environment) -> str:
+    """The same to be shown: without user, password and query, which may hold a secret."""
+    uri = tracking_uri(environment)
+    return uri if uri.startswith(_SQLITE) else re.sub(r"(?<=://).*@", "", uri).partition("?")[0]
 
 
 def shared_name() -> str:

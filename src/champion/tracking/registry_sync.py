@@ -14,7 +14,7 @@ from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE, Version
 from champion.tracking import background_sync
 from champion.tracking.client import connected, experiment_id, in_use, shared_name
 from champion.tracking.runs import MODEL_SHA256, MODEL_URI, runs_tagged
-from champion.tracking.values import finite_metrics, log_values, params_of
+from champion.tracking.values import finite_metrics, params_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -148,8 +148,8 @@ def _find_or_log_model(client: "MlflowClient", registry: Registry, version: Vers
         model = load(file, version.model_sha256)
         tags = {MODEL_SHA256: version.model_sha256, VERSION: version.name, "git.commit": str(version.git_commit)}
         with mlflow.start_run(experiment_id=experiment, run_name=version.name, tags=tags) as run:
-            metrics = finite_metrics(version.metrics, training=version.training)
-            log_values(run.info.run_id, metrics, params_of(version.params))
+            mlflow.log_metrics(finite_metrics(version.metrics, training=version.training))
+            mlflow.log_params(params_of(version.params))
             uri = pyfunc.log(model, file, version.model_sha256, rows)
             mlflow.set_tag(MODEL_URI, uri)
     return str(run.info.run_id), uri

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from champion.core.errors import UserError
-from champion.core.files import read_json
+from champion.core.files import parse_yaml, read_json
 from champion.core.layout import EVALUATION, MODEL, PARAMS, PREPARED, TRAINING
 from champion.core.strict_yaml import read
 from champion.params import Params
@@ -56,9 +56,7 @@ def read_result(root: Path, experiment: str | None = None, commit: str | None = 
 
 def _verify_params(root: Path) -> None:
     """Raises `UserError` when a stage was run with other params than those in the file."""
-    from ruamel.yaml import YAML
-
-    document = YAML(typ="safe").load((root / PARAMS).read_text(encoding="utf-8"))
+    document = parse_yaml((root / PARAMS).read_text(encoding="utf-8"))
     for stage, content in read_stages(root).items():
         for section, value in content.get("params", {}).get(str(PARAMS), {}).items():
             if document.get(section) != value:

@@ -27,7 +27,7 @@ from champion.repository.lock import dvc_md5, read_stages
 from champion.repository.revision import working_tree
 from champion.tracking.client import connected, experiment_id
 from champion.tracking.result import Result
-from champion.tracking.values import as_text, cut, finite_metrics, log_values, mlflow_name, params_of
+from champion.tracking.values import as_text, cut, finite_metrics, mlflow_name, params_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -102,7 +102,8 @@ def _log(experiment: str, result: Result) -> str:
             read_metrics(root / EVALUATION), training=read_metrics(root / TRAINING), validation=tables
         )
         dataset = {key: value for key, value in schema.items() if key != "features"}
-        log_values(run.info.run_id, metrics, params_of(result.params) | params_of({"dataset": dataset}))
+        mlflow.log_metrics(metrics)
+        mlflow.log_params(params_of(result.params) | params_of({"dataset": dataset}))
         _log_datasets(run.info.run_id, root, schema)
         for path in map(Path, result.outs):
             if path == CARD:

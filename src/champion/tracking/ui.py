@@ -30,7 +30,8 @@ def serve(environment: Environment, port: int, say: Callable[[str], None]) -> No
     # One worker answers one person, and starts in a third of the time; jobs are for what we do not use.
     command += ["--port", str(port), "--workers", "1"]
     variables = settings() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    say(f"MLflow's page: http://{HOST}:{port}/#/experiments/{experiment} in some seconds, until Ctrl-C")
+    # The experiment's own address opens on traces, of which there are none.
+    say(f"MLflow's page: http://{HOST}:{port}/#/experiments/{experiment}/runs in some seconds, until Ctrl-C")
     server = subprocess.Popen(command, env=os.environ | variables)
     try:
         status = server.wait()

@@ -1,17 +1,16 @@
-"""Metrics, params and names as MLflow takes them: within its limits, and in few requests."""
+"""Metrics, params and names as MLflow takes them: within its limits."""
 
 import hashlib
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 from champion.core.values import finite, flattened
 
 # MLflow's limits.
-_NAME_LENGTH, _PARAM_LENGTH, _BATCH = 250, 6000, 100
+_NAME_LENGTH, _PARAM_LENGTH = 250, 6000
 _FOREIGN = re.compile(r"[^\w.\- ]", flags=re.ASCII)
 
 
@@ -30,18 +29,6 @@ def finite_metrics(evaluation: Mapping[str, Any], **others: Mapping[str, Any]) -
 def params_of(params: Mapping[str, Any]) -> dict[str, str]:
     """Every param by its dotted name, as text; one beyond MLflow's limit is cut, and says so."""
     return {mlflow_name(name): cut(as_text(value), _PARAM_LENGTH) for name, value in flattened(params)}
-
-
-def log_values(run_id: str, metrics: Mapping[str, float], params: Mapping[str, str]) -> None:
-    """Log metrics and params in as few requests as MLflow's limits allow."""
-    from mlflow import MlflowClient
-    from mlflow.entities import Metric, Param
-
-    client, now = MlflowClient(), int(datetime.now(UTC).timestamp() * 1000)
-    left = iter([Param(name, value) for name, value in params.items()])
-    while some := list(islice(left, _BATCH)):
-        client.log_batch(run_id, params=some)
-    client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in metrics.items()])
 
 
 def as_text(value: Any) -> str:
