@@ -101,6 +101,6 @@ def test_a_file_in_another_encoding_is_a_sentence(tmp_path: Path) -> None:
         read(OnlySplit, path)
 
 
-def test_no_file_says_where_to_run(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no such file\. Run this in the root of the repository"):
+def test_no_file_says_where_it_belongs(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no such file\. The root of the repository should have it"):
         read(OnlySplit, tmp_path / "params.yaml")
