@@ -1,5 +1,6 @@
 """A sweep leaves the user's files alone, and the leaderboard ranks what it tracked."""
 
+import json
 import os
 import signal
 import subprocess
@@ -76,6 +77,9 @@ def test_a_sweep_leaves_the_files_alone_resumes_and_is_ranked(tracked: Project, 
     assert "max_leaf_nodes=4" in ranking
     assert "train.hist_gradient_boosting.max_iter: 5" in ranking
     assert "take it over: `" in ranking
+    as_json = json.loads(project.run("champion", "experiments", "compare", "--metric", "log_loss", "--json").stdout)
+    assert [one["name"] for one in as_json["runs"]] == [line.split()[1] for line in ranking.splitlines()[1:3]]
+    assert as_json["take_over"] in ranking
 
     project.run("git", "checkout", "--", "README.md")
     project.run("dvc", "exp", "apply", name)
@@ -96,7 +100,7 @@ def test_the_best_run_is_best_in_its_metrics_own_direction(
     tmp_path: Path, delivery_project: DeliveryProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    with pytest.raises(UserError, match="nothing was tracked yet"):
+    with pytest.raises(UserError, match="nothing was tracked in staging yet"):
         best(delivery_project.staging.environment, "roc_auc", 5)
     fake_run(delivery_project.staging.environment, "other data", {"roc_auc": 0.99, "brier": 0.01}, held_out="others")
     fake_run(delivery_project.staging.environment, "a", {"roc_auc": 0.7, "brier": 0.2})

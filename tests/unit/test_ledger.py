@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from champion.core.errors import UserError
+from champion.databases import public_address
 from champion.registry import history
 from champion.registry.chain import ORIGIN, Row, breaks
 from champion.registry.ledger import Ledger
@@ -143,6 +144,20 @@ def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "l.db").write_text("not a database, but long enough to be taken for one " * 20)
     with pytest.raises(UserError, match="the database of staging cannot be used"):
         Ledger(f"sqlite:///{tmp_path}/l.db", Store(str(tmp_path)), "staging").rows()
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (
+            "postgresql+psycopg://someone:se/c?r-et@host:5432/base?password=secret",
+            "postgresql+psycopg://host:5432/base",
+        ),
+        ("sqlite:////home/a@b/ledger.db", "sqlite:////home/a@b/ledger.db"),
+    ],
+)
+def test_the_address_of_a_ledger_shows_no_secret(url: str, shown: str) -> None:
+    assert public_address(url) == shown
 
 
 def test_rows_answer_who_served_when_and_who_is_champion() -> None:

@@ -54,7 +54,9 @@ def best(environment: Environment, metric: str, top: int) -> Board:
         whole = f"attributes.status = 'FINISHED' AND tags.`{RESULT}` != ''"
         newest = client.search_runs([experiment], whole, order_by=["attributes.start_time DESC"], max_results=1)
         if not newest:
-            raise UserError("nothing was tracked yet. Run `champion track`, or `champion experiments run`.")
+            raise UserError(
+                f"nothing was tracked in {environment.name} yet. Run `champion track`, or `champion experiments run`."
+            )
         rows = newest[0].data.tags[HELD_OUT]
         order = f"metrics.`{mlflow_name(metric)}` {'DESC' if sign > 0 else 'ASC'}"
         same = f"{whole} AND tags.`{HELD_OUT}` = '{rows}'"
