@@ -38,9 +38,8 @@ def versions(env: Env = None, as_json: Json = False) -> None:
 
     registry = _open(env)
     found = history.versions(registry.rows)
-    aliases: dict[str, list[str]] = {name: [] for name in found}
-    for alias, name in history.aliases(registry.rows, registry.sharing).items():
-        aliases[name].append(alias)
+    named = history.aliases(registry.rows, registry.sharing)
+    aliases = {name: [alias for alias, of in named.items() if of == name] for name in found}
     if as_json:
         print_json(
             [
