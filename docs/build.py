@@ -10,8 +10,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import typer
 import vl_convert
 
@@ -25,26 +25,50 @@ COLUMNS = 3
 PANEL = (480, 380)
 
 
+INTRODUCTION = """# Command reference
+
+Written by `python docs/build.py` from `champion --help`; a test keeps it true. Every command works in any folder of the
+repository. A path on the command line is from the folder where you are.
+
+| exit status | means |
+|---|---|
+| 0 | done, or yes |
+| 1 | no (a closed gate, a lost challenge, an environment that cannot be read), or a mistake that the message names |
+| 2 | wrong usage: no such command, option or value |"""
+
+
 def reference() -> str:
-    """Every command with its options, from the help the command itself gives."""
+    """Every command with its options, from the help the command itself gives, in the panels of that help."""
     command = typer.main.get_command(app)
-    parts = ["# Command reference", "Written by `python docs/build.py` from `champion --help`; a test keeps it true."]
-    return "\n\n".join([*parts, *_described(command, "champion")]) + "\n"
+    parts = [INTRODUCTION, *_options(command)]
+    panel = None
+    for name, sub in command.commands.items():
+        if sub.rich_help_panel != panel:
+            panel = sub.rich_help_panel
+            parts.append(f"## {panel}")
+        parts += _described(sub, f"champion {name}")
+    return "\n\n".join(parts) + "\n"
 
 
-def _described(command: click.Command, path: str) -> Iterator[str]:
-    """The commands of a group, and of the groups in it."""
-    for name, sub in sorted(getattr(command, "commands", {}).items()):
-        yield f"## {path} {name}"
-        yield sub.help or ""
-        options = []
-        for option in sub.params:
-            shown = ", ".join(f"`{flag}`" for flag in option.opts) or f"`{option.name}`"
-            default = "" if option.required or option.default in (None, False) else f" Default: `{option.default}`."
-            options.append(f"- {shown}: {getattr(option, 'help', None) or ''}{default}")
-        if options:
-            yield "\n".join(options)
+def _described(command: Any, path: str) -> Iterator[str]:
+    """A command with its options, and the commands in it."""
+    yield f"### {path}"
+    yield command.help or ""
+    yield from _options(command)
+    for name, sub in getattr(command, "commands", {}).items():
         yield from _described(sub, f"{path} {name}")
+
+
+def _options(command: Any) -> Iterator[str]:
+    """A list of what a command takes."""
+    options = []
+    for option in command.params:
+        shown = ", ".join(f"`{flag}`" for flag in option.opts) or f"`{option.name}`"
+        default = option.show_default if isinstance(option.show_default, str) else option.default
+        told = "" if option.required or default in (None, False) else f" Default: `{default}`."
+        options.append(f"- {shown}: {option.help or ''}{told}")
+    if options:
+        yield "\n".join(options)
 
 
 def picture() -> bytes:

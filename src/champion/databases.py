@@ -22,6 +22,15 @@ def make_engine(url: str, name: str, **options: Any) -> "sa.Engine":
         ) from None
 
 
+def public_address(url: str) -> str:
+    """The URL of a database that can be opened, without user, password and options: it may be shown."""
+    import sqlalchemy as sa
+
+    parts = sa.make_url(url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.drivername}://{parts.host or ''}{port}/{parts.database or ''}"
+
+
 def sqlite_file(url: str) -> Path | None:
     """The file of a SQLite URL; None for any other database."""
     prefix = "sqlite:///"

@@ -1,10 +1,12 @@
 """The whole of params.yaml; each stage reads only its own sections, from its own folder."""
 
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from champion.core.strict_yaml import Section
+from champion.core.errors import UserError
+from champion.core.strict_yaml import Section, Sections, read
 from champion.pipeline.evaluate.params import EvaluateParams
 from champion.pipeline.ingest.params import IngestParams
 from champion.pipeline.prepare.params import PrepareParams
@@ -34,3 +36,43 @@ class Params(IngestParams, PrepareParams, ValidateParams, TrainParams, EvaluateP
     whole: ClassVar[bool] = True
     compare: Compare = Compare()
     challenge: Challenge = Challenge()
+
+
+STAGES: dict[str, type[Sections]] = {
+    "ingest": IngestParams,
+    "prepare": PrepareParams,
+    "validate": ValidateParams,
+    "train": TrainParams,
+    "evaluate": EvaluateParams,
+}
+
+
+def check(path: Path) -> None:
+    """Raise `UserError` for a mistake in params.yaml, or in what it gives the estimator, with the stages that fail."""
+    try:
+        params = read(Params, path)
+    except UserError as error:
+        failing = [name for name, sections in STAGES.items() if not _readable(sections, path)]
+        raise UserError(f"{error}{_consequence(failing)}") from None
+    from champion.model.estimators import build_pipeline
+    from champion.table.features import features_of
+
+    try:
+        build_pipeline(params.train, features_of(params.table))
+    except UserError as error:
+        raise UserError(f"{error}{_consequence(['train'])}") from None
+
+
+def _readable(sections: type[Sections], path: Path) -> bool:
+    try:
+        read(sections, path)
+    except UserError:
+        return False
+    return True
+
+
+def _consequence(failing: list[str]) -> str:
+    if not failing:
+        return ""
+    *others, last = failing
+    return f" The stages {', '.join(others)} and {last} would fail." if others else f" The stage {last} would fail."

@@ -221,7 +221,11 @@ def test_the_table_is_printed_and_a_loss_is_an_exit_status(delivery_project: Del
     assert "v2 is champion instead of v1" in won
     delivery_project.use_result("same")
     register(delivery_project.staging)
-    lost = subprocess.run(command, cwd=delivery_project.root, capture_output=True, text=True, check=False)
+    lost = subprocess.run([*command, "--json"], cwd=delivery_project.root, capture_output=True, text=True, check=False)
     assert lost.returncode == 1
     assert "v3 does not become champion" in lost.stderr
+    told = json.loads(lost.stdout)
+    assert (told["challenger"], told["champion"], told["won"]) == ("v3", "v2", False)
+    assert told["reasons"]
+    assert told["comparison"]["gain"] < 0.01
     assert json.loads((delivery_project.root / "params.yaml").read_text())["challenge"]["min_rows"] == 500

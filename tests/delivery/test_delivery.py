@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from champion.delivery.register import register
 from champion.registry import history
 from champion.registry.served import read_model, read_pointer
 from support.delivery import DeliveryProject
-from support.project import REPOSITORY
+from support.project import REPOSITORY, Project
 
 
 def staged(delivery_project: DeliveryProject, result: str) -> str:
@@ -222,6 +223,56 @@ def test_status_history_and_audit_say_what_is_where(delivery_project: DeliveryPr
     assert "no difference" in champion("audit")
     assert "champion, staging, production" in champion("versions")
     assert json.loads(champion("show", "production"))["version"] == "v1"
+
+
+def test_what_is_printed_as_a_table_is_printed_as_json(delivery_project: DeliveryProject) -> None:
+    staged(delivery_project, "weak")
+    deployment.promote(delivery_project.production)
+    project = Project(delivery_project.root)
+
+    def answer(*arguments: str) -> Any:
+        return json.loads(project.champion(*arguments, "--json").stdout)
+
+    [staging, production] = [answer("status", "--env", name)[0] for name in ("staging", "production")]
+    assert (staging["version"], staging["smoke_passed"], production["smoke_passed"]) == ("v1", True, None)
+    [version] = answer("versions")
+    assert version["aliases"] == ["champion", "staging", "production"]
+    assert version["metrics"]["roc_auc"] > 0.5
+    rows = [asdict(row) for row in delivery_project.staging.rows if row.environment == "staging"]
+    assert answer("history", "--env", "staging") == rows
+    assert answer("history", "--env", "staging", "--at", rows[0]["time"]) == rows[0]
+    assert answer("history", "--at", "2020-01-01") is None
+
+
+def test_status_fails_when_an_environment_cannot_be_read(
+    delivery_project: DeliveryProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CHAMPION_STORE_URL")
+    project = Project(delivery_project.root)
+    told = project.champion("status", check=False)
+    assert told.returncode == 1
+    assert [line.split()[:2] for line in told.stdout.splitlines()[1:]] == [
+        ["development", "none"],
+        ["test", "none"],
+        ["staging", "?"],
+        ["production", "?"],
+    ]
+    assert "CHAMPION_STORE_URL is not set" in told.stdout
+    assert told.stderr.startswith("error: staging and production cannot be read.")
+    assert project.champion("status", "--env", "test").returncode == 0
+
+
+def test_an_empty_table_says_where_it_looked_and_what_fills_it(delivery_project: DeliveryProject) -> None:
+    project = Project(delivery_project.root)
+    ledger = delivery_project.staging.ledger.address
+    for command, fill in (
+        ("versions --env staging", "register --env staging"),
+        ("history --env staging", "deploy VERSION --env staging"),
+        ("history --env production", "promote --env production"),
+    ):
+        told = project.champion(*command.split()).stdout
+        assert f"{command.split()[-1]} (its ledger is {ledger}). `champion {fill}`" in told
+        assert json.loads(project.champion(*command.split(), "--json").stdout) == []
 
 
 def test_rollback_and_status_never_load_the_heavy_libraries(delivery_project: DeliveryProject) -> None:

@@ -98,7 +98,7 @@ def test_the_walk_to_another_table_goes_as_told(project: Project) -> None:
     output = project.run("dvc", "repro").stdout
     result, breach = blocks(page, "text")
     assert result in output
-    for limit in ("    Sex: { max_missing: 0.05 }\n", "    Delta 15 N (o/oo): { max_missing: 0.1 }\n"):
+    for limit in ("    Sex: {max_missing: 0.05}\n", "    Delta 15 N (o/oo): {max_missing: 0.1}\n"):
         params = params.replace(limit, "")
     (project.folder / "params.yaml").write_text(params, encoding="utf-8")
     again = project.stage("validate", check=False)

@@ -1,5 +1,6 @@
 """A sweep leaves the user's files alone, and the leaderboard ranks what it tracked."""
 
+import json
 import os
 import re
 import signal
@@ -76,6 +77,9 @@ def test_a_sweep_leaves_the_files_alone_resumes_and_is_ranked(tracked: Project, 
     assert "max_leaf_nodes=4" in ranking
     assert "train.hist_gradient_boosting.max_iter: 5" in ranking
     assert "take it over: `" in ranking
+    as_json = json.loads(project.run("champion", "experiments", "compare", "--metric", "log_loss", "--json").stdout)
+    assert [one["name"] for one in as_json["runs"]] == [line.split()[1] for line in ranking.splitlines()[1:3]]
+    assert as_json["take_over"] in ranking
 
     project.run("git", "checkout", "--", "README.md")
     project.run("dvc", "exp", "apply", name)

@@ -344,14 +344,6 @@ def test_a_remote_that_is_not_on_s3_is_left_to_dvc(small_run: Project, tmp_path:
     assert "is not on S3. Give .dvc/config one" in result.stderr
 
 
-@pytest.mark.parametrize("command", ["pull", "push", "resolve-lock", "s3"])
-def test_commands_belong_in_the_root(command: str, small_run: Project) -> None:
-    inside = Project(small_run.folder / "src")
-    result = inside.champion(command, check=False)
-    assert result.returncode == 1
-    assert result.stderr == "error: there is no .dvc here. Run this in the root of the repository.\n"
-
-
 @pytest.mark.parametrize(
     ("name", "content"),
     [

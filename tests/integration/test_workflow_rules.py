@@ -9,6 +9,13 @@ import pytest
 from support.act import WORKFLOWS, read_yaml
 from support.s3 import REGION
 
+# A step sets up, or runs one command of an environment that `make` set up.
+COMMAND = re.compile(
+    r"make (repro|setup( GROUP=[a-z0-9]+)?|test|test-all)"
+    r'|\.venv/bin/(champion|dvc)( [\w./-]+| "\$[A-Z_]+")+'
+    r'|python3 -m champion\.report\.comment "\$REPORT"'
+)
+
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_workflows_are_thin_and_closed(path: Path) -> None:
@@ -20,7 +27,24 @@ def test_workflows_are_thin_and_closed(path: Path) -> None:
         assert job["timeout-minutes"] <= 60
         assert job["permissions"]
         for step in job["steps"]:
-            assert "uses" in step or re.fullmatch(r"make [a-z-]+", step["run"])
+            assert "uses" in step or COMMAND.fullmatch(step["run"])
+        runs = [step.get("run", "") for step in job["steps"]]
+        environment = [number for number, run in enumerate(runs) if run.startswith(".venv/bin/")]
+        assert not environment or any(run.startswith("make setup") for run in runs[: environment[0]])
+
+
+def test_the_job_that_may_write_to_pull_requests_installs_nothing() -> None:
+    writers = [
+        job
+        for path in WORKFLOWS
+        for job in read_yaml(path)["jobs"].values()
+        if job["permissions"].get("pull-requests") == "write"
+    ]
+    (job,) = writers
+    *before, post = job["steps"]
+    assert [step["uses"].partition("@")[0] for step in before] == ["actions/checkout", "actions/download-artifact"]
+    assert post["run"].startswith("python3 -m champion.report.comment ")
+    assert post["env"]["PYTHONPATH"] == "src"
 
 
 def test_actions_are_pinned_by_commit_and_say_their_version() -> None:
@@ -36,7 +60,7 @@ def test_a_repository_without_an_endpoint_variable_uses_aws(monkeypatch: pytest.
             for step in job["steps"]:
                 endpoint = step.get("env", {}).get("AWS_ENDPOINT_URL")
                 assert endpoint in (None, "${{ vars.AWS_ENDPOINT_URL }}")
-                assert endpoint or step.get("run") not in ("make pull", "make push")
+                assert endpoint or not re.search("champion (pull|push)", step.get("run", ""))
                 assert endpoint is None or "uses" not in step, "a role is always of AWS"
     monkeypatch.setenv("AWS_ENDPOINT_URL", "")
     client = botocore.session.get_session().create_client("s3", region_name=REGION)

@@ -60,6 +60,9 @@ def delivery_project(tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("CHAMPION_DATABASE_URL", f"sqlite:///{tmp_path}/ledger.db")
     monkeypatch.setenv("CHAMPION_STORE_URL", str(tmp_path / "stores"))
     monkeypatch.setenv("ENVIRONMENT", "production")
+    # The marks of a repository: a command looks for them from where it runs.
+    for mark in (".dvc", ".git"):
+        (root / mark).mkdir(parents=True)
     made = DeliveryProject(root, results)
     made.use_result("weak")
     return made

@@ -71,7 +71,11 @@ def test_a_secret_is_in_no_representation(root: Path, monkeypatch: pytest.Monkey
         ("promoted_from: staging", "promoted_from: stage", "there is no environment 'stage'"),
         ("row_latency_ms: 100", "row_latency_ms: -1", "row_latency_ms"),
         ("${CHAMPION_DATABASE_URL}", "postgresql://ada:hunter2@host/db", "`database_url` holds a password"),
-        ("    flags: config/flags.json\n", "", "`environments.development.flags` is missing"),
+        (
+            "    flags: config/flags.json\n",
+            "",
+            "the keys `environments.development.flags`",
+        ),
     ],
 )
 def test_a_mistake_in_the_file_is_one_sentence_that_names_the_key(

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from champion.core.errors import UserError
+from champion.databases import public_address
 from champion.registry import history
 from champion.registry.chain import ORIGIN, Row, breaks
 from champion.registry.ledger import Ledger
@@ -150,6 +151,20 @@ def row(sequence: int, action: str, version: str, environment: str | None = None
     known = ("files", "metrics", "training", "window", "features", "params")
     content = details | ({name: {} for name in known} if action == "register" else {})
     return Row(sequence, time, "ada", action, environment, version, details=content)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (
+            "postgresql+psycopg://someone:se/c?r-et@host:5432/base?password=secret",
+            "postgresql+psycopg://host:5432/base",
+        ),
+        ("sqlite:////home/a@b/ledger.db", "sqlite:////home/a@b/ledger.db"),
+    ],
+)
+def test_the_address_of_a_ledger_shows_no_secret(url: str, shown: str) -> None:
+    assert public_address(url) == shown
 
 
 def test_rows_answer_who_served_when_and_who_is_champion() -> None:

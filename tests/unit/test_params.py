@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import parse_yaml as dvc_parse_yaml
 from pydantic import ValidationError
 
@@ -32,6 +33,23 @@ class OnlySplit(Sections):
 
 def test_the_committed_params_are_valid() -> None:
     assert read(Params, REPOSITORY / "params.yaml").gates
+
+
+@pytest.mark.parametrize(
+    ("assignment", "changed"),
+    [
+        ("train.seed=0", []),
+        ("train.seed=1", ["  seed: 1"]),
+        ("gates.roc_auc_low.min=0.7", ["  roc_auc_low: {min: 0.7}"]),
+    ],
+)
+def test_dvc_writes_the_committed_params_as_they_are(assignment: str, changed: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes((REPOSITORY / "params.yaml").read_bytes())
+    before = path.read_text(encoding="utf-8").splitlines()
+    apply_overrides(path, [assignment])
+    after = path.read_text(encoding="utf-8").splitlines()
+    assert [new for old, new in zip(before, after, strict=True) if new != old] == changed
 
 
 def test_columns_are_found_by_role_in_the_tables_order() -> None:
@@ -90,6 +108,6 @@ def test_a_param_means_to_us_what_it_means_to_dvc(value: str) -> None:
     assert parse_yaml(f"value: {value}") == dvc_parse_yaml(f"value: {value}", "params.yaml")
 
 
-def test_no_file_says_where_to_run(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no such file\. Run this in the root of the repository"):
+def test_no_file_says_where_it_belongs(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no such file\. The root of the repository should have it"):
         read(OnlySplit, tmp_path / "params.yaml")

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from champion.core.errors import UserError
 from champion.core.strict_yaml import did_you_mean, read
-from champion.params import Params
+from champion.params import Params, check
 
 Edit = Callable[[dict[str, Any]], object]
 
@@ -36,15 +36,19 @@ def document() -> dict[str, Any]:
     }
 
 
-def sentence_after(edit: Edit, folder: Path) -> str:
+def read_all(path: Path) -> None:
+    read(Params, path)
+
+
+def sentence_after(edit: Edit, folder: Path, reader: Callable[[Path], None] = read_all) -> str:
     content = document()
     edit(content)
     path = folder / "params.yaml"
     with path.open("w", encoding="utf-8") as stream:
         YAML().dump(content, stream)
     with pytest.raises(UserError) as error:
-        read(Params, path)
-    return str(error.value).removeprefix(f"{path}: ")
+        reader(path)
+    return re.sub("^.*?params.yaml: ", "", str(error.value))
 
 
 def valued(content: dict[str, Any], column_type: str, positive: list[Any]) -> None:
@@ -190,6 +194,55 @@ def test_without_a_date_column_dates_are_refused(tmp_path: Path) -> None:
         content["split"]["strategy"] = "out_of_time"
 
     assert sentence_after(undated_split, tmp_path).startswith("split: out_of_time needs a column with the role date")
+
+
+def test_all_missing_keys_are_told_at_once(tmp_path: Path) -> None:
+    def shorten(content: dict[str, Any]) -> None:
+        del content["gates"], content["ingest"]["source"], content["contract"]["leak_auc"]
+        content["train"]["seed"] = -1
+
+    expected = "the keys `contract.leak_auc`, `gates` and `ingest.source` are missing. Add them."
+    assert sentence_after(shorten, tmp_path) == expected
+
+
+CONSEQUENCES: list[tuple[Edit, str]] = [
+    (lambda c: c.update(zzz={}), "unknown key `zzz`. Correct or remove it."),
+    (lambda c: c.pop("gates"), "the key `gates` is missing. Add it. The stage evaluate would fail."),
+    (
+        lambda c: c.update(splitt=c.pop("split")),
+        "unknown key `splitt` (did you mean `split`?). Correct or remove it. The stage prepare would fail.",
+    ),
+    (
+        lambda c: c["columns"]["amount"].pop("type"),
+        "the key `columns.amount.type` is missing. Add it. The stages ingest, prepare and validate would fail.",
+    ),
+    (
+        lambda c: c["contract"]["columns"].update(brnch={}),
+        "contract.columns.brnch: no such column (did you mean `branch`?). The stage validate would fail.",
+    ),
+    (
+        lambda c: c["train"].update(random_forest={"max_dept": 3}),
+        "`train.random_forest.max_dept`: RandomForestClassifier has no such parameter (did you mean `max_depth`?). "
+        "The stage train would fail.",
+    ),
+    (
+        lambda c: c["train"].update(search={"method": "grid", "grid": {"max_depth": [3, -1]}}),
+        "`train.search.grid`: The 'max_depth' parameter of RandomForestClassifier must be an int in the range "
+        "[1, inf) or None. Got -1 instead. The stage train would fail.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("edit", "expected"), CONSEQUENCES, ids=[expected[:50] for _, expected in CONSEQUENCES])
+def test_champion_check_says_which_stage_would_fail(edit: Edit, expected: str, tmp_path: Path) -> None:
+    assert sentence_after(edit, tmp_path, check) == expected
+
+
+def test_champion_check_passes_what_every_stage_takes(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    with path.open("w", encoding="utf-8") as stream:
+        YAML().dump(document(), stream)
+    check(path)
 
 
 def test_no_sentence_shows_an_address_of_the_validation_library(tmp_path: Path) -> None:

@@ -1,20 +1,24 @@
 """The commands around MLflow: a few lines each over `champion.delivery` and `champion.experiments`."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from champion.core.errors import UserError, one_line_errors
+from champion.cli.command import Command, Env, Json
+from champion.cli.table import number, print_json, print_table
+from champion.core.errors import UserError
+
+PANEL = "Experiments"
 
 app = typer.Typer()
+command = partial(app.command, cls=Command, rich_help_panel=PANEL)
 experiments = typer.Typer(help="Try parameter sets and compare the tracked runs.", no_args_is_help=True)
-app.add_typer(experiments, name="experiments")
-
-Env = Annotated[str | None, typer.Option("--env", help="An environment; by default the one that ENVIRONMENT names.")]
+app.add_typer(experiments, name="experiments", rich_help_panel=PANEL)
 
 
-@app.command()
+@command()
 def track(env: Env = None) -> None:
     """Log to MLflow what `dvc repro` left: params, metrics, data, lineage, plots, card, model; once per result."""
     from pathlib import Path
@@ -23,26 +27,24 @@ def track(env: Env = None) -> None:
     from champion.tracking.result import read_result
     from champion.tracking.runs import track as track_result
 
-    with one_line_errors():
-        tracked = track_result(load_environment(env), read_result(Path()))
-        typer.echo(
-            f"{tracked.name}: {'tracked' if tracked.new else 'this result was tracked before'}, run {tracked.run_id}"
-        )
+    tracked = track_result(load_environment(env), read_result(Path()))
+    typer.echo(
+        f"{tracked.name}: {'tracked' if tracked.new else 'this result was tracked before'}, run {tracked.run_id}"
+    )
 
 
-@app.command()
+@command()
 def mirror(env: Env = None) -> None:
     """Bring the versions and aliases of MLflow's registry up to the ledger, as every delivery does by itself."""
     from champion.environments import load_environment
     from champion.registry.registry import Registry
     from champion.tracking.registry_sync import apply
 
-    with one_line_errors():
-        done = apply(Registry.open(load_environment(env)))
-        typer.echo("\n".join(done) if done else "MLflow has every version and alias as the ledger does")
+    done = apply(Registry.open(load_environment(env)))
+    typer.echo("\n".join(done) if done else "MLflow has every version and alias as the ledger does")
 
 
-@app.command()
+@command()
 def ui(
     env: Env = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where it listens, on this machine only.")] = 5000,
@@ -51,11 +53,10 @@ def ui(
     from champion.environments import load_environment
     from champion.tracking.ui import serve
 
-    with one_line_errors():
-        serve(load_environment(env), port, typer.echo)
+    serve(load_environment(env), port, typer.echo)
 
 
-@experiments.command()
+@experiments.command(cls=Command)
 def run(
     sets: Annotated[
         list[str] | None,
@@ -84,65 +85,76 @@ def run(
         TextColumn("{task.description}"),
         TimeElapsedColumn(),
     )
-    with one_line_errors():
-        environment = load_environment(env)
-        given = parse(sets or [], grid or [])
-        full = checked(Path(), given)
-        failed = done = 0
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task("", total=len(full))
-            try:
-                for outcome in run_sets(
-                    environment, full, lambda _, one: progress.update(task, description=",".join(one))
-                ):
-                    done += 1
-                    failed += bool(outcome.failure)
-                    progress.advance(task)
-                    told = outcome.failure or f"ROC AUC {_number((outcome.metrics or {}).get('roc_auc'))}"
-                    again = " (run before)" if outcome.before else ""
-                    line = f"{done}/{len(full)}  {outcome.name}  {','.join(given[done - 1])}  {told}{again}"
-                    progress.console.print(line, markup=False, highlight=False) if console.is_terminal else typer.echo(
-                        line
-                    )
-            except KeyboardInterrupt:
-                raise UserError(
-                    f"interrupted after {done} of {len(full)} sets. The same command goes on from there."
-                ) from None
-        if failed:
-            raise UserError(f"{failed} of {len(full)} sets failed. The same command tries them again.")
-        typer.echo("`champion experiments compare` ranks them")
+    environment = load_environment(env)
+    given = parse(sets or [], grid or [])
+    full = checked(Path(), given)
+    failed = done = 0
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=len(full))
+        try:
+            for outcome in run_sets(environment, full, lambda _, one: progress.update(task, description=",".join(one))):
+                done += 1
+                failed += bool(outcome.failure)
+                progress.advance(task)
+                told = outcome.failure or f"ROC AUC {number((outcome.metrics or {}).get('roc_auc'))}"
+                again = " (run before)" if outcome.before else ""
+                line = f"{done}/{len(full)}  {outcome.name}  {','.join(given[done - 1])}  {told}{again}"
+                progress.console.print(line, markup=False, highlight=False) if console.is_terminal else typer.echo(line)
+        except KeyboardInterrupt:
+            raise UserError(
+                f"interrupted after {done} of {len(full)} sets. The same command goes on from there."
+            ) from None
+    if failed:
+        raise UserError(f"{failed} of {len(full)} sets failed. The same command tries them again.")
+    typer.echo("`champion experiments compare` ranks them")
 
 
-@experiments.command()
+@experiments.command(cls=Command)
 def compare(
     metric: Annotated[str, typer.Option(help="A metric of the runs.")] = "roc_auc",
     top: Annotated[int, typer.Option(min=1, max=1000, help="How many to show.")] = 10,
     env: Env = None,
+    as_json: Json = False,
 ) -> None:
     """Rank the tracked runs by a metric, name the best with its params, and say how to take it over."""
     from champion.environments import load_environment
     from champion.experiments.leaderboard import adoption, best
 
-    with one_line_errors():
-        environment = load_environment(env)
-        board = best(environment, metric, top)
-        for place, entry in enumerate(board.entries, start=1):
-            params = ", ".join(f"{_short(name, board.differing)}={value}" for name, value in entry.differing.items())
-            typer.echo(f"{place:>4}  {entry.value:.6f}  {entry.name}  {params}".rstrip())
-        winner = board.entries[0]
-        typer.echo(f"best by {metric}: {winner.name}, {winner.value:.6f}")
-        for name, value in (winner.model | winner.differing).items():
-            typer.echo(f"  {name}: {value}")
-        typer.echo(f"take it over: {adoption(environment.root, winner.run)}")
-        if board.others:
-            typer.echo("runs that were scored on other held-out rows are left out: their numbers do not compare")
+    environment = load_environment(env)
+    board = best(environment, metric, top)
+    winner = board.entries[0]
+    if as_json:
+        runs = [
+            {
+                "name": entry.name,
+                "run_id": entry.run.info.run_id,
+                "value": entry.value,
+                "params": entry.model | entry.differing,
+            }
+            for entry in board.entries
+        ]
+        adopt = adoption(environment.root, winner.run)
+        print_json({"metric": metric, "runs": runs, "take_over": adopt, "other_rows_left_out": board.others})
+        return
+    lines = [
+        [
+            str(place),
+            entry.name,
+            f"{entry.value:.6f}",
+            ", ".join(f"{_short(name, board.differing)}={value}" for name, value in entry.differing.items()),
+        ]
+        for place, entry in enumerate(board.entries, start=1)
+    ]
+    print_table(["place", "run", metric, "where they differ"], lines)
+    typer.echo(f"best by {metric}: {winner.name}, {winner.value:.6f}")
+    for name, value in (winner.model | winner.differing).items():
+        typer.echo(f"  {name}: {value}")
+    typer.echo(f"take it over: {adoption(environment.root, winner.run)}")
+    if board.others:
+        typer.echo("runs that were scored on other held-out rows are left out: their numbers do not compare")
 
 
 def _short(name: str, names: Sequence[str]) -> str:
     """The last part of a param's name, where no other of the names ends the same."""
     last = name.rpartition(".")[2]
     return last if sum(other.rpartition(".")[2] == last for other in names) == 1 else name
-
-
-def _number(value: float | None) -> str:
-    return f"{value:.4f}" if isinstance(value, int | float) else "none"

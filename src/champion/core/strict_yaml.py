@@ -41,7 +41,7 @@ def read(model: type[SectionsT], path: Path) -> SectionsT:
         document = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise NotFoundError(
-            f"{path}: no such file. Run this in the root of the repository, where the file should be."
+            f"{path}: no such file. The root of the repository should have it; `git restore` brings it back."
         ) from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: not valid YAML (it is not UTF-8 text).") from None
@@ -64,21 +64,26 @@ def in_order(bounds: tuple[float | None, float | None], name: str) -> None:
 
 
 def explain(path: Path, model: type[BaseModel], document: Mapping[str, Any], error: ValidationError) -> str:
-    """One sentence on the first mistake in the document, unknown keys first: a misspelt key is also a missing one."""
+    """One sentence on an unknown key, else on all keys that are missing, else on the first mistake.
+
+    A misspelt key is both unknown and missing.
+    """
     mistakes = error.errors(include_url=False)
-    first = next((mistake for mistake in mistakes if mistake["type"] == "extra_forbidden"), mistakes[0])
+    unknown = next((mistake for mistake in mistakes if mistake["type"] == "extra_forbidden"), None)
+    if unknown is not None:
+        hint = did_you_mean(str(unknown["loc"][-1]), _known_keys(model, unknown["loc"][:-1]))
+        return f"{path}: unknown key `{_key(unknown, document)}`{hint}. Correct or remove it."
+    missing = [name for mistake in mistakes if (name := _missing_key(mistake, document))]
+    if missing:
+        *others, last = (f"`{name}`" for name in sorted(set(missing)))
+        if others:
+            return f"{path}: the keys {', '.join(others)} and {last} are missing. Add them."
+        return f"{path}: the key {last} is missing. Add it."
+    first = mistakes[0]
     key = _key(first, document)
-    match first["type"]:
-        case "extra_forbidden":
-            hint = did_you_mean(str(first["loc"][-1]), _known_keys(model, first["loc"][:-1]))
-            return f"{path}: unknown key `{key}`{hint}. Correct or remove it."
-        case "missing":
-            return f"{path}: the key `{key}` is missing. Add it."
-        case "union_tag_not_found":
-            return f"{path}: the key `{key}.{_discriminator(first)}` is missing. Add it."
-        case "union_tag_invalid":
-            tags, tag = first["ctx"]["expected_tags"], first["ctx"]["tag"]
-            return f"{path}: `{key}.{_discriminator(first)}`: should be one of {tags} (found {tag!r})."
+    if first["type"] == "union_tag_invalid":
+        tags, tag = first["ctx"]["expected_tags"], first["ctx"]["tag"]
+        return f"{path}: `{key}.{_discriminator(first)}`: should be one of {tags} (found {tag!r})."
     message = ", or ".join(dict.fromkeys(_message(other) for other in mistakes if _key(other, document) == key))
     if not key:
         return f"{path}: {message}."
@@ -90,6 +95,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint in brackets when a known name is close to this one, else nothing."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean `{close[0]}`?)" if close else ""
+
+
+def _missing_key(mistake: ErrorDetails, document: Mapping[str, Any]) -> str | None:
+    """The key that the mistake says is missing; None for any other mistake."""
+    match mistake["type"]:
+        case "missing":
+            return _key(mistake, document)
+        case "union_tag_not_found":
+            return f"{_key(mistake, document)}.{_discriminator(mistake)}"
+    return None
 
 
 def _discriminator(mistake: ErrorDetails) -> str:

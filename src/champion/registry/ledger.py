@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from champion.core.errors import UnavailableError, UserError
-from champion.databases import make_engine, sqlite_file
+from champion.databases import make_engine, public_address, sqlite_file
 from champion.registry.chain import ORIGIN, Row, canonical
 from champion.registry.stores import Store
 from champion.repository.git import head_commit
@@ -81,6 +81,11 @@ class Ledger:
         self._name = name
         self._root = root
         self._file = sqlite_file(url)
+
+    @property
+    def address(self) -> str:
+        """Where the database is, without what may be secret."""
+        return public_address(self._url)
 
     def rows(self) -> list[Row]:
         """Every row, oldest first."""

@@ -20,13 +20,17 @@ SERVED_FILES = (MODEL_FILE, EXAMPLES_FILE)
 
 @dataclass(frozen=True)
 class Status:
-    """What an environment serves, since when, by whom, and whether it was tested; the note says what is not known."""
+    """What an environment serves, since when, by whom, and whether it was tested; the note says what is wrong.
 
-    version: str
-    since: str = ""
-    actor: str = ""
-    smoke: str = ""
-    note: str = ""
+    `version` is None when it serves nothing, or when it cannot be read.
+    """
+
+    readable: bool = True
+    version: str | None = None
+    since: str | None = None
+    actor: str | None = None
+    smoke_passed: bool | None = None
+    note: str | None = None
 
 
 def read_pointer(environment: Environment) -> Row | None:
@@ -54,14 +58,14 @@ def read_model(environment: Environment, row: Row) -> bytes:
 
 
 def status_of(environment: Environment) -> Status:
-    """What is known of the environment; one that cannot be read is a note, not an error."""
+    """What is known of the environment; one that cannot be read is not an error, but has a note."""
     try:
         rows, row = Registry.open(environment).rows, read_pointer(environment)
     except UserError as error:
-        return Status("?", note=str(error))
-    note = "" if row == history.live(rows, environment.name) else "not what the ledger says: `champion audit`"
+        return Status(readable=False, note=str(error))
+    note = None if row == history.live(rows, environment.name) else "not what the ledger says: `champion audit`"
     if row is None:
-        return Status("none", note=note)
+        return Status(note=note)
     test = history.smoke(rows, environment.name)
-    tested = history.result(test) if test is not None else None
-    return Status(str(row.version), row.time[:19], row.actor, tested or "not run", note)
+    passed = None if test is None else test.outcome is True
+    return Status(version=row.version, since=row.time[:19], actor=row.actor, smoke_passed=passed, note=note)

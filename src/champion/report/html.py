@@ -38,7 +38,7 @@ def svg(plot: Chart | Bars) -> str:
         import vl_convert
     except ImportError:
         raise UserError(
-            "plots are drawn by vl-convert-python, which is not installed. Run `make report`, or "
+            "plots are drawn by vl-convert-python, which is not installed. Run `make setup GROUP=report`, or "
             "`pip install --no-deps --require-hashes -r requirements/report.txt`."
         ) from None
     spec = _lines_spec(plot) if isinstance(plot, Chart) else _bars_spec(plot)

@@ -20,11 +20,12 @@ def run(command: list[str], folder: Path, *, quiet: bool = True) -> subprocess.C
     return result
 
 
-def require_root(folder: Path) -> None:
-    """Raise `UserError` unless the folder is the root of a DVC repository in git."""
-    for name in (".dvc", ".git"):
-        if not (folder / name).exists():
-            raise UserError(f"there is no {name} here. Run this in the root of the repository.")
+def find_root(folder: Path) -> Path:
+    """The root of the repository that the folder lies in, as git finds it. Raises `UserError` outside of one."""
+    for root in (folder, *folder.parents):
+        if all((root / name).exists() for name in (".dvc", ".git")):
+            return root
+    raise UserError(f"{folder} is in no repository of git and DVC. Run this inside your clone.")
 
 
 def _reason(stderr: str) -> str:

@@ -20,7 +20,7 @@ from dvc.repo import Repo
 from champion.core.errors import UserError
 from champion.core.layout import LOCK, METRICS
 from champion.repository import git
-from champion.repository.process import dvc, require_root, run
+from champion.repository.process import dvc, run
 from champion.repository.s3_check import why_unusable
 
 # What reading an S3 object raises when the server stops answering, or starts to refuse.
@@ -91,7 +91,6 @@ class Defect:
 
 def default_remote(root: Path) -> Remote:
     """The remote of .dvc/config. Raises `UserError` when there is none."""
-    require_root(root)
     try:
         config = Config(Repo.find_dvc_dir(str(root)))
     except (DvcException, ConfigError) as error:
@@ -143,7 +142,6 @@ def push(root: Path, *, verify: bool) -> list[str]:
     With `verify` the content is read where the ETag does not prove it. Returns the paths of the repaired objects.
     Raises `UserError` when dvc.lock is not as committed, or when something is in neither the cache nor the remote.
     """
-    require_root(root)
     if git.uncommitted_files(root, LOCK, METRICS):
         raise UserError(
             "dvc.lock or metrics/ is not as committed: nobody could ask for what it names. Commit it first."
@@ -267,7 +265,7 @@ def _objects(root: Path, remote: Remote) -> Iterator[Objects]:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(
             f"DVC cannot read this repository: {reason}. Correct dvc.yaml, dvc.lock, params.yaml or .dvc/config; "
-            "`make resolve-lock` resolves a merge conflict in dvc.lock."
+            "`champion resolve-lock` resolves a merge conflict in dvc.lock."
         ) from None
 
 

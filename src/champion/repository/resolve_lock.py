@@ -6,7 +6,7 @@ from champion.core.errors import UserError
 from champion.core.layout import LOCK, PIPELINE
 from champion.repository import git
 from champion.repository.lock import uncached_outs
-from champion.repository.process import dvc, require_root, run
+from champion.repository.process import dvc, run
 
 
 def resolve_lock(root: Path) -> list[str]:
@@ -17,7 +17,6 @@ def resolve_lock(root: Path) -> list[str]:
     Raises `UserError` when another file is in conflict still, when dvc.lock is not, or when a stage fails; the
     conflict is then as it was.
     """
-    require_root(root)
     unmerged = git.changed_files(root, "--diff-filter=U")
     # What the pipeline writes is not known while its definition is in conflict.
     generated = {str(LOCK)} if str(PIPELINE) in unmerged else {str(LOCK), *uncached_outs(root)}

@@ -14,7 +14,7 @@ LINE = re.compile(r"^as_of:.*$", re.MULTILINE)
 def set_as_of(root: Path, day: str) -> None:
     """Let the dataset be as of that day. Raises `UserError` when it is none, or params.yaml has no such line."""
     try:
-        line = f'as_of: "{date.fromisoformat(day)}"'
+        line = f"as_of: '{date.fromisoformat(day)}'"
     except ValueError:
         raise UserError(f"{day!r} is not a date such as 2010-01-01.") from None
     path = root / PARAMS

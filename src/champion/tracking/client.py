@@ -81,7 +81,7 @@ def connected(environment: Environment) -> Iterator["MlflowClient"]:
     uri = tracking_uri(environment)
     if not installed():
         raise UserError(
-            "MLflow is not installed. `make track` and `make ui` install it, or "
+            "MLflow is not installed. Run `make setup GROUP=tracking`, or "
             "`pip install --no-deps --require-hashes -r requirements/tracking.txt`."
         )
     os.environ.update(settings())

@@ -1,0 +1,136 @@
+"""The pipeline's commands: checks, proofs and reports around `dvc repro`."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from champion.cli.command import Command
+from champion.core.errors import UserError
+
+app = typer.Typer()
+command = partial(app.command, cls=Command, rich_help_panel="Pipeline")
+
+Base = Annotated[
+    str | None,
+    typer.Option(
+        envvar="CHAMPION_BASE", help="Branch, tag or commit to compare with; else origin/main, or main without one."
+    ),
+]
+
+
+@command()
+def check() -> None:
+    """Check params.yaml: every key, value, estimator's parameter and search grid; say which stage would fail."""
+    from champion.core.layout import PARAMS
+    from champion.params import check as check_params
+
+    check_params(PARAMS)
+    typer.echo("params.yaml: valid")
+
+
+@command()
+def as_of(day: Annotated[str, typer.Argument(help="A date such as 2010-01-01.")]) -> None:
+    """Move the date of the dataset in params.yaml; `dvc repro` then makes the model of that day."""
+    from champion.retraining.as_of import set_as_of
+
+    set_as_of(Path(), day)
+    typer.echo(f"params.yaml: as_of is {day}")
+
+
+@command()
+def gate() -> None:
+    """Exit non-zero unless the evaluated model is the one on disk and passes every gate of params.yaml."""
+    from champion.delivery.gate import failures
+
+    reasons = failures(Path())
+    if reasons:
+        raise UserError("the gate is closed:\n  " + "\n  ".join(reasons))
+    typer.echo("the gate is open: every verdict is a pass, on the model that was evaluated")
+
+
+@command()
+def compare(
+    base: Base = None,
+    allow_no_baseline: Annotated[
+        bool, typer.Option("--allow-no-baseline", help="Pass when the pipeline never ran at the base: a first model.")
+    ] = False,
+) -> None:
+    """Exit non-zero when a held-out metric fell, against the base, by more than its tolerance in params.yaml."""
+    from champion.core.layout import PARAMS
+    from champion.core.strict_yaml import read
+    from champion.report.comparison import CompareParams, breaches
+    from champion.repository.revision import default_base, revision, working_tree
+
+    before = revision(Path(), base or default_base(Path()))
+    tolerances = read(CompareParams, PARAMS).compare
+    reasons = breaches(before, working_tree(Path()), tolerances, allow_no_baseline=allow_no_baseline)
+    if reasons:
+        raise UserError(f"worse than {before.name}:\n  " + "\n  ".join(reasons))
+    typer.echo(f"no metric fell beyond its tolerance against {before.name}")
+
+
+@command()
+def report(
+    base: Base = None,
+    output: Annotated[
+        Path | None, typer.Option(resolve_path=True, help="Write the Markdown here, not to the terminal.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(resolve_path=True, help="Write the report with all plots as one HTML file too.")
+    ] = None,
+) -> None:
+    """Show what the working tree does to the model against the base: the Markdown that a pull request gets."""
+    from champion.core.files import replacing
+    from champion.core.layout import PARAMS
+    from champion.core.strict_yaml import read
+    from champion.delivery.gate import failures
+    from champion.report.html import to_html
+    from champion.report.markdown import to_markdown
+    from champion.report.pull_request import ReportParams, build
+    from champion.report.verdict import Checks
+    from champion.repository.reproduce import changed_stages, last_answer
+    from champion.repository.revision import default_base, revision, working_tree
+
+    before, params = revision(Path(), base or default_base(Path())), read(ReportParams, PARAMS)
+    try:
+        closed = failures(Path())
+    except UserError as error:
+        closed = [str(error)]
+    reproduced, reason = last_answer(Path())
+    checks = Checks(closed, changed_stages(Path()), reproduced, reason)
+    document = build(working_tree(Path()), before, params.gates, params.compare, checks)
+    contents = {output: to_markdown(document)} | ({html: to_html(document)} if html else {})
+    for path, content in contents.items():
+        if path is None:
+            typer.echo(content, nl=False)
+        else:
+            with replacing(path) as draft:
+                draft.write_text(content, encoding="utf-8")
+
+
+@command()
+def reproduce(
+    fast: Annotated[bool, typer.Option("--fast", help="Compare without data or runs, in seconds.")] = False,
+) -> None:
+    """Run the pipeline of HEAD again in a clone, and fail unless dvc.lock and metrics/ are bit for bit as committed."""
+    from champion.repository.reproduce import RECORD, recorded
+    from champion.repository.reproduce import reproduce as reproduce_head
+
+    if fast:
+        reproduce_head(Path(), fast=True)
+    else:
+        recorded(Path(), RECORD)
+    typer.echo(
+        "dvc.lock is up to date with HEAD" if fast else "reproduced: every output of HEAD is bit for bit the same"
+    )
+
+
+@command()
+def resolve_lock() -> None:
+    """Resolve a merge conflict in dvc.lock and metrics/ by running what the merge changed, and stage the result."""
+    from champion.repository.resolve_lock import resolve_lock as resolve
+
+    staged = resolve(Path())
+    typer.echo(f"resolved: {', '.join(staged)} staged. Look at them (`git diff --cached`), then commit the merge.")

@@ -1,0 +1,39 @@
+"""Tables and JSON on stdout."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+# Wider than any line: what another program reads is neither cut nor wrapped.
+_UNLIMITED = 1_000_000
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print columns that fit the terminal; elsewhere every row is one whole line."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*headers, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    if sys.stdout.isatty():
+        Console().print(table)
+        return
+    console = Console(width=_UNLIMITED, height=1, color_system=None)
+    with console.capture() as captured:
+        console.print(table)
+    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def print_json(content: Any) -> None:
+    """Print the content as JSON."""
+    typer.echo(json.dumps(content, indent=2))
+
+
+def number(value: Any) -> str:
+    """A metric as a table shows it."""
+    return f"{value:.4f}" if isinstance(value, int | float) else "none"
