@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from champion.core.errors import NotFoundError, UserError
-from champion.core.layout import EVALUATION, LOCK, PLOTS
+from champion.core.layout import EVALUATION, LOCK
 from champion.repository import git
 from champion.repository.lock import parse_stages
 
@@ -63,10 +63,10 @@ class Revision:
             raise UserError(f"{path} of {self.name}: not a YAML mapping. {self._fix}")
         return content
 
-    def plot(self, name: str) -> dict[str, list[str]]:
-        """The columns of a plot's table, empty when the revision has no such plot."""
-        rows = list(csv.DictReader(io.StringIO(self.read(PLOTS / f"{name}.csv") or "")))
-        return {column: [row[column] or "" for row in rows] for column in (rows[0] if rows else {})}
+    def table(self, path: Path) -> list[dict[str, str]]:
+        """The rows of a CSV file by column, empty when the revision has no such file."""
+        lines = csv.DictReader(io.StringIO(self.read(path) or ""))
+        return [{column: row[column] or "" for column in lines.fieldnames or ()} for row in lines]
 
     @cached_property
     def evaluation(self) -> dict[str, Any]:
