@@ -4,9 +4,7 @@ python docs/build.py            write docs/reference.md and docs/images/result.p
 python docs/build.py --check    exit non-zero when docs/reference.md is not what this would write
 """
 
-import json
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +14,13 @@ import typer
 import vl_convert
 
 from champion.cli.main import app
+from champion.report.plots import read_plots
+from champion.repository.revision import working_tree
 
 FOLDER = Path(__file__).parent
 REFERENCE = FOLDER / "reference.md"
 PICTURE = FOLDER / "images/result.png"
-SHOWN = ("roc", "precision_recall", "calibration", "confusion", "importance", "score_distribution")
-COLUMNS = 3
-PANEL = (480, 380)
+COLUMNS, GAP = 3, 20
 
 
 INTRODUCTION = """# Command reference
@@ -72,19 +70,18 @@ def _options(command: Any) -> Iterator[str]:
 
 
 def picture() -> bytes:
-    """The plots of dvc.yaml, as `dvc plots show` specifies them, in one PNG."""
-    shown = subprocess.run(["dvc", "plots", "show", "--json"], capture_output=True, text=True, check=True)
-    plots = json.loads(shown.stdout)["data"]
-    panels, right, bottom = [], 0.0, 0.0
-    for number, name in enumerate(SHOWN):
-        content = plots[name][0]["content"]
-        svg = vl_convert.vegalite_to_svg(content if isinstance(content, dict) else json.loads(content))
-        svg = svg.replace("clip", f"{name}-clip")  # ids must differ within one picture
-        width, height = (float(re.search(rf'{side}="([\d.]+)"', svg)[1]) for side in ("width", "height"))
-        x, y = (number % COLUMNS) * PANEL[0], (number // COLUMNS) * PANEL[1]
+    """The plots of dvc.yaml in one PNG, in columns as wide as their widest."""
+    drawn = [plot.svg() for plot in read_plots({"model": working_tree(FOLDER.parent)})]
+    sizes = [[float(re.search(rf'{side}="([\d.]+)"', svg)[1]) for side in ("width", "height")] for svg in drawn]
+    widths = [max(width for width, _ in sizes[column::COLUMNS]) for column in range(min(COLUMNS, len(sizes)))]
+    heights = [max(height for _, height in sizes[row : row + COLUMNS]) for row in range(0, len(sizes), COLUMNS)]
+    panels = []
+    for number, svg in enumerate(drawn):
+        row, column = divmod(number, COLUMNS)
+        x, y = (sum(lengths) + GAP * len(lengths) for lengths in (widths[:column], heights[:row]))
         panels.append(svg.replace("<svg ", f'<svg x="{x}" y="{y}" ', 1))
-        right, bottom = max(right, x + width), max(bottom, y + height)
-    opening = f'<svg xmlns="http://www.w3.org/2000/svg" width="{right}" height="{bottom}">'
+    width, height = (sum(lengths) + GAP * (len(lengths) - 1) for lengths in (widths, heights))
+    opening = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">'
     white = '<rect width="100%" height="100%" fill="white"/>'
     return vl_convert.svg_to_png(f"{opening}{white}{''.join(panels)}</svg>")
 

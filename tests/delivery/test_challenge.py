@@ -11,7 +11,7 @@ from champion.core.files import read_parquet, write_parquet
 from champion.delivery import deployment
 from champion.delivery.challenge import Verdict, challenge, unchallenged
 from champion.delivery.register import register
-from champion.model.weighted_metrics import paired_interval, weighted_f1, weighted_roc_auc
+from champion.model.bootstrap import paired_interval, weighted_f1, weighted_roc_auc
 from champion.registry import history
 from support.delivery import DeliveryProject
 from support.results import write_lock

@@ -1,6 +1,8 @@
 """Posting the report: to the right pull request, once, and only as text."""
 
+import html
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,8 +79,9 @@ def test_a_marker_in_someone_elses_comment_is_not_ours(hub: Hub, github: GitHub)
 
 
 def test_a_report_can_neither_notify_nor_hide_nor_forge_the_marker() -> None:
-    body = comment_body(f"{MARKER} @everyone <!-- hidden", RUN)
-    assert "@" not in body
+    body = comment_body(f"{MARKER} @everyone &#64;a &#064;b &#x40;c &#X40;d &commat;e <!-- hidden", RUN)
+    assert body.count("@\N{ZERO WIDTH SPACE}") == body.count("@") == 6
+    assert not re.search("&(#x?0*(64|40)|commat);", html.unescape(body) + body, re.IGNORECASE)
     assert body.count("<!--") == 1
     assert body.startswith(MARKER)
     assert f"[run 12](https://github.example/runs/12) of {SHA[:12]}" in body

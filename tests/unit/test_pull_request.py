@@ -1,29 +1,52 @@
 """The report on a change: its verdict, what it shows, and text that cannot be anything but text."""
 
+import base64
 import json
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from champion.core.errors import UserError
+from champion.core.markdown import as_code, as_words, printable
 from champion.params import Compare
 from champion.pipeline.evaluate.params import Gate
-from champion.report.blocks import Code, Document, Paragraph, Section, Table
 from champion.report.comparison import Change, breaches, changes
-from champion.report.html import to_html
-from champion.report.markdown import LIMIT, to_markdown
+from champion.report.html import parser, to_html
+from champion.report.markdown import LIMIT, shorten, to_markdown
+from champion.report.plots import read_plots
 from champion.report.pull_request import build
 from champion.report.verdict import Checks
 from champion.repository.revision import Revision, revision, working_tree
+from support.hostile import HOSTILE, assert_only_text
 from support.project import REPOSITORY, Project
 
 GATES = {"roc_auc_low": Gate(min=0.65), "f1_weighted": Gate(min=0.6)}
 COMPARE = Compare(tolerances={"roc_auc": 0.01, "brier": 0.01})
+# Definitions without and with a guide for the eye, and the table that it is drawn over.
+PLOTS = """
+stages:
+  evaluate:
+    plots:
+      - metrics/plots/roc.csv:
+          title: ROC curve
+          x_label: false positive rate
+          x: false_positive_rate
+          y: true_positive_rate
+      - metrics/plots/calibration.csv:
+          title: Calibration of "probabilities"
+          template: diagonal
+          y_label: observed share
+          x: mean_probability
+          y: observed_share
+"""
+CALIBRATION = "mean_probability,observed_share\n0.1,0.2\n0.5,0.4\n"
 METRICS: dict[str, Any] = {
     "roc_auc": 0.72,
     "roc_auc_low": 0.70,
@@ -36,8 +59,8 @@ METRICS: dict[str, Any] = {
 
 
 def files(folder: Path, metrics: dict[str, Any] | None = None, **others: str) -> Revision:
-    """A folder with the committed outputs, these metrics, and other files by their name without folder and ending."""
-    for name in ("metrics", "params.yaml", "dvc.lock"):
+    """A folder with the committed outputs, these metrics, and other files by their name without folder."""
+    for name in ("metrics", "params.yaml", "dvc.lock", "dvc.yaml", ".dvc/plots"):
         source = REPOSITORY / name
         for path in [source, *source.rglob("*")]:
             if path.is_file():
@@ -46,7 +69,7 @@ def files(folder: Path, metrics: dict[str, Any] | None = None, **others: str) ->
                 target.write_bytes(path.read_bytes())
     (folder / "metrics/evaluation.json").write_text(json.dumps(METRICS if metrics is None else metrics))
     for name, text in others.items():
-        next(folder.rglob(f"{name}.*")).write_text(text, encoding="utf-8")
+        next(folder.rglob(name if "." in name else f"{name}.*")).write_text(text, encoding="utf-8")
     return working_tree(folder)
 
 
@@ -154,7 +177,7 @@ def test_changed_data_is_a_caution(base: Revision, tmp_path: Path) -> None:
     lock = (base.root / "dvc.lock").read_text()
     prepared = re.search(r"path: data/prepared\n\s+hash: md5\n\s+md5: (\S+)", lock)
     assert prepared is not None
-    head = files(tmp_path / "head", dvc=lock.replace(prepared[1], "0" * 32 + ".dir"))
+    head = files(tmp_path / "head", **{"dvc.lock": lock.replace(prepared[1], "0" * 32 + ".dir")})
     assert "**The prepared data changed**" in report(head, base)
     assert "**The prepared data changed**" not in report(base, base)
 
@@ -166,21 +189,69 @@ def test_a_broken_contract_is_told_with_its_columns(base: Revision, tmp_path: Pa
     assert "broken: `raw.bank: not_null` |" in text
 
 
-def test_curves_of_base_and_head_are_drawn_for_github(base: Revision) -> None:
-    text = report(base, base)
-    charts = re.findall(r"```mermaid\n(.*?)```", text, flags=re.DOTALL)
-    assert len(charts) == 2
-    for chart in charts:
-        lines = re.findall(r"line \[([^\]]*)\]", chart)
-        assert [len(line.split(",")) for line in lines] == [21, 21, 21]
-        assert "xychart-beta" in chart
-    assert "grey: chance, orange: before, blue: after." in text
+def charts(text: str) -> dict[str, list[list[float]]]:
+    """The lines of each Mermaid chart, by its title."""
+    found = re.findall(r'```mermaid\n.*?xychart-beta\n    title "(.*?)"\n(.*?)```', text, flags=re.DOTALL)
+    return {
+        title: [[float(y) for y in line.split(",")] for line in re.findall(r"line \[([^\]]*)\]", chart)]
+        for title, chart in found
+    }
+
+
+def test_curves_of_base_and_head_are_drawn_for_github_with_the_titles_of_dvc_yaml(tmp_path: Path) -> None:
+    head = files(tmp_path / "head", calibration=CALIBRATION, **{"dvc.yaml": PLOTS})
+    text = report(head, Revision(head.root, "main"))
+    drawn = charts(text)
+    assert {title: [len(line) for line in lines] for title, lines in drawn.items()} == {
+        "ROC curve": [21, 21],
+        "Calibration of  probabilities ": [21, 21, 21],
+    }
+    guide, before, after = drawn["Calibration of  probabilities "]
+    assert guide == pytest.approx([0.1 + 0.02 * step for step in range(21)])
+    assert before == after == pytest.approx([0.2 + 0.01 * step for step in range(21)])
+    assert "grey: diagonal, orange: before, blue: after." in text
+    assert 'x-axis "false positive rate" 0.0000 --> 1.0000' in text
+    assert 'y-axis "observed share" 0 --> 0.5000' in text
+
+
+@pytest.mark.parametrize("table", [CALIBRATION, "mean_probability\n1\n2\n", "", "x", "a,a\n1\n"])
+def test_a_base_whose_plot_lacks_a_column_is_drawn_as_far_as_it_goes(table: str, tmp_path: Path) -> None:
+    head = files(tmp_path / "head", calibration=CALIBRATION, **{"dvc.yaml": PLOTS})
+    base = Revision(files(tmp_path / "base", calibration=table).root, "main")
+    drawn = charts(report(head, base))["Calibration of  probabilities "]
+    assert len(drawn) == (3 if "observed_share" in table else 2)
+    assert page(head, base).count("data:image/svg+xml") == 2
+
+
+def test_curves_that_share_no_range_are_not_compared(tmp_path: Path) -> None:
+    head = files(tmp_path / "head", calibration=CALIBRATION, **{"dvc.yaml": PLOTS})
+    far = CALIBRATION.replace("0.1,", "0.6,").replace("0.5,", "0.7,")
+    text = report(head, Revision(files(tmp_path / "base", calibration=far).root, "main"))
+    assert "grey: diagonal, blue: after." in text
+
+
+def test_a_project_without_plots_still_has_a_report(base: Revision, tmp_path: Path) -> None:
+    head = files(tmp_path / "head", **{"dvc.yaml": "stages: {}\n"})
+    assert "mermaid" not in report(head, base)
+    assert "<img" not in page(head, base)
+
+
+def test_a_plot_that_dvc_cannot_draw_is_one_sentence(tmp_path: Path) -> None:
+    head = files(tmp_path / "head", **{"dvc.yaml": PLOTS.replace("title: ROC curve", "template: none_such")})
+    with pytest.raises(UserError, match=r"dvc.yaml: the plot `metrics/plots/roc.csv` cannot be drawn: .*none_such"):
+        page(head, head)
+
+
+def test_a_picture_of_one_side_alone_names_no_side(base: Revision) -> None:
+    pictures = {plot.stem: plot.svg() for plot in read_plots({"model": base})}
+    assert set(pictures) >= {"roc", "precision_recall", "calibration", "confusion", "importance"}
+    assert ">model<" not in pictures["roc"]
+    assert ">ROC curve, held-out rows<" in pictures["roc"]
 
 
 def test_equal_inputs_give_equal_bytes(base: Revision) -> None:
     assert report(base, base) == report(base, base)
-    page = build(base, base, GATES, COMPARE, Checks())
-    assert to_html(page) == to_html(page)
+    assert page(base, base) == page(base, base)
 
 
 class Tags(HTMLParser):
@@ -195,51 +266,31 @@ class Tags(HTMLParser):
         self.tags.add(tag)
 
 
-OUR_TAGS = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "img", "ul", "li", "code", "b"}
-OUR_TAGS |= {"table", "tr", "th", "td"}
+OUR_TAGS = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "img", "ul", "li", "code", "strong"}
+OUR_TAGS |= {"table", "thead", "tbody", "tr", "th", "td"}
+
+
+def page(head: Revision, base: Revision) -> str:
+    return to_html(build(head, base, GATES, COMPARE, Checks()))
+
+
+def pictures_of(text: str) -> Iterator[str]:
+    for picture in re.findall(r'src="data:image/svg\+xml;base64,([^"]*)"', text):
+        yield base64.b64decode(picture).decode()
 
 
 def test_the_page_holds_its_plots_and_reaches_for_nothing(base: Revision) -> None:
-    page = to_html(build(base, base, GATES, COMPARE, Checks()))
-    assert page.count('src="data:image/svg+xml;base64,') == 5
-    assert Tags(page).tags <= OUR_TAGS
-    assert not re.search(r"(src|href)=[\"'](?!data:)", page)
+    text = page(base, base)
+    assert len(list(pictures_of(text))) == 6
+    assert Tags(text).tags <= OUR_TAGS
+    assert not re.search(r"(src|href)=[\"'](?!data:)", text)
+    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in text
 
 
-def assert_only_text(markdown: str) -> None:
-    """Outside code there is no markup but the report's own, and every row of a table has as many cells."""
-    shown = markdown.replace("\n", "") + "".join(chr(int(code)) for code in re.findall(r"&#(\d+);", markdown))
-    assert shown.isprintable()
-    outside = re.sub(r"```mermaid\n.*?```", "", markdown, flags=re.DOTALL)
-    outside = re.sub(r"<code>[^<>`|@\n\\]*</code>|`[^`|@<>\n\\]+`", "X", outside)
-    outside = outside.replace("<details><summary>", "").replace("</summary>", "").replace("</details>", "")
-    assert not re.search(r"[`<>@\\\r]|!\[|\]\(", outside), outside
-    width = 0
-    for line in outside.split("\n"):
-        cells = line.count("|") if line.startswith("|") else 0
-        assert not width or cells in (0, width), line
-        width = cells
-
-
-HOSTILE = [
-    "a|b",
-    "`a`",
-    "``` ```mermaid",
-    "<script>alert(1)</script>",
-    "@everyone",
-    "x\n\n# heading\n| a | b |",
-    "\\|",
-    "[a](javascript:b)",
-    "![i](https://x.example/i.png)",
-    "\u202ereversed",
-    "$`x`$",
-    "-->",
-    "&lt;b&gt;",
-    "\ud800",
-    "long" * 200,
-    "",
-    " ",
-]
+def test_the_page_says_all_that_the_comment_says(base: Revision) -> None:
+    comment, text = report(base, base), re.sub(r"<[^>]*>", " ", page(base, base))
+    for number in re.findall(r"\d+\.\d+", re.sub(r"```mermaid.*?```", "", comment, flags=re.DOTALL)):
+        assert number in text
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
@@ -261,14 +312,51 @@ def test_hostile_names_stay_text_in_every_place(text: str, base: Revision, tmp_p
     )
     document = build(head, Revision(base.root, text), GATES, COMPARE, Checks([text], [text], False, text))
     assert_only_text(to_markdown(document))
-    assert Tags(to_html(document)).tags <= OUR_TAGS
+    html = to_html(document)
+    assert Tags(html).tags <= OUR_TAGS
+    assert not re.search(r"(src|href)=[\"'](?!data:)", html)
+    for picture in pictures_of(html):
+        ElementTree.fromstring(picture)  # noqa: S314 - our own
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_titles_of_plots_stay_text(text: str, base: Revision, tmp_path: Path) -> None:
+    axes = {"x": {"metrics/plots/roc.csv": "false_positive_rate"}, "y": {"metrics/plots/roc.csv": "true_positive_rate"}}
+    clean = text.replace("\ud800", '"]')
+    plots = [{"roc": axes | {"title": clean, "x_label": clean, "y_label": clean}}, {clean: axes}]
+    head = files(tmp_path / "head", **{"dvc.yaml": json.dumps({"plots": plots})})
+    markdown = report(head, base)
+    assert_only_text(markdown)
+    chart = re.search(r"```mermaid\n(.*?)\n```", markdown, flags=re.DOTALL)
+    assert chart is not None
+    label = r'(title|x-axis|y-axis) "[^"`<>@{}#;]*"[-0-9 .>]*|line \[[0-9., ]*\]'
+    assert all(re.fullmatch(label, line.strip()) for line in chart[1].split("\n")[2:])
+    html = page(head, base)
+    assert Tags(html).tags <= OUR_TAGS
+    assert len(list(map(ElementTree.fromstring, pictures_of(html)))) == 2
 
 
 @given(st.text())
 def test_any_text_stays_in_one_cell_of_its_table(text: str) -> None:
-    rendered = to_markdown(Document("t", [Section("s", [Table(["a", "b"], [[Code(text), Code(text)]])])]))
+    rendered = f"| a | b |\n| --- | --- |\n| {as_code(text)} | {as_words(text)} |\n"
     assert_only_text(rendered)
-    assert len(rendered.splitlines()) == 7
+    assert len(rendered.splitlines()) == 3
+
+
+@given(st.text())
+def test_any_text_is_shown_in_the_page_as_it_is(text: str) -> None:
+    inline = parser().parseInline(f"x {as_code(text)} y")[0].children or []
+    assert [child.content for child in inline if child.type == "code_inline"] == ([printable(text)] if text else [""])
+    assert "".join(child.content for child in inline if child.type == "text") == "x  y"
+
+
+@given(st.text() | st.text("a1_.-*[]()@:/w", max_size=12))
+def test_words_are_nothing_but_words(text: str) -> None:
+    written = str(as_words(text))
+    outside = re.sub(r"<code>.*?</code>|`.*?`", "", written)
+    assert not re.search(r"[@:/`<*\[|\\]|www\.", outside)
+    tokens = parser().parseInline(f"x {written} y")[0].children or []
+    assert {token.type for token in tokens} <= {"text", "code_inline"}
 
 
 def test_a_report_is_never_longer_than_a_comment_can_be(base: Revision, tmp_path: Path) -> None:
@@ -285,9 +373,16 @@ def test_a_report_is_never_longer_than_a_comment_can_be(base: Revision, tmp_path
 
 
 def test_what_does_not_fit_is_named() -> None:
-    long = Section("Long", [Paragraph("x" * 900)])
-    text = to_markdown(Document("t", [long, Section("Short", [Paragraph("y")])]), limit=1000)
-    assert text.endswith("y\n\nToo long for a comment, so only in the HTML report: Long.\n")
+    long = "x" * 900
+    text = f"## t\n\n### Long\n\n{long}\n\n<details><summary>Folded</summary>\n\n{long}\n\n### Short\n\ny\n"
+    assert shorten(text, 1000) == (
+        "## t\n\n### Short\n\ny\n\nToo long for a comment, so only in the HTML report: Long, Folded.\n"
+    )
+
+
+def test_a_long_table_shows_its_first_rows() -> None:
+    text = "| a |\n| --- |\n" + "".join(f"| {number} |\n" for number in range(1042))
+    assert shorten(text, LIMIT).endswith("| 39 |\n\n1,002 more rows are left out.\n")
 
 
 def test_a_drop_is_a_breach_only_beyond_its_tolerance(base: Revision, tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def _compare(registry: Registry, champion: Version, challenger: Version, params:
     import numpy as np
 
     from champion.core.files import read_parquet
-    from champion.model.weighted_metrics import paired_interval
+    from champion.model.bootstrap import paired_interval
     from champion.table.columns import TARGET
 
     held_out = read_parquet(registry.environment.root / TEST)
@@ -144,8 +144,8 @@ def _unseen(held_out: "pl.DataFrame", registry: Registry, versions: tuple[Versio
 def _scorer(
     registry: Registry, version: Version, rows: "pl.DataFrame", target: "Target", params: ChallengeParams
 ) -> Callable[["Scores"], float]:
+    from champion.model.bootstrap import weighted_f1, weighted_roc_auc
     from champion.model.model import is_positive
-    from champion.model.weighted_metrics import weighted_f1, weighted_roc_auc
 
     model = load_bytes(registry.read_file(version, MODEL_FILE), version.model_sha256)
     try:

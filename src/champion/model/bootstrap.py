@@ -1,36 +1,82 @@
-"""Resamples of the rows with replacement: how far a held-out metric could be from what was measured."""
+"""Metrics as functions of the rows' weights, and their 95% intervals over resamples: how far off each could be."""
+
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 Scores = NDArray[np.float64]
 Target = NDArray[np.int8]
+Weighted = Callable[[Scores], float]
+
+
+def weighted_roc_auc(target: Target, probability: Scores) -> Weighted:
+    """ROC AUC of these predictions as a function of the rows' weights; NaN when one class weighs nothing.
+
+    Rows are sorted once, so that each score costs a few passes over the rows.
+    """
+    # Rows that come sorted need no copy of their weights.
+    order = slice(None) if (np.diff(probability) >= 0).all() else np.argsort(probability, kind="stable")
+    positive = target[order].astype(np.float64)
+    # Rows of equal probability form one group: a pair within it counts half.
+    group = np.concatenate([[0], np.cumsum(np.diff(probability[order]) > 0)])
+
+    def score(weight: Scores) -> float:
+        in_order = weight[order]
+        ones = np.bincount(group, in_order * positive)
+        zeros = np.bincount(group, in_order) - ones
+        pairs = ones.sum() * zeros.sum()
+        return float((ones * (np.cumsum(zeros) - zeros / 2)).sum() / pairs) if pairs else np.nan
+
+    return score
+
+
+def weighted_brier_skill(target: Target, probability: Scores) -> Weighted:
+    """Brier skill against the rows' own base rate, as a function of their weights; NaN when one class has none."""
+    positive = target.astype(np.float64)
+    error = (positive - probability) ** 2
+
+    def score(weight: Scores) -> float:
+        total = weight.sum()
+        rate = (weight * positive).sum() / total
+        return float(1 - (weight * error).sum() / total / (rate * (1 - rate))) if 0 < rate < 1 else np.nan
+
+    return score
+
+
+def weighted_f1(target: Target, called: np.ndarray) -> Weighted:
+    """The F1 of both classes, averaged by how often each occurs, as a function of the rows' weights."""
+    cell = 2 * target.astype(np.int64) + called
+
+    def score(weight: Scores) -> float:
+        true_zero, false_one, false_zero, true_one = np.bincount(cell, weight, minlength=4)
+        wrong = false_one + false_zero
+        total = 0.0
+        for right, actual in ((true_zero, true_zero + false_one), (true_one, true_one + false_zero)):
+            total += actual * (2 * right / (2 * right + wrong) if right else 0.0)
+        return float(total / weight.sum())
+
+    return score
 
 
 def bootstrap(target: Target, probability: Scores, samples: int, seed: int) -> dict[str, Scores]:
     """ROC AUC and Brier skill of `samples` resamples of the rows with replacement, shape (samples,) each.
 
-    A resample without both classes gives NaN. Rows are sorted once and each resample is a weight per row, so that one
-    costs a few passes over the rows.
+    A resample without both classes gives NaN.
     """
-    rng = np.random.default_rng(seed)
     order = np.argsort(probability, kind="stable")
-    target, probability = target[order].astype(np.float64), probability[order]
-    # Rows of equal probability form one group: a pair within it counts half.
-    group = np.concatenate([[0], np.cumsum(np.diff(probability) > 0)])
-    error = (target - probability) ** 2
-    auc, skill = np.full(samples, np.nan), np.full(samples, np.nan)
-    for sample in range(samples):
-        weight = np.bincount(rng.integers(0, len(target), len(target)), minlength=len(target)).astype(np.float64)
-        positive = np.bincount(group, weight * target)
-        negative = np.bincount(group, weight * (1 - target))
-        positives, negatives = positive.sum(), negative.sum()
-        if positives and negatives:
-            below = np.cumsum(negative) - negative
-            auc[sample] = (positive * (below + negative / 2)).sum() / (positives * negatives)
-            rate = positives / len(target)
-            skill[sample] = 1 - (weight * error).sum() / len(target) / (rate * (1 - rate))
-    return {"roc_auc": auc, "brier_skill": skill}
+    rows = target[order], probability[order]
+    metrics = {"roc_auc": weighted_roc_auc(*rows), "brier_skill": weighted_brier_skill(*rows)}
+    draws = [[score(weight) for score in metrics.values()] for weight in _resamples(len(target), samples, seed)]
+    return dict(zip(metrics, np.array(draws).T, strict=True))
+
+
+def paired_interval(rows: int, first: Weighted, second: Weighted, samples: int, seed: int) -> tuple[float, float]:
+    """The central 95% of `second - first` over resamples of the rows, each of them the same for both.
+
+    A resample of one class counts for neither; NaN when none counts.
+    """
+    return interval(np.array([second(weight) - first(weight) for weight in _resamples(rows, samples, seed)]))
 
 
 def interval(draws: Scores) -> tuple[float, float]:
@@ -40,3 +86,10 @@ def interval(draws: Scores) -> tuple[float, float]:
         return np.nan, np.nan
     low, high = np.quantile(finite, [0.025, 0.975])
     return float(low), float(high)
+
+
+def _resamples(rows: int, samples: int, seed: int) -> Iterator[Scores]:
+    """How often each row is in each resample."""
+    rng = np.random.default_rng(seed)
+    for _ in range(samples):
+        yield np.bincount(rng.integers(0, rows, rows), minlength=rows).astype(np.float64)

@@ -6,6 +6,7 @@ more; which pull request it goes to is asked of GitHub, by what GitHub itself sa
 
 import json
 import os
+import re
 import stat
 import sys
 import urllib.error
@@ -22,6 +23,8 @@ MARKER = "<!-- champion: the report on this pull request -->"
 AUTHOR = "github-actions[bot]"
 LONGEST = 65_536
 PAGE = 100
+
+_AT = re.compile("@|&#0*64;|&#x0*40;|&commat;", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,11 @@ def comment_body(report: str | None, run: Mapping[str, Any]) -> str:
 
 
 def _harmless(report: str) -> str:
-    """The report unable to notify anyone or to hide what follows it; one of ours holds neither sign."""
-    return report.replace("@", "&#64;").replace("<!--", "&lt;!--")
+    """The report unable to notify anyone or to hide what follows it; one of ours shows the same.
+
+    GitHub reads an encoded @ as one that notifies; with a space of no width after it, none does.
+    """
+    return _AT.sub("@\N{ZERO WIDTH SPACE}", report).replace("<!--", "&lt;!--")
 
 
 def upsert(github: GitHub, number: int, body: str) -> str:

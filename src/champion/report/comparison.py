@@ -95,7 +95,9 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]
     """Every metric of either side, sorted by name; ends of intervals belong to their metric."""
     names = sorted(set(before) | set(after))
     return [
-        Change(name, finite(before.get(name)), finite(after.get(name)), _interval(before, name), _interval(after, name))
+        Change(
+            name, finite(before.get(name)), finite(after.get(name)), interval_of(before, name), interval_of(after, name)
+        )
         for name in names
         if not (name.endswith(ENDS) and name.rpartition("_")[0] in names)
     ]
@@ -141,6 +143,7 @@ def _breach(name: str, tolerance: float, base: Revision, head: Revision) -> str 
     return f"{name}: {moved} from {change.before:g} to {change.after:g}, beyond its tolerance of {tolerance:g}"
 
 
-def _interval(metrics: Mapping[str, Any], name: str) -> tuple[float, float] | None:
+def interval_of(metrics: Mapping[str, Any], name: str) -> tuple[float, float] | None:
+    """The ends of a metric's interval, where both are finite numbers."""
     low, high = (finite(metrics.get(f"{name}{end}")) for end in ENDS)
     return None if low is None or high is None else (low, high)

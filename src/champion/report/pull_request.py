@@ -1,23 +1,27 @@
 """What a change does to the model, for the person who decides whether to merge it: the verdict first, then why."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from champion.core import layout
 from champion.core.errors import UserError
+from champion.core.markdown import environment
 from champion.core.strict_yaml import Sections
 from champion.params import Compare
+from champion.pipeline.evaluate.model_card import bounds
 from champion.pipeline.evaluate.params import Gate
 from champion.pipeline.evaluate.verdicts import judge
-from champion.report import curves, tables
-from champion.report.blocks import Document, Paragraph, Section
+from champion.report import tables
 from champion.report.comparison import changes
-from champion.report.verdict import Checks, cautions, title, verdicts_table
+from champion.report.mermaid import xychart
+from champion.report.plots import Plot, read_plots
+from champion.report.verdict import Checks, Verdict
+from champion.report.wording import FILTERS, MISSING
 from champion.repository.revision import Revision
 
-LEGEND = (
-    "▲ moved the better way, ▼ the worse way; “better” and “worse” only where each value lies outside the other's 95% "
-    "bootstrap interval. A mark without a word has no interval, and may be noise."
-)
+# The plots that the comment shows; the page shows all of them.
+_IN_COMMENT = ("roc", "calibration")
 
 
 class ReportParams(Sections):
@@ -27,6 +31,24 @@ class ReportParams(Sections):
     compare: Compare = Compare()
 
 
+@dataclass(frozen=True)
+class Document:
+    """What a report says, and its plots."""
+
+    facts: Mapping[str, Any]
+    plots: list[Plot]
+
+    def text(self, *, page: bool) -> str:
+        """The report in Markdown: as a comment with Mermaid charts, or as a page whose images are named by number."""
+        templates = environment(__package__)
+        templates.filters |= FILTERS
+        drawn = [(plot.title, xychart(plot)) for plot in self.plots if plot.stem in _IN_COMMENT and not page]
+        charts = [(title, chart) for title, chart in drawn if chart is not None]
+        return templates.get_template("pull_request.md.j2").render(
+            self.facts, plots=self.plots, charts=charts, page=page
+        )
+
+
 def build(head: Revision, base: Revision, gates: Mapping[str, Gate], compare: Compare, checks: Checks) -> Document:
     """The report on `head` against `base`. Equal inputs give equal reports.
 
@@ -34,20 +56,24 @@ def build(head: Revision, base: Revision, gates: Mapping[str, Gate], compare: Co
     """
     if not head.evaluation:
         raise UserError(f"{layout.EVALUATION}: no metrics to report. Run `dvc repro`, which makes them.")
-    moved = changes(base.evaluation, head.evaluation)
-    sections = [
-        Section("", [verdicts_table(head, base, moved, gates, compare, checks), *cautions(head, base)]),
-        Section("Metrics on held-out rows", [tables.metrics(moved, base), Paragraph(LEGEND)]),
-        Section("Gates", [tables.gates(judge(head.evaluation, gates), judge(base.evaluation, gates), base)]),
-        Section("Changed parameters", [tables.params(head, base)]),
-        Section("Data", list(tables.data(head, base))),
-        Section("Confusion and worst segment", [*tables.confusion(head, base), *tables.worst_segment(head, base)]),
-        Section("ROC curve", list(curves.overlaid(head, base, "roc"))),
-        Section("Calibration", list(curves.overlaid(head, base, "calibration"))),
-        Section("Precision and recall", list(curves.overlaid(head, base, "precision_recall")), page_only=True),
-        Section("Scores by class", list(curves.scores_by_class(head)), page_only=True),
-        Section("Permutation importance", list(curves.importance(head, base)), page_only=True),
-        Section("Lineage", [tables.lineage(head, base)], folded=True),
-        Section("Cross-validation on training rows", [tables.cross_validation(head, base)], folded=True),
-    ]
-    return Document(title(head, base, moved, gates, compare, checks), [s for s in sections if s.blocks])
+    moved, verdicts = changes(base.evaluation, head.evaluation), judge(head.evaluation, gates)
+    return Document(
+        {
+            "base": base,
+            "base_rate": tables.base_rate(head, base),
+            "before": judge(base.evaluation, gates),
+            "bounds": bounds,
+            "confusion": tables.confusion(head, base),
+            "gates": sorted(verdicts.items()),
+            "lineage": list(tables.lineage(head, base)),
+            "metrics": tables.metrics(moved),
+            "missing": MISSING,
+            "params": list(tables.params(head, base)),
+            "has_params": bool(base.yaml(layout.PARAMS)),
+            "rows": tables.rows(head, base),
+            "training": tables.training(head, base),
+            "verdict": Verdict(head, base, moved, gates, compare, checks),
+            "worst_segments": list(tables.worst_segments(head, base)),
+        },
+        list(read_plots({"before": base, "after": head})),
+    )

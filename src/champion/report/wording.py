@@ -1,54 +1,82 @@
-"""How the report writes values, names and lists."""
+"""How the report writes values, names and lists: filters of its template."""
 
 from collections.abc import Sequence
 from typing import Any
 
+from markupsafe import Markup
+
+from champion.core.markdown import as_code
 from champion.core.values import finite
 from champion.pipeline.evaluate.model_card import SHOWN
-from champion.report.blocks import Code, Inline
+from champion.report.comparison import Change
+from champion.repository.revision import Revision
 
-YES, NO, UNKNOWN = "✅", "❌", "➖"
-MISSING = "—"
+YES, NO, UNKNOWN, MISSING = Markup("✅"), Markup("❌"), Markup("➖"), Markup("—")
 REASONS, REASON_LENGTH = 10, 200
 
+# Of several verdicts the first decides.
+MARKS = {"worse": Markup("▼"), "better": Markup("▲"), "noise": Markup("≈"), "same": Markup("="), "moved": Markup("")}
 
-def metric_title(name: str) -> Inline:
+
+def metric_title(name: str) -> Markup:
     """The metric's name for people, or its own as code."""
-    return SHOWN.get(name) or Code(name)
+    return Markup(SHOWN[name]) if name in SHOWN else as_code(name)  # noqa: S704
 
 
-def joined(texts: Sequence[str], separator: str = ", ") -> tuple[Inline, ...]:
+def mark(change: Change, base: Revision) -> Markup:
+    """What the change of a metric amounts to."""
+    match change.verdict:
+        case None if change.after is not None:
+            return Markup("new") if base.evaluation else Markup("")
+        case None:
+            return Markup("no number any more") if change.before is not None else Markup("no number")
+        case "noise":
+            return MARKS["noise"] + " within noise"
+        case "better" | "worse" as verdict if change.before_interval and change.after_interval:
+            return MARKS[verdict] + f" {verdict}"
+        case verdict:
+            return MARKS[verdict]
+
+
+def joined(texts: Sequence[str], separator: str = ", ") -> Markup:
     """The first of the texts as code, and how many more there are."""
-    pieces: list[Inline] = []
-    for text in texts[:REASONS]:
-        pieces += [separator, Code(text, REASON_LENGTH)] if pieces else [Code(text, REASON_LENGTH)]
-    return (*pieces, f"{separator}and {len(texts) - REASONS} more") if len(texts) > REASONS else tuple(pieces)
+    pieces = [as_code(text, REASON_LENGTH) for text in texts[:REASONS]]
+    if len(texts) > REASONS:
+        pieces.append(Markup("and {} more").format(len(texts) - REASONS))
+    return Markup(separator).join(pieces)  # noqa: S704
 
 
-def with_interval(value: float | None, interval: tuple[float, float] | None) -> str:
-    """A value with its 95% interval, where it has one."""
-    return value_of(value) if interval is None else f"{value_of(value)} ({interval[0]:.4f} to {interval[1]:.4f})"
-
-
-def value_of(value: float | None) -> str:
-    """A value with four decimals, a count with none."""
+def value_of(value: float | None, interval: tuple[float, float] | None = None) -> Markup:
+    """A value with four decimals, a count with none; with its 95% interval, where it has one."""
     if value is None:
         return MISSING
-    return f"{value:,.0f}" if value.is_integer() and abs(value) > 1 else f"{value:.4f}"
+    is_count = value.is_integer() and abs(value) > 1
+    told = Markup("{:,.0f}").format(value) if is_count else Markup("{:.4f}").format(value)
+    return told if interval is None else told + Markup(" ({:.4f} to {:.4f})").format(*interval)
 
 
-def signed(value: float | None) -> str:
+def signed(value: float | None) -> Markup:
     """A difference with its sign."""
     if value is None:
         return MISSING
     if value == 0:
-        return "0"
+        return Markup("0")
     if value.is_integer():
-        return f"{value:+,.0f}"
-    return f"{value:+.4f}" if abs(value) >= 0.00005 else "≈ 0"
+        return Markup("{:+,.0f}").format(value)
+    return Markup("{:+.4f}").format(value) if abs(value) >= 0.00005 else Markup("≈ 0")
 
 
-def count_of(value: Any) -> str:
+def count_of(value: Any) -> Markup:
     """A whole number, or what stands for none."""
     found = finite(value)
-    return MISSING if found is None else f"{found:,.0f}"
+    return MISSING if found is None else Markup("{:,.0f}").format(found)
+
+
+FILTERS = {
+    "metric": metric_title,
+    "mark": mark,
+    "joined": joined,
+    "value": value_of,
+    "signed": signed,
+    "count": count_of,
+}

@@ -11,7 +11,7 @@ from typing import Any
 
 from champion.core.errors import NotFoundError, UserError
 from champion.core.files import parse_yaml
-from champion.core.layout import EVALUATION, LOCK, PLOTS, SEGMENTS, TRAINING, VALIDATION
+from champion.core.layout import EVALUATION, LOCK, SEGMENTS, TRAINING, VALIDATION
 from champion.core.metrics_file import metrics_of
 from champion.repository import git
 from champion.repository.lock import parse_stages
@@ -49,10 +49,10 @@ class Revision:
         """A YAML mapping, empty when the revision has no such file."""
         return self._mapping(path, parse_yaml, "a YAML mapping")
 
-    def plot(self, name: str) -> dict[str, list[str]]:
-        """The columns of a plot's table, empty when the revision has no such plot."""
-        rows = list(csv.DictReader(io.StringIO(self.read(PLOTS / f"{name}.csv") or "")))
-        return {column: [row[column] or "" for row in rows] for column in (rows[0] if rows else {})}
+    def table(self, path: Path) -> list[dict[str, str]]:
+        """The rows of a CSV file by column, empty when the revision has no such file."""
+        lines = csv.DictReader(io.StringIO(self.read(path) or ""))
+        return [{column: row[column] or "" for column in lines.fieldnames or ()} for row in lines]
 
     @cached_property
     def evaluation(self) -> dict[str, Any]:

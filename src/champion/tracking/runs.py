@@ -171,7 +171,6 @@ def _finished(client: "MlflowClient", experiment: str, result: Result) -> "Run |
 
 
 def _pictures(root: Path) -> Iterable[tuple[str, str]]:
-    from champion.report.curves import pictures
-    from champion.report.html import svg
+    from champion.report.plots import read_plots
 
-    return ((name, svg(plot)) for name, plot in pictures(working_tree(root)))
+    return ((plot.stem, plot.svg()) for plot in read_plots({"model": working_tree(root)}))
