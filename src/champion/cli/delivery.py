@@ -9,7 +9,6 @@ from champion.core.errors import UserError, one_line_errors
 
 if TYPE_CHECKING:
     from champion.registry.chain import Row
-    from champion.registry.history import Event
     from champion.registry.registry import Registry
 
 app = typer.Typer()
@@ -193,7 +192,7 @@ def history(
         if at is None:
             _print_table(
                 ["row", "time (UTC)", "action", "version", "from", "result", "by", "commit", "reason"],
-                [_line(event) for event in record.events(rows, name)],
+                [_line(row) for row in record.events(rows, name)],
             )
             return
         row = record.live_at(rows, name, record.moment(at))
@@ -261,11 +260,10 @@ def _print_comparison(row: "Row", comparison: Any) -> None:
     )
 
 
-def _line(event: "Event") -> list[str]:
-    action = f"{event.action}, EMERGENCY" if event.emergency else event.action
-    commit = (event.git_commit or "")[:9]
-    what = [event.version, event.from_version, event.result, event.actor, commit, event.reason]
-    return [str(event.row), event.time[:19], action, *(text or "" for text in what)]
+def _line(row: "Row") -> list[str]:
+    action = f"{row.action}, EMERGENCY" if row.is_emergency else row.action
+    what = [row.version, row.from_version, row.result, row.actor, (row.git_commit or "")[:9], row.reason]
+    return [str(row.sequence), row.time[:19], action, *(text or "" for text in what)]
 
 
 def _number(value: Any) -> str:

@@ -63,5 +63,5 @@ def status_of(environment: Environment) -> Status:
     if row is None:
         return Status("none", note=note)
     test = history.smoke(rows, environment.name)
-    tested = history.result(test) if test is not None else None
+    tested = test.result if test is not None else None
     return Status(str(row.version), row.time[:19], row.actor, tested or "not run", note)
