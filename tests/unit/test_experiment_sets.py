@@ -24,6 +24,7 @@ def test_a_grid_is_every_combination() -> None:
     assert parse([], ["a=1,2 b=x,y"]) == expected
     assert parse([], ["a=1,2", "b=x,y"]) == expected
     assert parse([], ["a=[1,2],[3]"]) == [("a=[1,2]",), ("a=[3]",)]
+    assert parse([], ["a=range(1,4)"]) == [("a=1",), ("a=2",), ("a=3",)]
 
 
 def test_each_set_runs_at_each_point_of_the_grid() -> None:
@@ -36,7 +37,7 @@ def test_a_set_given_twice_runs_once() -> None:
 
 @pytest.mark.parametrize("text", ["a", "a=", "=1", "a=1,"])
 def test_what_is_no_assignment_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match=r"is not an assignment|is empty"):
+    with pytest.raises(UserError, match=r"is not an assignment|is not a grid"):
         checked(REPOSITORY, parse([], [text]) if text == "a=1," else parse([text], []))
 
 

@@ -207,7 +207,7 @@ def test_an_environments_events_tell_results_and_emergencies_and_leave_out_other
         row(9, "smoke", "v2", "production", passed=False),
     ]
     found = history.events(rows, "production")
-    assert [(event.row, event.action, event.result, event.emergency) for event in found] == [
+    assert [(event.sequence, event.action, event.result, event.is_emergency) for event in found] == [
         (1, "register", None, False),
         (2, "challenge", "won", False),
         (5, "promote", None, False),

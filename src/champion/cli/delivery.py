@@ -12,7 +12,6 @@ from champion.core.errors import UserError
 
 if TYPE_CHECKING:
     from champion.registry.chain import Row
-    from champion.registry.history import Event
     from champion.registry.registry import Registry
 
 app = typer.Typer()
@@ -236,11 +235,11 @@ def history(
     if at is None:
         found = record.events(rows, name)
         if as_json:
-            print_json([asdict(event) for event in found])
+            print_json([asdict(row) for row in found])
         elif found:
             print_table(
                 ["row", "time (UTC)", "action", "version", "from", "result", "by", "commit", "reason"],
-                [_line(event) for event in found],
+                [_line(row) for row in found],
             )
         else:
             typer.echo(f"nothing happened yet in {_ledger(registry)}. `champion register --env {name}` is the first.")
@@ -332,8 +331,7 @@ def _print_comparison(row: "Row", comparison: Any) -> None:
     )
 
 
-def _line(event: "Event") -> list[str]:
-    action = f"{event.action}, EMERGENCY" if event.emergency else event.action
-    commit = (event.git_commit or "")[:9]
-    what = [event.version, event.from_version, event.result, event.actor, commit, event.reason]
-    return [str(event.row), event.time[:19], action, *(text or "" for text in what)]
+def _line(row: "Row") -> list[str]:
+    action = f"{row.action}, EMERGENCY" if row.is_emergency else row.action
+    what = [row.version, row.from_version, row.result, row.actor, (row.git_commit or "")[:9], row.reason]
+    return [str(row.sequence), row.time[:19], action, *(text or "" for text in what)]

@@ -1,6 +1,5 @@
 """Parameter sets as a user writes them: each `-S` is one, and a grid is every combination."""
 
-import itertools
 import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,15 +21,14 @@ _BETWEEN = re.compile(r",(?=[+~]{0,2}[A-Za-z_][^\s=,\[\]{}]*=)")
 def parse(sets: Sequence[str], grids: Sequence[str]) -> list[Set]:
     """Every set once, in order; with sets and a grid, each set at each point of the grid.
 
-    A set is `key=value,key=value`; a grid is `key=value,value`, several of them separated by spaces. Raises
-    `UserError` for one that is neither.
+    A set is `key=value,key=value`; a grid is what DVC takes for one, as `key=value,value` or `key=range(1,4)`, several
+    of them separated by spaces. Raises `UserError` for one that is neither.
     """
     given = [tuple(_assignment(one) for one in _BETWEEN.split(text)) for text in sets]
-    axes = [_axis(text) for grid in grids for text in grid.split()]
+    axes = [_assignment(text) for grid in grids for text in grid.split()]
     if not given and not axes:
         raise UserError("no set was given: add -S key=value, once for each set, or --grid 'key=value,value'.")
-    points = itertools.product(*axes)
-    return list(dict.fromkeys((*one, *point) for point in points for one in given or [()]))
+    return list(dict.fromkeys((*one, *point) for point in _points(axes) for one in given or [()]))
 
 
 def checked(root: Path, sets: Iterable[Set]) -> list[Set]:
@@ -68,23 +66,14 @@ def _assignment(text: str) -> str:
     return text.strip()
 
 
-def _axis(text: str) -> list[str]:
-    key, _, values = _assignment(text).partition("=")
-    return [f"{key}={value}" for value in _split(values)]
+def _points(axes: list[str]) -> list[Set]:
+    from dvc.utils.hydra import get_hydra_sweeps
+    from hydra.errors import HydraException
 
-
-def _split(values: str) -> list[str]:
-    """The values between commas that are in no brackets."""
-    parts, depth = [""], 0
-    for character in values:
-        depth += (character in "[{(") - (character in ")}]")
-        if character == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    if "" in parts:
-        raise UserError(f"{values!r}: a value is empty. Write them as 1,2,3.")
-    return parts
+    try:
+        return [tuple(point[PARAMS]) for point in get_hydra_sweeps({PARAMS: axes})]
+    except HydraException:
+        raise UserError(f"{' '.join(axes)!r} is not a grid such as train.max_depth=5,10.") from None
 
 
 def _full(text: str, train: Mapping[str, Any], one: Set) -> str:

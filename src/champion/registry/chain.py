@@ -39,6 +39,17 @@ class Row:
         answer = self.details.get("passed", self.details.get("promoted"))
         return None if answer is None else answer is True
 
+    @property
+    def result(self) -> str | None:
+        """How a smoke test or a challenge ended, in one word; None for any other effect."""
+        words = {"smoke": ("passed", "FAILED"), "challenge": ("won", "lost")}.get(self.action)
+        return None if words is None else words[self.outcome is not True]
+
+    @property
+    def is_emergency(self) -> bool:
+        """Whether it was a promotion without proof."""
+        return self.details.get("emergency") is True
+
     def computed_hash(self) -> str:
         """SHA-256 of everything in the row but its own hash, as canonical JSON."""
         content = {key: value for key, value in asdict(self).items() if key != "hash"}

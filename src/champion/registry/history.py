@@ -1,7 +1,6 @@
 """What the ledger's rows say: which versions exist, what serves where, what did, and who is champion."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from champion.core.errors import NotFoundError, UserError
@@ -12,46 +11,9 @@ from champion.registry.versions import Version
 SWITCHES = frozenset({"deploy", "promote", "rollback", "repair"})
 
 
-@dataclass(frozen=True)
-class Event:
-    """What a row tells of an environment: `result` is that of a smoke test or a challenge, None where there is none."""
-
-    row: int
-    time: str
-    action: str
-    emergency: bool
-    version: str | None
-    from_version: str | None
-    result: str | None
-    actor: str
-    git_commit: str | None
-    reason: str | None
-
-
-def events(rows: Iterable[Row], environment: str) -> list[Event]:
-    """Everything that concerns the environment, oldest first: what was done in it, and what holds in all of them."""
-    return [
-        Event(
-            row.sequence,
-            row.time,
-            row.action,
-            row.details.get("emergency") is True,
-            row.version,
-            row.from_version,
-            result(row),
-            row.actor,
-            row.git_commit,
-            row.reason,
-        )
-        for row in rows
-        if row.environment in (environment, None)
-    ]
-
-
-def result(row: Row) -> str | None:
-    """How a smoke test or a challenge ended, in one word; None for any other effect."""
-    words = {"smoke": ("passed", "FAILED"), "challenge": ("won", "lost")}.get(row.action)
-    return None if words is None else words[row.outcome is not True]
+def events(rows: Iterable[Row], environment: str) -> list[Row]:
+    """The rows of the environment, and those of none, such as a registration, which concern every environment."""
+    return [row for row in rows if row.environment in (environment, None)]
 
 
 def versions(rows: Iterable[Row]) -> dict[str, Version]:
