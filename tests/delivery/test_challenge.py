@@ -65,7 +65,7 @@ def test_a_gain_within_chance_loses_whatever_the_margin(delivery_project: Delive
     delivery_project.use_result("same")
     delivery_project.edit_params("challenge", margin=0)
     register(delivery_project.staging)
-    assert any("the gain may be none" in reason for reason in challenge(delivery_project.staging).reasons)
+    assert any("the gain may be zero" in reason for reason in challenge(delivery_project.staging).reasons)
 
 
 def test_rows_that_the_champion_trained_on_are_not_counted(delivery_project: DeliveryProject) -> None:
@@ -85,7 +85,7 @@ def test_too_few_new_rows_are_a_no(delivery_project: DeliveryProject) -> None:
     register(delivery_project.staging)
     verdict = challenge(delivery_project.staging)
     assert verdict.reasons == [
-        "only 3,000 of 3,000 held-out rows are new to both, 3,001 are needed (`challenge.min_rows` in params.yaml)"
+        "only 3,000 of 3,000 held-out rows are new to both models, but 3,001 are needed (`challenge.min_rows` in params.yaml)"
     ]
 
 
@@ -124,7 +124,7 @@ def test_anything_missing_is_a_recorded_no(delivery_project: DeliveryProject, mi
 def test_a_champion_whose_files_are_gone_cannot_be_beaten(delivery_project: DeliveryProject, name: str) -> None:
     first = judged(delivery_project, "weak").row
     delivery_project.staging.files.remove(f"{first.model_sha256}/{name}")
-    assert "is not there" in judged(delivery_project, "strong").reasons[0]
+    assert "is missing" in judged(delivery_project, "strong").reasons[0]
 
 
 def test_a_closed_gate_is_a_no(delivery_project: DeliveryProject) -> None:
@@ -152,7 +152,7 @@ def test_only_the_model_on_disk_can_be_judged(delivery_project: DeliveryProject)
 
 def test_the_champion_does_not_challenge_itself(delivery_project: DeliveryProject) -> None:
     judged(delivery_project, "weak")
-    with pytest.raises(UserError, match="v1 is the champion already"):
+    with pytest.raises(UserError, match="v1 is already the champion"):
         challenge(delivery_project.staging, "v1")
 
 

@@ -175,7 +175,9 @@ def test_a_switch_whose_answer_is_lost_is_recorded_by_the_next_command(
 ) -> None:
     deploy_the_first_of_two(on_s3)
     proxy.cut_answer_to = put_of_pointer(tmp_path)
-    with pytest.raises(UserError, match=r"The next deploy, promote, rollback or smoke records it"):
+    with pytest.raises(
+        UserError, match=r"The next deploy, promote, rollback or smoke that reaches both will record it"
+    ):
         deployment.deploy(on_s3.staging, "v2")
     proxy.mend()
     assert read_pointer(on_s3.staging.environment).version == "v2"

@@ -109,7 +109,7 @@ def test_a_server_is_tracked_to_and_mirrored_and_may_be_down(
     )
     (difference,) = differences(delivery_project.staging)
     assert difference.startswith("the ledger cannot be held against MLflow: MLflow of staging cannot be used")
-    with pytest.raises(UserError, match="the address is not shown") as told:
+    with pytest.raises(UserError, match="The address is hidden") as told:
         track(delivery_project.staging.environment, result)
     assert address not in str(told.value)
 

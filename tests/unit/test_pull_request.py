@@ -399,7 +399,7 @@ def test_a_drop_is_a_breach_only_beyond_its_tolerance(base: Revision, tmp_path: 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf"), "0.72", True])
 def test_a_compared_metric_that_is_no_number_is_a_breach(value: Any, base: Revision, tmp_path: Path) -> None:
     broken = files(tmp_path / "broken", METRICS | {"roc_auc": value})
-    sentence = "roc_auc: metrics/evaluation.json of {} holds no such number"
+    sentence = "roc_auc: metrics/evaluation.json of {} has no number for it"
     assert breaches(base, broken, COMPARE) == [sentence.format("the working tree")]
     assert breaches(Revision(broken.root, "main"), base, COMPARE) == [sentence.format("main")]
 

@@ -1,4 +1,4 @@
-"""Whether a challenger replaces the champion: on the same held-out rows, which neither trained on. In doubt, no."""
+"""Whether a challenger replaces the champion, on held-out rows that neither was trained on. In doubt, it loses."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -51,7 +51,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer, with every reason for a no; `row` is where the ledger has it."""
+    """The result with every reason why the challenger lost; `row` is its row in the ledger."""
 
     row: Row
     reasons: list[str]
@@ -64,21 +64,21 @@ class Verdict:
 
 
 def challenge(registry: Registry, name: str = "challenger") -> Verdict:
-    """Judge a registered version, which must be the model that `dvc repro` left, and record the answer.
+    """Judge a registered version, which must be the model in the workspace, and record the result.
 
-    Raises `UserError` when there is nothing to judge; whatever is missing for the judgement makes the answer no.
+    The challenger loses when anything needed is missing. Raises `UserError` when there is nothing to judge.
     """
     root, rows = registry.environment.root, registry.rows
     challenger = history.resolve(rows, name, registry.sharing)
     holder = history.champion(rows)
     if holder == challenger.name:
-        raise ConflictError(f"{holder} is the champion already. Register a challenger with `champion register`.")
+        raise ConflictError(f"{holder} is already the champion. Register a challenger with `champion register`.")
     params = read(ChallengeParams, root / PARAMS)
-    reasons = ["the ledger was tampered with (`champion audit`)"] if breaks(rows, None) else []
+    reasons = ["the ledger was edited (`champion audit` says where)"] if breaks(rows, None) else []
     comparison = None
     try:
         if sha256_of(root / MODEL) != challenger.model_sha256:
-            reasons.append(f"{MODEL} is not {challenger.name}: check out the commit it was registered from")
+            reasons.append(f"{MODEL} is not {challenger.name}: check out the commit from which it was registered")
         reasons += failures(root)
         if holder is not None and not reasons:
             comparison = _compare(registry, history.versions(rows)[holder], challenger, params)
@@ -105,7 +105,7 @@ def challenge(registry: Registry, name: str = "challenger") -> Verdict:
 
 
 def unchallenged(registry: Registry) -> str | None:
-    """The champion, when it is the newest version and so has no challenger; else None."""
+    """The champion if it is the newest version, so that it has no challenger; else None."""
     holder = history.champion(registry.rows)
     return holder if holder == next(reversed(history.versions(registry.rows)), None) else None
 
@@ -122,12 +122,12 @@ def _compare(registry: Registry, champion: Version, challenger: Version, params:
     needed = params.challenge.min_rows
     if rows.height < needed:
         raise ConflictError(
-            f"only {rows.height:,} of {held_out.height:,} held-out rows are new to both, {needed:,} are needed "
-            "(`challenge.min_rows` in params.yaml)"
+            f"only {rows.height:,} of {held_out.height:,} held-out rows are new to both models, but {needed:,} are "
+            "needed (`challenge.min_rows` in params.yaml)"
         )
     target = rows[TARGET].to_numpy()
     if len(np.unique(target)) < 2:
-        raise ConflictError("the rows that are new to both hold one class only")
+        raise ConflictError("the held-out rows that are new to both models have only one class")
     first, second = (_scorer(registry, version, rows, target, params) for version in (champion, challenger))
     before, after = (scorer(np.ones(len(target))) for scorer in (first, second))
     low, high = paired_interval(len(target), first, second, params.challenge.samples, params.challenge.seed)
@@ -158,10 +158,10 @@ def _scorer(
 
 
 def _shortfalls(comparison: Comparison, required: Challenge) -> list[str]:
-    # A comparison with NaN is false, and so a no.
+    # `not` is needed: a comparison with NaN is false, and NaN must count as a shortfall.
     reasons = []
     if not comparison.gain >= required.margin:
-        reasons.append(f"its {comparison.metric} gains {comparison.gain:+.4f}, {required.margin:g} is needed")
+        reasons.append(f"its {comparison.metric} gain is {comparison.gain:+.4f}, but {required.margin:g} is needed")
     if not comparison.low > 0:
-        reasons.append(f"the gain may be none: its 95% interval begins at {comparison.low:+.4f}")
+        reasons.append(f"the gain may be zero: its 95% interval begins at {comparison.low:+.4f}")
     return reasons

@@ -1,4 +1,4 @@
-"""Whether the evaluated model may go on: fails closed on anything missing, stale or swapped."""
+"""Whether the evaluated model may be delivered. The gate is closed if anything is missing, stale or swapped."""
 
 from pathlib import Path
 
@@ -18,10 +18,10 @@ class GateParams(Sections):
 
 
 def failures(root: Path) -> list[str]:
-    """Why the gate is closed, one sentence each; empty when it is open.
+    """Why the gate is closed, one sentence per reason; empty when it is open.
 
-    Verdicts are judged again from the metrics and today's params, so an edited verdict file opens nothing. Raises
-    `UserError` when a file is missing or unreadable.
+    Verdicts are computed again from the metrics and the current params, so an edited verdict file cannot open the gate.
+    Raises `UserError` when a file is missing or unreadable.
     """
     gates = read(GateParams, root / PARAMS).gates
     metrics = read_metrics(root / EVALUATION)
@@ -29,17 +29,15 @@ def failures(root: Path) -> list[str]:
     found = sha256_of(root / MODEL)
     reasons = []
     if not gates:
-        reasons.append("params.yaml: `gates` is empty, so nothing vouches for the model. Add a gate.")
+        reasons.append("params.yaml: `gates` is empty, so nothing proves that the model is good. Add a gate.")
     if evaluated.get("models") != [{"path": str(MODEL), "sha256": found}]:
-        reasons.append(f"{MODEL}: its sha256 is {found}, and {GATES} is about another model. Run `dvc repro`.")
+        reasons.append(f"{MODEL}: its sha256 is {found}, but {GATES} is about another model. Run `dvc repro`.")
     verdicts = judge(metrics, gates)
     if evaluated.get("verdicts") != listed(rounded(verdicts)):
-        reasons.append(
-            f"{GATES}: its verdicts are not those of {EVALUATION} under the gates of {PARAMS}. Run `dvc repro`."
-        )
+        reasons.append(f"{GATES}: its verdicts do not fit {EVALUATION} and the gates of {PARAMS}. Run `dvc repro`.")
     for name, verdict in verdicts.items():
         if verdict["value"] is None:
-            reasons.append(f"{name}: {EVALUATION} holds no such number")
+            reasons.append(f"{name}: {EVALUATION} has no number for it")
         elif not verdict["passed"]:
             bounds = " and ".join(f"{end} {verdict[end]:g}" for end in ("min", "max") if verdict[end] is not None)
             reasons.append(f"{name}: {verdict['value']:g} is outside {bounds}")
