@@ -85,7 +85,8 @@ def test_too_few_new_rows_are_a_no(delivery_project: DeliveryProject) -> None:
     register(delivery_project.staging)
     verdict = challenge(delivery_project.staging)
     assert verdict.reasons == [
-        "only 3,000 of 3,000 held-out rows are new to both models, but 3,001 are needed (`challenge.min_rows` in params.yaml)"
+        "only 3,000 of 3,000 held-out rows are new to both models, but 3,001 are needed "
+        "(`challenge.min_rows` in params.yaml)"
     ]
 
 

@@ -155,10 +155,10 @@ def test_the_same_model_is_the_same_version(on_each_database: DeliveryProject) -
 def test_only_what_the_lock_vouches_for_is_registered(delivery_project: DeliveryProject) -> None:
     delivery_project.use_result("strong")
     (delivery_project.root / "metrics/evaluation.json").write_text('{"roc_auc": 0.99}')
-    with pytest.raises(UserError, match=r"metrics/evaluation.json: not what dvc.lock says"):
+    with pytest.raises(UserError, match=r"metrics/evaluation.json: it differs from dvc.lock"):
         register(delivery_project.staging)
     (delivery_project.root / "dvc.lock").write_text("[]")
-    with pytest.raises(UserError, match=r"dvc.lock: not a YAML file of DVC"):
+    with pytest.raises(UserError, match=r"dvc.lock: not a DVC file"):
         register(delivery_project.staging)
     assert delivery_project.staging.rows == []
 

@@ -363,7 +363,7 @@ def test_no_permission_to_read_the_table_names_it(small: Project) -> None:
 
 def test_a_stage_without_its_input_says_how_to_make_it(small: Project) -> None:
     (small.folder / "data/raw.parquet").unlink()
-    assert sentence(small, "prepare") == "error: data/raw.parquet: no such file. Run `dvc repro`, which makes it.\n"
+    assert sentence(small, "prepare") == "error: data/raw.parquet: no such file. Run `dvc repro` to make it.\n"
 
 
 def test_a_truncated_input_of_a_stage_says_how_to_make_it_again(small: Project) -> None:

@@ -116,4 +116,4 @@ def test_a_first_pull_request_has_no_baseline_to_fall_from(origin: Project, tmp_
     assert len(commands) == 5
     project.run("sh", "-ec", "\n".join(commands), environment={"CHAMPION_BASE": "empty"})
     report = (project.folder / "reports/change/report.md").read_text(encoding="utf-8")
-    assert report.startswith("## ✅ Model: gates pass; first model: `empty` has none\n")
+    assert report.startswith("## ✅ Model: gates pass; first model: `empty` has no model\n")

@@ -85,7 +85,7 @@ STALE: dict[str, tuple[Callable[[Project], None], str]] = {
     "a stage that is not in the lock": (remove_from_lock, "stage validate: it is not in dvc.lock"),
     "a hash edited by hand": (
         hand_on_another_hash,
-        "stage train: it was run on another data/prepared than stage prepare left",
+        "stage train: it read another data/prepared than the one that stage prepare wrote",
     ),
     "no lock": (lambda project: (project.folder / "dvc.lock").unlink(), "dvc.lock is not committed"),
 }
@@ -129,4 +129,4 @@ def test_a_tampered_metric_that_dvc_blessed_is_the_one_output_that_differs(small
     assert small.champion("reproduce", "--fast", check=False).returncode == 0
     result = small.run("champion", "reproduce", check=False, environment=TWO_THREADS_FAR_WEST)
     assert result.returncode == 1
-    assert f"not reproduced: stage evaluate: {last} came out as" in result.stderr
+    assert f"not reproduced: stage evaluate: {last} has the md5" in result.stderr

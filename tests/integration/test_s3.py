@@ -212,7 +212,7 @@ def test_a_push_refuses_a_lock_that_nobody_can_ask_for(filled: Project, server: 
         lock.write("\n")
     result = project.champion("push", environment=server.environment, check=False)
     assert result.returncode == 1
-    assert last_line(result).startswith("error: dvc.lock or metrics/ is not as committed")
+    assert last_line(result).startswith("error: dvc.lock or metrics/ has uncommitted changes")
 
 
 @pytest.fixture

@@ -145,7 +145,7 @@ def test_truncated_parquet_is_a_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("read", [read_json, read_parquet, sha256_of])
 def test_a_missing_file_says_what_makes_it(read: Any, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"absent: no such file\. Run `dvc repro`, which makes it\."):
+    with pytest.raises(UserError, match=r"absent: no such file\. Run `dvc repro` to make it\."):
         read(tmp_path / "absent")
 
 

@@ -248,7 +248,7 @@ def test_data_that_is_no_pipeline_is_refused(thing: Any, path: Path) -> None:
 
 
 def test_no_file_says_what_makes_it(tmp_path: Path) -> None:
-    assert "no such file. Run `dvc repro`, which makes it" in refusal(tmp_path / "model.skops")
+    assert "no such file. Run `dvc repro` to make it" in refusal(tmp_path / "model.skops")
 
 
 def test_the_archive_holds_no_time_and_no_compression(saved: Path) -> None:
