@@ -105,10 +105,10 @@ def test_a_server_is_tracked_to_and_mirrored_and_may_be_down(
     capsys.readouterr()
     assert deployment.deploy(delivery_project.staging, "v1").changed
     assert capsys.readouterr().err == (
-        f"warning: MLflow cannot be reached, so its aliases do not follow: {background_sync.REPAIR}.\n"
+        f"warning: MLflow cannot be reached, so its aliases are now out of date: {background_sync.REPAIR}.\n"
     )
     (difference,) = differences(delivery_project.staging)
-    assert difference.startswith("the ledger cannot be held against MLflow: MLflow of staging cannot be used")
+    assert difference.startswith("the ledger cannot be compared with MLflow: MLflow of staging cannot be used")
     with pytest.raises(UserError, match="The address is hidden") as told:
         track(delivery_project.staging.environment, result)
     assert address not in str(told.value)
@@ -132,7 +132,7 @@ def test_the_page_opens_on_the_runs_on_this_machine_only_and_ctrl_c_ends_it(trac
             with connected(development(tracked)) as client:
                 experiment = experiment_id(client, development(tracked))
             runs = f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs"
-            assert process.stdout.readline() == f"MLflow's page: {runs} in some seconds, until Ctrl-C\n"
+            assert process.stdout.readline() == f"MLflow's page starts in a few seconds: {runs} (Ctrl-C ends it)\n"
             wait_until_it_answers(f"http://127.0.0.1:{port}/", process)
             with socket.socket() as probe:
                 # Another address of this machine, where a server that listens on all of them would answer.

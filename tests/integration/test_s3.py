@@ -341,7 +341,7 @@ def test_a_remote_that_is_not_on_s3_is_left_to_dvc(small_run: Project, tmp_path:
     assert (project.folder / "models/model.skops").is_file()
     result = project.champion("s3", check=False)
     assert result.returncode == 1
-    assert "is not on S3. Give .dvc/config one" in result.stderr
+    assert "is not on S3. Set s3://BUCKET/PREFIX in .dvc/config" in result.stderr
 
 
 @pytest.mark.parametrize(
