@@ -92,7 +92,8 @@ def test_a_second_push_updates_the_one_comment(fork: Run, worse: Run, runner: Ru
     [comment] = runner.hub.comments
     assert comment["issue"] == 7
     assert "❌ Model: gate closed" in comment["body"]
-    assert "&#64;everyone" in comment["body"]
+    assert "@\N{ZERO WIDTH SPACE}everyone" in comment["body"]
+    assert "&#64;everyone" not in comment["body"]
     assert "unchanged from" not in comment["body"]
     assert not [path for path in runner.folder.rglob("PWNED*") if path.is_file()]
 
