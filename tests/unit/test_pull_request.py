@@ -242,14 +242,6 @@ def test_a_plot_that_dvc_cannot_draw_is_one_sentence(tmp_path: Path) -> None:
         page(head, head)
 
 
-def test_the_column_that_dvc_yaml_names_first_is_the_solid_line(tmp_path: Path) -> None:
-    swapped = PLOTS.replace("[observed_share, perfect]", "[perfect, observed_share]")
-    head = files(tmp_path / "head", calibration=CALIBRATION, **{"dvc.yaml": swapped})
-    _, calibration = read_plots({"model": head})
-    dash = calibration.spec()["encoding"]["strokeDash"]["scale"]
-    assert (dash["domain"], dash["range"][0]) == (["perfect", "observed_share"], [1, 0])
-
-
 def test_a_picture_of_one_side_alone_names_no_side(base: Revision) -> None:
     pictures = {plot.stem: plot.svg() for plot in read_plots({"model": base})}
     assert set(pictures) >= {"roc", "precision_recall", "calibration", "confusion", "importance"}

@@ -50,11 +50,6 @@ class Plot:
         # What a colour means is said by its label, and one colour needs no label.
         colour = spec.get("encoding", {}).get("color", {})
         colour["legend"] = {"title": None} if len({point["rev"] for point in self.points}) > 1 else None
-        # DVC sorts the columns by name; a solid line is for the one that dvc.yaml names first.
-        columns = list(dict.fromkeys(point["field"] for point in self.points))
-        dash = spec.get("encoding", {}).get("strokeDash", {}).get("scale", {})
-        if dash.get("domain") == sorted(columns):
-            dash["domain"] = columns
         return spec
 
     def svg(self) -> str:
