@@ -318,7 +318,7 @@ SOURCES: dict[str, tuple[dict[str, str], str]] = {
     ),
     "columns in another order": (
         {"query": 'SELECT outcome, opened, region, amount, visits, member, "case" FROM cases'},
-        "ingest.query: column 1 is 'outcome' where params.yaml declares 'case'. Put `columns` in the table's order.",
+        "ingest.query: column 1 is 'outcome', but params.yaml declares 'case'. Put `columns` in the table's order.",
     ),
     "a column missing": (
         {"query": 'SELECT "case", opened FROM cases'},

@@ -7,13 +7,11 @@ from champion.core.strict_yaml import read
 from champion.pipeline.ingest.params import IngestParams
 from champion.pipeline.ingest.stage import ingest
 
-ORIGINS = {"wheel": "an installed wheel", "file": "a file", "sql": "a database"}
-
 
 def main() -> None:
     with stage_errors():
         params = read(IngestParams, PARAMS)
-        with progress(f"reading the table from {ORIGINS[params.ingest.source]}"):
+        with progress(f"reading the table (source: {params.ingest.source})"):
             table = ingest(params)
         write_parquet(RAW, table)
         print(f"{RAW}: {table.height:,} rows, {table.width} columns")
