@@ -68,15 +68,18 @@ lock: $(BIN)/.bootstrap ## resolve requirements/*.txt again from pyproject.toml
 
 $(BIN)/.bootstrap: requirements/bootstrap.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; set PYTHON=/path/to/it")'
+	@echo 'making .venv and installing requirements/bootstrap.txt ...'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/bootstrap.txt
 	@touch $@
 
 $(BIN)/.runtime: $(BIN)/.bootstrap requirements/runtime.txt pyproject.toml
+	@echo 'installing requirements/runtime.txt ...'
 	@$(UV_INSTALL) --compile-bytecode --require-hashes -r requirements/runtime.txt
 	@$(UV_INSTALL) --editable .
 	@touch $@
 
 $(BIN)/.report $(BIN)/.s3 $(BIN)/.tracking $(BIN)/.development: $(BIN)/.%: $(BIN)/.runtime requirements/%.txt
+	@echo 'installing requirements/$*.txt ...'
 	@$(UV_INSTALL) --compile-bytecode --require-hashes -r requirements/$*.txt
 	@touch $@

@@ -11,7 +11,7 @@ from champion.core.errors import UserError
 from champion.core.strict_yaml import read
 from champion.params import Params
 from support.project import Project
-from support.refusals import refusal, run_stage, sentence, sentence_of_process
+from support.refusals import refusal, run_stage, sentence, sentence_of_process, snapshot
 from support.small import TABLE, small_table
 
 Break = Callable[[Project], None]
@@ -374,11 +374,23 @@ def test_a_truncated_input_of_a_stage_says_how_to_make_it_again(small: Project) 
     assert re.match("error: data/raw.parquet: not readable Parquet .*`dvc repro --force`", sentence(small, "prepare"))
 
 
-def test_under_dvc_a_refused_table_leaves_every_earlier_output(small: Project) -> None:
-    value("amount", "a lot")(small)
-    assert "column 'amount' cannot be read as number" in refusal(small, "dvc", "repro")
-
-
-def test_under_dvc_refused_params_leave_every_earlier_output(small: Project) -> None:
-    small.edit_params(lambda p: p["columns"]["amount"].update(typo=1))
-    assert "unknown key `columns.amount.typo`" in refusal(small, "dvc", "repro")
+@pytest.mark.parametrize(
+    ("file", "spoil", "said"),
+    [
+        (TABLE, value("amount", "a lot"), "column 'amount' cannot be read as number"),
+        ("params.yaml", params(lambda p: p["columns"]["amount"].update(typo=1)), "unknown key `columns.amount.typo`"),
+    ],
+    ids=["table", "params"],
+)
+def test_under_dvc_a_refused_input_that_is_put_back_restores_every_output(
+    small: Project, file: str, spoil: Break, said: str
+) -> None:
+    before, content = snapshot(small), (small.folder / file).read_bytes()
+    spoil(small)
+    result = small.run("dvc", "repro", check=False)
+    assert result.returncode != 0
+    assert said in result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+    (small.folder / file).write_bytes(content)
+    assert small.ran(small.run("dvc", "repro").stdout) == []
+    assert snapshot(small) == before

@@ -92,6 +92,7 @@ def challenge(
     as_json: Json = False,
 ) -> None:
     """Compare a version with the champion on held-out rows that neither was trained on; exit non-zero if it loses."""
+    from champion.core.stage import progress
     from champion.delivery.challenge import challenge as judge
     from champion.delivery.challenge import unchallenged
 
@@ -102,7 +103,8 @@ def challenge(
         else:
             typer.echo(f"{champion} is already the champion, and no version is newer: there is nothing to judge")
         return
-    verdict = judge(registry, version or "challenger")
+    with progress("comparing the challenger with the champion", line=False):
+        verdict = judge(registry, version or "challenger")
     row = verdict.row
     if as_json:
         print_json(

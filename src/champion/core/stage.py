@@ -1,4 +1,4 @@
-"""A stage as a program: its progress output and its errors."""
+"""What a long run shows: its progress, and a stage's errors."""
 
 import os
 import sys
@@ -22,10 +22,11 @@ def stage_errors() -> Iterator[None]:
 
 
 @contextmanager
-def progress(what: str) -> Iterator[None]:
-    """Show that the stage works on `what`: a moving bar with the time on a terminal, one line elsewhere."""
+def progress(what: str, *, line: bool = True) -> Iterator[None]:
+    """Show what goes on: a moving bar with the time on a terminal, elsewhere one line on stdout if `line` is set."""
     if not sys.stderr.isatty():
-        print(f"{what} ...", flush=True)
+        if line:
+            print(f"{what} ...", flush=True)
         yield
         return
     from rich.console import Console
