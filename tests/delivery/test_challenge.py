@@ -1,4 +1,4 @@
-"""Who becomes champion: fair rows, a paired interval, and a no whenever something is missing."""
+"""Which version becomes champion: fair rows, a paired interval, and a loss whenever something is missing."""
 
 import json
 
@@ -196,7 +196,7 @@ def test_the_interval_is_of_the_paired_difference() -> None:
     slightly_better = first + 0.1 * target
     one, two = weighted_roc_auc(target, first), weighted_roc_auc(target, slightly_better)
     low, high = paired_interval(2000, one, two, 200, 0)
-    # Unpaired, the interval would be as wide as that of either score, about 0.05.
+    # An unpaired interval would be as wide as the interval of one score, about 0.05.
     assert 0 < low < high < 0.05
     assert high - low < 0.01
     assert paired_interval(2000, one, one, 100, 0) == (0.0, 0.0)

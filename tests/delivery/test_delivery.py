@@ -1,4 +1,4 @@
-"""A model's way from `dvc repro` to production and back, on both databases."""
+"""A model goes from `dvc repro` to production and back, on both databases."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ from support.project import REPOSITORY, Project
 
 
 def staged(delivery_project: DeliveryProject, result: str) -> str:
-    """Register, crown, stage and test a result of the pipeline; its version."""
+    """Register a result of the pipeline, make it champion, deploy it to staging and test it. Returns its version."""
     delivery_project.use_result(result)
     version, _ = register(delivery_project.staging)
     assert challenge(delivery_project.staging).won

@@ -31,7 +31,7 @@ def as_pickle(file: Path, mark: Path) -> None:
 
 
 def as_skops(file: Path, mark: Path) -> None:
-    """An archive of ours whose pipeline is a call of `os.system`."""
+    """One of our archives in which the pipeline is a call of `os.system`."""
     with zipfile.ZipFile(file) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     call = {

@@ -50,7 +50,7 @@ def params(change: Callable[[dict[str, Any]], Any]) -> Break:
 
 
 def value(column: str, written: str) -> Break:
-    """One value of the column, in the 700th row, is what is written."""
+    """Replace the value of the column in the 700th row."""
     row = pl.int_range(pl.len()) == 700
     return table(lambda rows: rows.with_columns(pl.when(row).then(pl.lit(written)).otherwise(column).alias(column)))
 

@@ -54,7 +54,7 @@ class Delivery:
 
 @pytest.fixture(scope="module")
 def delivery(runner: Runner) -> Iterator[Delivery]:
-    """With a first version that went through to production."""
+    """The same, with a first version in production."""
     with Webhook() as webhook:
         delivery = Delivery(runner, runner.folder / "ledger.db", webhook)
         trained = delivery.train("weaker")

@@ -29,7 +29,7 @@ MODEL = "models/model.skops"
 
 
 def state(project: Project) -> dict[str, bytes | str]:
-    """Every file of the user's, and what git says of them."""
+    """Every file of the user, and git's status of them."""
     listed = project.run("git", "ls-files", "--cached", "--others", "--exclude-standard").stdout.splitlines()
     files = [*listed, MODEL, "data/raw.parquet", "data/prepared/test.parquet"]
     git = {command: project.run("git", *command.split()).stdout for command in ("status --porcelain", "stash list")}
@@ -37,7 +37,7 @@ def state(project: Project) -> dict[str, bytes | str]:
 
 
 def interrupt_after_first_line(project: Project, *command: str) -> tuple[int, str, str]:
-    """Exit status and output of a command that gets Ctrl-C once it has told of its first set."""
+    """Exit status and output of a command that gets Ctrl-C after its first set."""
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = os.environ | {"PATH": programs, "PYTHONPATH": str(project.folder / "src"), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
@@ -56,7 +56,7 @@ def test_a_sweep_leaves_the_files_alone_resumes_and_is_ranked(tracked: Project, 
     with (project.folder / "README.md").open("a") as readme:
         readme.write("A change that nobody committed.\n")
     before = state(project)
-    # The second set fails when it trains: only scikit-learn knows that there is no such parameter.
+    # The second set fails only in training, because only scikit-learn knows that the parameter does not exist.
     sweep = ("champion", "experiments", "run", "-S", "train.max_leaf_nodes=4", "-S", "train.max_dept=3")
 
     status, told, error = interrupt_after_first_line(project, *sweep)

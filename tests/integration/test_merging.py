@@ -24,7 +24,7 @@ def more_samples(params: dict[str, Any]) -> None:
 
 
 def merge(project: Project, ours: Edit, theirs: Edit) -> list[str]:
-    """Merge a branch with one change into main with another; the files in conflict."""
+    """Merge a branch with one change into main with another. Returns the files in conflict."""
     for branch, edit in (("theirs", theirs), ("main", ours)):
         project.run("git", "checkout", "--quiet", *(["-b"] if branch == "theirs" else []), branch)
         project.edit_params(edit)
@@ -40,7 +40,7 @@ def unmerged(project: Project) -> list[str]:
 
 @pytest.fixture(scope="module")
 def merged(small_run: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Fewer trees, and another bootstrap: the params merge, what follows from them does not."""
+    """Fewer trees and another bootstrap: the params merge without conflict, but the outputs do not."""
     project = small_run.copy_to(tmp_path_factory.mktemp("merged") / "champion")
     conflicts = merge(project, fewer_trees, more_samples)
     assert "dvc.lock" in conflicts

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 @pytest.fixture
 def mirrored(delivery_project: DeliveryProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DeliveryProject:
-    """Version v1 registered, with MLflow on SQLite that holds it."""
+    """Version v1 in the registry and in MLflow on SQLite."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     register(delivery_project.staging)
     assert not (tmp_path / "mlflow.db").exists()
@@ -48,7 +48,7 @@ print(*sorted({{"mlflow", "sklearn"}} & {{name for name, module in sys.modules.i
 
 
 def in_a_process(delivery_project: DeliveryProject, *arguments: str, before: str = "") -> list[str]:
-    """What a command prints to stderr, and as the last line which of the slow packages it imported."""
+    """The lines that a command prints to stderr; the last line has the slow packages that it imported."""
     code = COMMAND.format(before=before, arguments=list(arguments))
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=delivery_project.root, capture_output=True, text=True, check=False

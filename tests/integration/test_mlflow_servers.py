@@ -1,4 +1,4 @@
-"""A real MLflow server is tracked to, and may be down; MLflow's page opens on this machine alone."""
+"""Tracking to a real MLflow server, also when it is down; MLflow's page opens only on this machine."""
 
 import os
 import signal
@@ -53,7 +53,7 @@ def wait_until_it_answers(url: str, process: "subprocess.Popen[str]") -> None:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[str, Callable[[], None]]]:
-    """The address of a real MLflow server, and what stops it."""
+    """The address of a real MLflow server, and a function that stops it."""
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += [
@@ -135,7 +135,7 @@ def test_the_page_opens_on_the_runs_on_this_machine_only_and_ctrl_c_ends_it(trac
             assert process.stdout.readline() == f"MLflow's page starts in a few seconds: {runs} (Ctrl-C ends it)\n"
             wait_until_it_answers(f"http://127.0.0.1:{port}/", process)
             with socket.socket() as probe:
-                # Another address of this machine, where a server that listens on all of them would answer.
+                # A server that listens on all addresses of this machine would answer here too.
                 assert probe.connect_ex(("127.0.0.2", port)) != 0
             os.killpg(process.pid, signal.SIGINT)
             assert process.wait(30) == 0

@@ -1,4 +1,4 @@
-"""A result is tracked in MLflow once, whole, and only when it is what dvc.lock says."""
+"""A result is tracked in MLflow once, completely, and only if it agrees with dvc.lock."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ MODEL = "models/model.skops"
 
 @pytest.fixture
 def changed(tracked: Project, tmp_path: Path) -> Project:
-    """A copy of it, to change; what is tracked there is gone."""
+    """A copy to change, without tracked runs."""
     project = tracked.copy_to(tmp_path / "project")
     shutil.rmtree(project.folder / "var")
     return project

@@ -1,4 +1,4 @@
-"""Small projects to deliver from, with folders and databases to deliver through."""
+"""Small projects for deliveries, with stores and databases."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ class DeliveryProject:
     results: Path
 
     def use_result(self, name: str) -> None:
-        """Let the project's files be those of one result of the pipeline."""
+        """Copy one result of the pipeline to the project."""
         shutil.copytree(self.results / name, self.root, dirs_exist_ok=True)
 
     def environment(self, name: str) -> Environment:
@@ -44,7 +44,7 @@ class DeliveryProject:
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results by name: `weak` learned from few rows, `strong` from many, `same` is no better than `strong`."""
+    """Results by name: `weak` was trained on few rows, `strong` on many, `same` is no better than `strong`."""
     # It imports scikit-learn, which most tests need not wait for.
     from support.results import make_results
 
@@ -60,7 +60,7 @@ def delivery_project(tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("CHAMPION_DATABASE_URL", f"sqlite:///{tmp_path}/ledger.db")
     monkeypatch.setenv("CHAMPION_STORE_URL", str(tmp_path / "stores"))
     monkeypatch.setenv("ENVIRONMENT", "production")
-    # The marks of a repository: a command looks for them from where it runs.
+    # Commands find the root of a repository by these.
     for mark in (".dvc", ".git"):
         (root / mark).mkdir(parents=True)
     made = DeliveryProject(root, results)

@@ -1,4 +1,4 @@
-"""Posting the report: to the right pull request, once, and only as text."""
+"""The report is posted to the right pull request, once, and only as text."""
 
 import html
 import json

@@ -1,4 +1,4 @@
-"""What git is asked."""
+"""Calls of git."""
 
 import subprocess
 from pathlib import Path

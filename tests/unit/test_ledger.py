@@ -45,7 +45,7 @@ def test_an_edit_of_any_field_of_any_row_is_a_break(rows: list[Row], data: st.Da
     value = data.draw(TEXT.filter(lambda text: text != getattr(rows[index], field)))
     edited = replace(rows[index], **{field: value})
     assert breaks([*rows[:index], edited, *rows[index + 1 :]], None)
-    # Its own hash made to fit does not help: the next row, or the registry's anchor, knows the old one.
+    # A corrected hash does not hide the edit, because the next row or the registry's anchor has the old hash.
     refitted = replace(edited, hash=edited.computed_hash())
     assert breaks([*rows[:index], refitted, *rows[index + 1 :]], (len(rows), rows[-1].hash))
 

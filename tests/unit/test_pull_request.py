@@ -1,4 +1,4 @@
-"""The report on a change: its verdict, what it shows, and text that cannot be anything but text."""
+"""The report on a change: its verdict, its contents, and text from outside that stays plain text."""
 
 import base64
 import json

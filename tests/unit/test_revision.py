@@ -1,4 +1,4 @@
-"""What a revision says of its model."""
+"""The results in a revision."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Model files: equal bytes for equal models, and never a road for code."""
+"""Model files: equal models give equal bytes, and no model file can run code."""
 
 import functools
 import hashlib
@@ -82,7 +82,7 @@ def refusal(path: Path, sha256: str | None = None) -> str:
 
 
 def rewrite(path: Path, edit: Callable[[str, bytes], bytes | None]) -> None:
-    """Every member of the archive as `edit` returns it, None leaving it out."""
+    """Replace every member of the archive with the result of `edit`; None removes it."""
     members = {}
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
@@ -154,7 +154,7 @@ def touch(path: str) -> None:
 
 
 class Reduced:
-    """What pickle would run on loading."""
+    """An object that makes pickle run code on loading."""
 
     def __init__(self, path: str) -> None:
         self.path = path
