@@ -103,7 +103,8 @@ FILES: dict[str, tuple[Break, str]] = {
     ),
     "another separator": (
         params(lambda p: p["ingest"].update(separator=";")),
-        f"{TABLE}: with the separator ';', the header has only one column, 'case,opened,.*'. Correct ",
+        f"{TABLE}: with the separator ';', the header has only one column, 'case,opened,.*'. "
+        "Correct `ingest.separator` in params.yaml, or the file.",
     ),
     "a row too long": (
         text(lambda content: content.replace("remark 700,", "remark 700,one,more,")),
