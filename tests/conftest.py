@@ -56,7 +56,9 @@ def real_run(shared: Path) -> Project:
     folder = shared / "real"
 
     def build() -> None:
-        copy_working_tree(folder).run("dvc", "repro", "--force")
+        project = copy_working_tree(folder)
+        project.run("dvc", "repro", "--force")
+        project.commit("Run on the whole file")
 
     built_once(shared / "real.done", build)
     return Project(folder)
