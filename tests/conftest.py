@@ -56,9 +56,7 @@ def real_run(shared: Path) -> Project:
     folder = shared / "real"
 
     def build() -> None:
-        project = copy_working_tree(folder)
-        project.run("dvc", "repro", "--force")
-        project.commit("Run on the whole file")
+        copy_working_tree(folder).run("dvc", "repro", "--force")
 
     built_once(shared / "real.done", build)
     return Project(folder)

@@ -81,6 +81,13 @@ def edit_metrics(root: Path) -> None:
     write_json(root / "metrics/gates.json", gates)
 
 
+def test_a_swapped_model_closes_the_gate(delivery_project: DeliveryProject) -> None:
+    model = delivery_project.root / "models/model.skops"
+    model.write_bytes(model.read_bytes() + b"\0")
+    with pytest.raises(UserError, match=r"models/model.skops: not what dvc.lock says"):
+        failures(delivery_project.root)
+
+
 def test_edited_metrics_open_no_gate(delivery_project: DeliveryProject) -> None:
     assert failures(delivery_project.root) == []
     edit_metrics(delivery_project.root)

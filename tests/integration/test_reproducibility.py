@@ -143,6 +143,7 @@ def test_a_version_is_made_again_from_its_row_and_commit(small: Project) -> None
 def test_a_version_of_another_date_is_made_again_from_the_commit_it_was_trained_on(small: Project) -> None:
     small.run("champion", "as-of", "2022-06-01")
     small.run("dvc", "repro")
+    assert "not as committed" not in small.champion("gate", check=False).stderr
     assert "registered" in small.champion("register").stdout
     small.run("git", "restore", ".")
     assert "v1 was reproduced" in small.run("champion", "reproduce", "v1").stdout
