@@ -169,7 +169,7 @@ def test_a_pair_is_not_compared_again_on_the_same_rows(on_each_database: Deliver
     assert again.stays == f"v2 lost to it on these rows before (ledger row 4): {first.row.reason}"
     assert on_each_database.staging.rows[-1] == first.row
     told = Project(on_each_database.root).champion("challenge", "--env", "staging")
-    assert told.stdout.startswith("today's champion, v1, stays: v2 lost to it")
+    assert told.stdout.startswith("the champion v1 stays: v2 lost to it")
     assert json.loads(Project(on_each_database.root).champion("challenge", "--json").stdout)["won"] is None
 
 

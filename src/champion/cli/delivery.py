@@ -101,16 +101,18 @@ def challenge(
 ) -> None:
     """Judge a version against the champion, on held-out rows that neither trained on; exit non-zero when it loses.
 
-    Nothing is judged, and the exit status is zero, when it is the champion, or was compared before on the same rows.
+    It judges nothing, and exits with zero, when the version is the champion or was compared before on the same rows.
     """
+    from champion.core.stage import progress
     from champion.delivery.challenge import challenge as judge
 
-    verdict = judge(_open(env), version)
+    with progress("comparing the challenger with the champion", line=False):
+        verdict = judge(_open(env), version)
     row, comparison = verdict.row, verdict.comparison
     if as_json:
         print_json(_judgement(verdict, None if row is None else row.details.get("comparison")))
     elif row is None:
-        typer.echo(f"today's champion, {verdict.champion}, stays: {verdict.stays}")
+        typer.echo(f"the champion {verdict.champion} stays: {verdict.stays}")
     elif comparison is not None:
         _print_comparison(row, comparison)
     if verdict.won is False:

@@ -56,7 +56,7 @@ class Comparison:
 class Verdict:
     """The answer to "is the challenger champion from now on?", with every reason for a no.
 
-    `row` is where the ledger has it; None where nothing was judged, and then `stays` says why today's champion stays.
+    `row` is where the ledger has it; None where nothing was judged, and then `stays` says why the champion stays.
     """
 
     challenger: str
