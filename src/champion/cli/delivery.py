@@ -1,6 +1,6 @@
 """The commands for delivery."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,7 @@ from champion.cli.table import number, print_json, print_table
 from champion.core.errors import UserError
 
 if TYPE_CHECKING:
+    from champion.delivery.challenge import Verdict
     from champion.registry.chain import Row
     from champion.registry.registry import Registry
 
@@ -34,10 +35,12 @@ def register(env: Env = None) -> None:
 @command()
 def versions(env: Env = None, as_json: Json = False) -> None:
     """List every version with its aliases and metrics."""
+    from champion.delivery.deployment import findings_of
     from champion.registry import history
 
     registry = _open(env)
     found = history.versions(registry.rows)
+    findings = {name: [row.sequence for row in findings_of(registry, registry.rows, name)] for name in found}
     named = history.aliases(registry.rows, registry.sharing)
     aliases = {name: [alias for alias, of in named.items() if of == name] for name in found}
     if as_json:
@@ -50,6 +53,7 @@ def versions(env: Env = None, as_json: Json = False) -> None:
                     "git_commit": version.git_commit,
                     "metrics": version.metrics,
                     "aliases": aliases[name],
+                    "open_findings": findings[name],
                 }
                 for name, version in found.items()
             ]
@@ -62,10 +66,12 @@ def versions(env: Env = None, as_json: Json = False) -> None:
                 version.model_sha256[:12],
                 *(number(version.metrics.get(metric)) for metric in ("roc_auc", "f1_weighted", "brier_skill")),
                 ", ".join(aliases[name]),
+                ", ".join(f"row {sequence}" for sequence in findings[name]),
             ]
             for name, version in found.items()
         ]
-        print_table(["version", "registered (UTC)", "sha256", "ROC AUC", "F1", "Brier skill", "aliases"], lines)
+        titles = ["version", "registered (UTC)", "sha256", "ROC AUC", "F1", "Brier skill", "aliases", "open findings"]
+        print_table(titles, lines)
     else:
         env = registry.environment.name
         typer.echo(f"no version is registered in {_ledger(registry)}. `champion register --env {env}` adds the first.")
@@ -76,47 +82,44 @@ def show(version: VersionName, env: Env = None) -> None:
     """Show all data about a version, as JSON."""
     from dataclasses import asdict
 
+    from champion.delivery.deployment import findings_of
     from champion.registry import history
 
     registry = _open(env)
-    print_json(asdict(history.registration(registry.rows, registry.resolve(version).name)))
+    name = registry.resolve(version).name
+    findings = [asdict(row) for row in findings_of(registry, registry.rows, name)]
+    print_json(asdict(history.registration(registry.rows, name)) | {"open_findings": findings})
 
 
 @command()
 def challenge(
     version: Annotated[
-        str | None,
-        typer.Argument(help="The challenger. By default the newest version; nothing happens if it is the champion."),
+        str | None, typer.Argument(help="The challenger: by default the version of the model on disk.")
     ] = None,
     env: Env = None,
     as_json: Json = False,
 ) -> None:
-    """Compare a version with the champion on held-out rows that neither was trained on; exit non-zero if it loses."""
+    """Judge a version against the champion, on held-out rows that neither trained on; exit non-zero when it loses.
+
+    It judges nothing, and exits with zero, when the version is the champion or was compared before on the same rows.
+    """
     from champion.core.stage import progress
     from champion.delivery.challenge import challenge as judge
-    from champion.delivery.challenge import unchallenged
 
-    registry = _open(env)
-    if version is None and (champion := unchallenged(registry)):
-        if as_json:
-            print_json(_judgement(None, champion))
-        else:
-            typer.echo(f"{champion} is already the champion, and no version is newer: there is nothing to judge")
-        return
     with progress("comparing the challenger with the champion", line=False):
-        verdict = judge(registry, version or "challenger")
-    row = verdict.row
+        verdict = judge(_open(env), version)
+    row, comparison = verdict.row, verdict.comparison
     if as_json:
-        print_json(
-            _judgement(row.version, row.from_version, verdict.won, verdict.reasons, row.details.get("comparison"))
-        )
-    elif verdict.comparison is not None:
-        _print_comparison(row, verdict.comparison)
-    if not verdict.won:
-        raise UserError(f"{row.version} does not become champion:\n  " + "\n  ".join(verdict.reasons))
-    if not as_json:
-        instead = f" instead of {row.from_version}" if row.from_version else ": the first version needs only gates"
-        typer.echo(f"{row.version} is champion{instead}")
+        print_json(_judgement(verdict, None if row is None else row.details.get("comparison")))
+    elif row is None:
+        typer.echo(f"the champion {verdict.champion} stays: {verdict.stays}")
+    elif comparison is not None:
+        _print_comparison(row, comparison)
+    if verdict.won is False:
+        raise UserError(f"{verdict.challenger} does not become champion:\n  " + "\n  ".join(verdict.reasons))
+    if verdict.won and not as_json:
+        instead = f" instead of {verdict.champion}" if verdict.champion else ": the first needs only gates"
+        typer.echo(f"{verdict.challenger} is champion{instead}")
 
 
 @command()
@@ -153,7 +156,7 @@ def smoke(
         failures = "\n  ".join(report.failures)
         typer.echo(f"{row.version} failed its smoke test in {row.environment}:\n  {failures}", err=True)
         if or_roll_back:
-            _print_switch(roll_back(registry, reason=f"smoke test failed: {row.reason}"))
+            _print_switch(roll_back(registry, reason=f"smoke test failed: {row.reason}", automatic=True))
         raise UserError(f"the smoke test of {row.version} in {row.environment} failed.")
     typer.echo(
         f"{row.version} passed its smoke test in {row.environment}: {report.examples} examples, largest "
@@ -175,6 +178,17 @@ def promote(
     from champion.delivery.deployment import promote as promote_version
 
     _print_switch(promote_version(_open(env), version, emergency=emergency, reason=reason))
+
+
+@command()
+def clear(
+    version: VersionName, reason: Annotated[str, typer.Option(help="Why, for the ledger.")], env: Env = None
+) -> None:
+    """Let a version be promoted again that failed its smoke test in production, or was rolled back by itself."""
+    from champion.delivery.deployment import clear as clear_findings
+
+    row = clear_findings(_open(env), version, reason)
+    typer.echo(f"{row.version} may be promoted again (ledger row {row.sequence})")
 
 
 @command()
@@ -299,19 +313,13 @@ def _ledger(registry: "Registry") -> str:
     return f"{registry.environment.name} (its ledger is {registry.ledger.address})"
 
 
-def _judgement(
-    challenger: str | None,
-    champion: str | None,
-    won: bool | None = None,
-    reasons: Sequence[str] = (),
-    comparison: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """A challenge as JSON; without a challenger, nothing was judged."""
+def _judgement(verdict: "Verdict", comparison: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A challenge as JSON; `won` is null when nothing was judged, and the reason says why."""
     return {
-        "challenger": challenger,
-        "champion": champion,
-        "won": won,
-        "reasons": list(reasons),
+        "challenger": verdict.challenger,
+        "champion": verdict.champion,
+        "won": verdict.won,
+        "reasons": [verdict.stays] if verdict.stays else list(verdict.reasons),
         "comparison": comparison,
     }
 

@@ -1,6 +1,7 @@
 """The commands that change or test what an environment serves."""
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 from champion.core.errors import ConflictError, UserError
@@ -40,8 +41,8 @@ def promote(
 ) -> Switch:
     """Serve the champion, if the previous environment serves it and it passed its smoke test there.
 
-    An `emergency` needs a reason instead of these three conditions. The version is always tested in this environment's
-    store before it goes live.
+    A version with an open finding is refused. `emergency` asks for nothing of this but a reason; the row then names the
+    open findings. Before it goes live the version is tested in this environment's own store.
     """
     environment = registry.environment
     source = environment.promoted_from
@@ -56,10 +57,16 @@ def promote(
         )
     state = read_state(registry)
     target = _promoted_version(registry, state, source, version)
+    findings = [describe(row) for row in findings_of(registry, state.rows, target.name)]
     if not emergency:
         _refuse_unproven(state, target, source)
+        if findings:
+            raise ConflictError(
+                f"{target.name} has an open finding: {findings[-1]}. Once it is understood, `champion clear "
+                f"{target.name} --reason WHY` lets it be promoted."
+            )
     now = history.live(state.rows, environment.name)
-    details: dict[str, Any] = {"emergency": emergency}
+    details: dict[str, Any] = {"emergency": emergency} | ({"open_findings": findings} if findings else {})
     if now is None or now.version != target.name:
         provide(registry, target)
         report = _examine_served(registry, target)
@@ -75,10 +82,52 @@ def promote(
     return switch(registry, state, "promote", target, reason=reason, details=details)
 
 
-def rollback(registry: Registry, version: str | None = None, *, reason: str | None = None) -> Switch:
-    """Serve the previous version again, or a version that the environment once served."""
+def rollback(
+    registry: Registry, version: str | None = None, *, reason: str | None = None, automatic: bool = False
+) -> Switch:
+    """Serve again what the environment served before, or a version that it once served.
+
+    One that is `automatic`, which no person decided on, leaves a finding on the version it goes back from.
+    """
     state = read_state(registry)
-    return switch(registry, state, "rollback", _version_before(registry, state, version), reason=reason)
+    details = {"automatic": True} if automatic else {}
+    target = _version_before(registry, state, version)
+    return switch(registry, state, "rollback", target, reason=reason, details=details)
+
+
+def findings_of(registry: Registry, rows: Iterable[Row], version: str) -> list[Row]:
+    """What speaks against the version in the environments that are promoted to, oldest first."""
+    promoted = [name for name, one in registry.sharing.items() if one.promoted_from is not None]
+    return history.open_findings(rows, version, promoted)
+
+
+def clear(registry: Registry, version: str, reason: str) -> Row:
+    """Record that the version's open findings are understood, so that it may be promoted again.
+
+    Raises `ConflictError` when it has none, and `UserError` for a blank reason.
+    """
+    if not reason.strip():
+        raise UserError("a finding is cleared with a reason: add --reason, it goes into the ledger.")
+    target = registry.resolve(version)
+    with registry.ledger.appending() as session:
+        findings = findings_of(registry, session.rows, target.name)
+        if not findings:
+            raise ConflictError(f"{target.name} has no open finding, so there is nothing to clear.")
+        row = session.append(
+            "clear",
+            version=target.name,
+            model_sha256=target.model_sha256,
+            reason=reason,
+            details={"findings": [describe(finding) for finding in findings]},
+        )
+    follow(registry, row)
+    return row
+
+
+def describe(finding: Row) -> str:
+    """An open finding in a few words: its row, where and what it was, and why."""
+    what = "failed its smoke test" if finding.action == "smoke" else "was rolled back by itself"
+    return f"it {what} in {finding.environment} (ledger row {finding.sequence}: {finding.reason})"
 
 
 def smoke_test(registry: Registry) -> tuple[Row, SmokeReport]:
