@@ -1,4 +1,4 @@
-"""Who becomes champion: fair rows, a paired interval, and a no whenever something is missing."""
+"""Which version becomes champion: fair rows, a paired interval, and a loss whenever something is missing."""
 
 import json
 from dataclasses import replace
@@ -67,7 +67,7 @@ def test_a_gain_within_chance_loses_whatever_the_margin(delivery_project: Delive
     delivery_project.use_result("same")
     delivery_project.edit_params("challenge", margin=0)
     register(delivery_project.staging)
-    assert any("the gain may be none" in reason for reason in challenge(delivery_project.staging).reasons)
+    assert any("the gain may be zero" in reason for reason in challenge(delivery_project.staging).reasons)
 
 
 def test_rows_that_the_champion_trained_on_are_not_counted(delivery_project: DeliveryProject) -> None:
@@ -87,7 +87,8 @@ def test_too_few_new_rows_are_a_no(delivery_project: DeliveryProject) -> None:
     register(delivery_project.staging)
     verdict = challenge(delivery_project.staging)
     assert verdict.reasons == [
-        "only 3,000 of 3,000 held-out rows are new to both, 3,001 are needed (`challenge.min_rows` in params.yaml)"
+        "only 3,000 of 3,000 held-out rows are new to both models, but 3,001 are needed "
+        "(`challenge.min_rows` in params.yaml)"
     ]
 
 
@@ -117,7 +118,7 @@ def test_anything_missing_is_a_recorded_no(delivery_project: DeliveryProject, mi
 def test_a_champion_whose_files_are_gone_cannot_be_beaten(delivery_project: DeliveryProject, name: str) -> None:
     first = judged(delivery_project, "weak").row
     delivery_project.staging.files.remove(f"{first.model_sha256}/{name}")
-    assert "is not there" in judged(delivery_project, "strong").reasons[0]
+    assert "is missing" in judged(delivery_project, "strong").reasons[0]
 
 
 def test_a_closed_gate_is_a_no(delivery_project: DeliveryProject) -> None:
@@ -238,7 +239,7 @@ def test_the_interval_is_of_the_paired_difference() -> None:
     slightly_better = first + 0.1 * target
     one, two = weighted_roc_auc(target, first), weighted_roc_auc(target, slightly_better)
     low, high = paired_interval(2000, one, two, 200, 0)
-    # Unpaired, the interval would be as wide as that of either score, about 0.05.
+    # An unpaired interval would be as wide as the interval of one score, about 0.05.
     assert 0 < low < high < 0.05
     assert high - low < 0.01
     assert paired_interval(2000, one, one, 100, 0) == (0.0, 0.0)

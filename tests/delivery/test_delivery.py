@@ -1,4 +1,4 @@
-"""A model's way from `dvc repro` to production and back, on both databases."""
+"""A model goes from `dvc repro` to production and back, on both databases."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ from support.project import REPOSITORY, Project
 
 
 def staged(delivery_project: DeliveryProject, result: str) -> str:
-    """Register, crown, stage and test a result of the pipeline; its version."""
+    """Register a result of the pipeline, make it champion, deploy it to staging and test it. Returns its version."""
     delivery_project.use_result(result)
     version, _ = register(delivery_project.staging)
     assert challenge(delivery_project.staging).won
@@ -58,7 +58,7 @@ def test_a_model_goes_to_production_and_back(on_each_database: DeliveryProject) 
 def test_production_takes_only_what_passed_in_staging(delivery_project: DeliveryProject) -> None:
     delivery_project.use_result("weak")
     register(delivery_project.staging)
-    with pytest.raises(UserError, match="takes only what passed in staging"):
+    with pytest.raises(UserError, match="takes only versions that passed in staging"):
         deployment.deploy(delivery_project.production, "v1")
     with pytest.raises(UserError, match="staging serves nothing yet"):
         deployment.promote(delivery_project.production)
@@ -118,7 +118,7 @@ def test_rollback_goes_back_step_by_step_and_says_when_there_is_no_more(delivery
         deployment.deploy(delivery_project.staging, version.name)
     assert deployment.rollback(delivery_project.staging).row.version == "v2"
     assert deployment.rollback(delivery_project.staging).row.version == "v1"
-    with pytest.raises(UserError, match="no version to go back to: v1 is the first"):
+    with pytest.raises(UserError, match="no earlier version to go back to: v1 is its first"):
         deployment.rollback(delivery_project.staging)
     assert deployment.rollback(delivery_project.staging, "v3").row.version == "v3"
     with pytest.raises(UserError, match="never live in production"):
@@ -133,7 +133,7 @@ def test_a_model_that_answers_otherwise_is_not_promoted(delivery_project: Delive
     staged(delivery_project, "strong")
     settings = delivery_project.root / "config/environments.yaml"
     settings.write_text(settings.read_text().replace("row_latency_ms: 100", "row_latency_ms: 0.000001"))
-    with pytest.raises(UserError, match=r"the smoke test of v2 in production failed: one row takes .* What was live"):
+    with pytest.raises(UserError, match=r"the smoke test of v2 in production failed: one row takes .* still serves"):
         deployment.promote(delivery_project.production)
     assert read_pointer(delivery_project.production.environment).version == "v1"
     last = delivery_project.production.rows[-1]
@@ -223,10 +223,10 @@ def test_the_same_model_is_the_same_version(on_each_database: DeliveryProject) -
 def test_only_what_the_lock_vouches_for_is_registered(delivery_project: DeliveryProject) -> None:
     delivery_project.use_result("strong")
     (delivery_project.root / "metrics/evaluation.json").write_text('{"roc_auc": 0.99}')
-    with pytest.raises(UserError, match=r"metrics/evaluation.json: not what dvc.lock says"):
+    with pytest.raises(UserError, match=r"metrics/evaluation.json: it differs from dvc.lock"):
         register(delivery_project.staging)
     (delivery_project.root / "dvc.lock").write_text("[]")
-    with pytest.raises(UserError, match=r"dvc.lock: not a YAML file of DVC"):
+    with pytest.raises(UserError, match=r"dvc.lock: not a DVC file"):
         register(delivery_project.staging)
     assert delivery_project.staging.rows == []
 

@@ -1,4 +1,4 @@
-"""The committed dvc.lock and metrics can be had again, bit for bit, elsewhere; where they are stale, that is said."""
+"""The committed dvc.lock and metrics can be reproduced elsewhere, bit for bit; if they are stale, a message says so."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -84,7 +84,7 @@ STALE: dict[str, tuple[Callable[[Project], None], str]] = {
     "a stage that is not in the lock": (remove_from_lock, "stage validate: it is not in dvc.lock"),
     "a hash edited by hand": (
         hand_on_another_hash,
-        "stage train: it was run on another data/prepared than stage prepare left",
+        "stage train: it read another data/prepared than the one that stage prepare wrote",
     ),
     "no lock": (lambda project: (project.folder / "dvc.lock").unlink(), "dvc.lock is not committed"),
 }
@@ -117,7 +117,7 @@ def test_a_run_elsewhere_gives_every_output_again(sample_run: Project, tmp_path:
 
 
 def test_a_tampered_output_that_dvc_blessed_is_the_one_output_that_differs(small: Project) -> None:
-    # The last output of the last stage: that it is named means that all those before came out the same.
+    # The message names the last output of the last stage, so all outputs before it were the same.
     last = list(YAML(typ="safe").load(small.folder / "dvc.lock")["stages"]["evaluate"]["outs"])[-1]["path"]
     report = small.folder / last
     report.write_text(report.read_text(encoding="utf-8") + "It is the best.\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Small projects to deliver from, with folders and databases to deliver through."""
+"""Small projects for deliveries, with stores and databases."""
 
 import json
 import shutil
@@ -67,7 +67,7 @@ class DeliveryProject:
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results by name: `weak` learned from few rows, `strong` from many, `same` is no better than `strong`."""
+    """Results by name: `weak` was trained on few rows, `strong` on many, `same` is no better than `strong`."""
     # It imports scikit-learn, which most tests need not wait for.
     from support.results import make_results
 

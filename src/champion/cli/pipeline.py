@@ -1,4 +1,4 @@
-"""The pipeline's commands: checks, proofs and reports around `dvc repro`."""
+"""The commands for the pipeline: checks, proofs and reports about `dvc repro`."""
 
 from functools import partial
 from pathlib import Path
@@ -15,14 +15,14 @@ command = partial(app.command, cls=Command, rich_help_panel="Pipeline")
 Base = Annotated[
     str | None,
     typer.Option(
-        envvar="CHAMPION_BASE", help="Branch, tag or commit to compare with; else origin/main, or main without one."
+        envvar="CHAMPION_BASE", help="Branch, tag or commit to compare with. By default origin/main, else main."
     ),
 ]
 
 
 @command()
 def check() -> None:
-    """Check params.yaml: every key, value, estimator's parameter and search grid; say which stage would fail."""
+    """Check params.yaml: all keys, values, estimator parameters and the search grid; say which stages would fail."""
     from champion.core.layout import PARAMS
     from champion.params import check as check_params
 
@@ -32,7 +32,7 @@ def check() -> None:
 
 @command()
 def as_of(day: Annotated[str, typer.Argument(help="A date such as 2010-01-01.")]) -> None:
-    """Move the date of the dataset in params.yaml; `dvc repro` then makes the model of that day."""
+    """Set the date of the dataset in params.yaml; then `dvc repro` makes the model of that day."""
     from champion.retraining.as_of import set_as_of
 
     set_as_of(Path(), day)
@@ -47,17 +47,17 @@ def gate() -> None:
     reasons = failures(Path())
     if reasons:
         raise UserError("the gate is closed:\n  " + "\n  ".join(reasons))
-    typer.echo("the gate is open: every verdict is a pass, on the model that was evaluated")
+    typer.echo("the gate is open: the evaluated model passes every gate")
 
 
 @command()
 def compare(
     base: Base = None,
     allow_no_baseline: Annotated[
-        bool, typer.Option("--allow-no-baseline", help="Pass when the pipeline never ran at the base: a first model.")
+        bool, typer.Option("--allow-no-baseline", help="Pass if the pipeline never ran at the base (a first model).")
     ] = False,
 ) -> None:
-    """Exit non-zero when a held-out metric fell, against the base, by more than its tolerance in params.yaml."""
+    """Exit non-zero if a held-out metric is worse than the base by more than its tolerance in params.yaml."""
     from champion.core.layout import PARAMS
     from champion.core.strict_yaml import read
     from champion.report.comparison import CompareParams, breaches
@@ -68,20 +68,20 @@ def compare(
     reasons = breaches(before, working_tree(Path()), tolerances, allow_no_baseline=allow_no_baseline)
     if reasons:
         raise UserError(f"worse than {before.name}:\n  " + "\n  ".join(reasons))
-    typer.echo(f"no metric fell beyond its tolerance against {before.name}")
+    typer.echo(f"no metric is worse than {before.name} by more than its tolerance")
 
 
 @command()
 def report(
     base: Base = None,
     output: Annotated[
-        Path | None, typer.Option(resolve_path=True, help="Write the Markdown here, not to the terminal.")
+        Path | None, typer.Option(resolve_path=True, help="Write the Markdown to this file, not to the terminal.")
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(resolve_path=True, help="Write the report with all plots as one HTML file too.")
+        Path | None, typer.Option(resolve_path=True, help="Also write the report with all plots to this HTML file.")
     ] = None,
 ) -> None:
-    """Show what the working tree does to the model against the base: the Markdown that a pull request gets."""
+    """Compare the model in the working tree with the base, in the Markdown that a pull request gets."""
     from champion.core.files import replacing
     from champion.core.layout import PARAMS
     from champion.core.stage import progress
@@ -148,8 +148,8 @@ def reproduce(
 
 @command()
 def resolve_lock() -> None:
-    """Resolve a merge conflict in dvc.lock and metrics/ by running what the merge changed, and stage the result."""
+    """Resolve a merge conflict in dvc.lock and metrics/: run the changed stages and stage the result (`git add`)."""
     from champion.repository.resolve_lock import resolve_lock as resolve
 
     staged = resolve(Path())
-    typer.echo(f"resolved: {', '.join(staged)} staged. Look at them (`git diff --cached`), then commit the merge.")
+    typer.echo(f"resolved and staged: {', '.join(staged)}. Check them (`git diff --cached`), then commit the merge.")

@@ -1,4 +1,4 @@
-"""Whether a challenger replaces the champion: on the same held-out rows, which neither trained on. In doubt, no."""
+"""Whether a challenger replaces the champion, on held-out rows that neither was trained on. In doubt, it loses."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -158,13 +158,13 @@ def _compare(registry: Registry, champion: Version, challenger: Version, params:
     needed = params.challenge.min_rows
     if rows.height < needed:
         raise ConflictError(
-            f"only {rows.height:,} of {held_out.height:,} held-out rows are new to both, {needed:,} are needed "
-            "(`challenge.min_rows` in params.yaml)"
+            f"only {rows.height:,} of {held_out.height:,} held-out rows are new to both models, but {needed:,} are "
+            "needed (`challenge.min_rows` in params.yaml)"
         )
     _refuse_empty(rows, champion, challenger)
     target = rows[TARGET].to_numpy()
     if len(np.unique(target)) < 2:
-        raise ConflictError("the rows that are new to both hold one class only")
+        raise ConflictError("the held-out rows that are new to both models have only one class")
     first, second = (_scorer(registry, version, rows, target, params) for version in (champion, challenger))
     before, after = (scorer(np.ones(len(target))) for scorer in (first, second))
     low, high = paired_interval(len(target), first, second, params.challenge.samples, params.challenge.seed)
@@ -204,10 +204,10 @@ def _scorer(
 
 
 def _shortfalls(comparison: Comparison, required: Challenge) -> list[str]:
-    # A comparison with NaN is false, and so a no.
+    # `not` is needed: a comparison with NaN is false, and NaN must count as a shortfall.
     reasons = []
     if not comparison.gain >= required.margin:
-        reasons.append(f"its {comparison.metric} gains {comparison.gain:+.4f}, {required.margin:g} is needed")
+        reasons.append(f"its {comparison.metric} gain is {comparison.gain:+.4f}, but {required.margin:g} is needed")
     if not comparison.low > 0:
-        reasons.append(f"the gain may be none: its 95% interval begins at {comparison.low:+.4f}")
+        reasons.append(f"the gain may be zero: its 95% interval begins at {comparison.low:+.4f}")
     return reasons

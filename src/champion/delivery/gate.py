@@ -22,7 +22,7 @@ class GateParams(Sections):
 
 
 def failures(root: Path) -> list[str]:
-    """Why the gate is closed, one sentence each; empty when it is open.
+    """Why the gate is closed, one sentence per reason; empty when it is open.
 
     Verdicts are judged again from the metrics and the committed params, so an edited verdict file opens nothing. Raises
     `UserError` when a file is missing, unreadable, not committed, or not what one whole run of the pipeline left.

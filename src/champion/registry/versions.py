@@ -1,4 +1,4 @@
-"""Immutable versions of models: what the ledger says of each, and its files, checked by hash."""
+"""Immutable versions of models: their data in the ledger, and their files, which are checked by hash."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -57,12 +57,12 @@ class Version:
         )
 
     def key(self, file: str) -> str:
-        """Where a store has the version's file of that name."""
+        """The key of the version's file in a store."""
         return f"{self.model_sha256}/{file}"
 
 
 def load_bytes(content: bytes, sha256: str) -> "Model":
-    """The model in these bytes, if they have that hash."""
+    """The model in these bytes. Raises `UserError` when they have another hash or are no model."""
     from champion.model.model_file import load
 
     with tempfile.TemporaryDirectory(prefix="champion-") as folder:

@@ -1,4 +1,4 @@
-"""What dvc.lock says a result was made from, and whether the files at hand are that result."""
+"""The contents of dvc.lock, and whether files in the workspace are the outputs that it names."""
 
 import hashlib
 import json
@@ -16,29 +16,29 @@ def read_stages(root: Path, file: Path = LOCK) -> dict[str, dict[str, Any]]:
     try:
         return parse_stages((root / file).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise NotFoundError(f"{file}: no such file. Run `dvc repro`, which makes it.") from None
+        raise NotFoundError(f"{file}: no such file. Run `dvc repro` to make it.") from None
     except ValueError:
         raise _unreadable(file) from None
 
 
 def parse_stages(text: str) -> dict[str, dict[str, Any]]:
-    """The same of a file's text. Raises `ValueError` when it is not one of DVC's."""
+    """Every stage in the text of such a file, by name. Raises `ValueError` when it is not a DVC file."""
     try:
         stages = parse_yaml(text)["stages"]
         return {str(name): dict(stage) for name, stage in stages.items()}
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise ValueError("not a YAML file of DVC with `stages`") from None
+        raise ValueError("not a DVC file with `stages`") from None
 
 
 def uncached_outs(root: Path) -> set[str]:
-    """The outputs that git has and DVC's cache does not: metrics and plots."""
+    """The outputs that are in git and not in DVC's cache: metrics and plots."""
     stages = read_stages(root, PIPELINE)
     outs = [out for stage in stages.values() for kind in ("outs", "metrics", "plots") for out in stage.get(kind, [])]
     return {path for out in outs if isinstance(out, dict) for path, spec in out.items() if spec.get("cache") is False}
 
 
 def outs_of(root: Path) -> dict[str, str]:
-    """The MD5 that dvc.lock has of every stage's output."""
+    """The MD5 of every stage's output in dvc.lock, by path."""
     try:
         return {out["path"]: str(out["md5"]) for stage in read_stages(root).values() for out in stage.get("outs", [])}
     except (KeyError, TypeError):
@@ -46,7 +46,7 @@ def outs_of(root: Path) -> dict[str, str]:
 
 
 def verify(root: Path, outs: Mapping[str, str], paths: Iterable[Path]) -> None:
-    """Raise a `UserError` naming the first path that is not the output dvc.lock has."""
+    """Raise a `UserError` naming the first path whose hash differs from dvc.lock."""
     for path in paths:
         found = dvc_md5(root / path)
         if found is None:
@@ -109,7 +109,7 @@ def _at(params: Any, key: str) -> Any:
 
 
 def dvc_md5(path: Path) -> str | None:
-    """The hash by which DVC knows the file or flat folder; None when there is none."""
+    """DVC's hash of the file or of the folder without sub-folders; None when it does not exist."""
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.is_file())
         listing = json.dumps([{"md5": _md5(file), "relpath": file.name} for file in files], sort_keys=True)
@@ -118,7 +118,7 @@ def dvc_md5(path: Path) -> str | None:
 
 
 def _unreadable(file: Path) -> UserError:
-    return UserError(f"{file}: not a YAML file of DVC with `stages`. Restore it from git, or run `dvc repro`.")
+    return UserError(f"{file}: not a DVC file with `stages`. Restore it from git, or run `dvc repro`.")
 
 
 def _md5(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Proof that the committed dvc.lock and metrics are what the committed code, params and data give."""
+"""Proof that the committed code, params and data give the committed dvc.lock and metrics."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -12,15 +12,15 @@ from champion.repository import git
 from champion.repository.lock import disconnections, outs_of, read_stages, uncached_outs
 from champion.repository.process import dvc, run
 
-# What the last full check of this working copy found, for `champion report`; not in git.
+# The result of the last full check in this working copy, for `champion report`; not in git.
 RECORD = Path("reports/reproduction.json")
 
 
 def stale_stages(clone: Path) -> list[str]:
-    """One sentence per reason why dvc.lock is not what the committed files would give; empty when it is.
+    """One sentence per reason why dvc.lock does not fit the committed files; empty when it fits.
 
-    Reads a clone without data: code, params, commands, metrics and the hashes that stages hand on are compared, in
-    seconds; that the stages really give those hashes is what `first_difference` after a forced run shows.
+    It needs only a clone without data and seconds. It compares code, params, commands, metrics, and the hashes that
+    one stage writes and the next reads. Only `first_difference` after a forced run shows that stages give these hashes.
     """
     lock = _committed_stages(clone, LOCK)
     status: dict[str, list[Any]] = json.loads(run([dvc(), "status", "--json"], clone).stdout)
@@ -38,18 +38,18 @@ def stale_stages(clone: Path) -> list[str]:
 
 
 def first_difference(clone: Path, before: dict[str, dict[str, Any]]) -> str | None:
-    """The first output, in the stages' order, that differs from the lock `before` a forced run; None if none does."""
+    """The first output that differs from the lock `before` the forced run; None if no output differs."""
     after = read_stages(clone)
     for name, stage in after.items():
         committed = before.get(name, {})
         hashes = {out["path"]: out["md5"] for out in committed.get("outs", [])}
         for out in stage["outs"]:
             if hashes.get(out["path"]) != out["md5"]:
-                return f"stage {name}: {out['path']} came out as {out['md5']}, dvc.lock has {hashes.get(out['path'])}"
+                return f"stage {name}: {out['path']} has the md5 {out['md5']}, dvc.lock has {hashes.get(out['path'])}"
         if committed != stage:
             return f"stage {name}: its dvc.lock entry changed (deps, params or command)"
     changed = git.uncommitted_files(clone, LOCK, METRICS)
-    return f"{changed[0]} is not as committed" if changed else None
+    return f"{changed[0]} differs from the commit" if changed else None
 
 
 def reproduce(repository: Path, *, fast: bool) -> None:
@@ -93,7 +93,7 @@ def rebuild(
 
 
 def recorded(repository: Path, record: Path) -> None:
-    """`reproduce`, with its answer written down for the report: a JSON object with `commit`, `reproduced`, `reason`."""
+    """`reproduce`, which also writes its result for the report: JSON with `commit`, `reproduced` and `reason`."""
     answer = {"commit": git.head_commit(repository), "reproduced": True, "reason": ""}
     try:
         reproduce(repository, fast=False)
@@ -105,7 +105,7 @@ def recorded(repository: Path, record: Path) -> None:
 
 
 def last_answer(repository: Path) -> tuple[bool | None, str]:
-    """Whether HEAD was reproduced, and why not, as the last full check said; None when none was of this commit."""
+    """Whether the last full check reproduced HEAD, and if not, why; None without a check of this commit."""
     if not (repository / RECORD).exists():
         return None, ""
     answer = read_json(repository / RECORD)
@@ -114,7 +114,7 @@ def last_answer(repository: Path) -> tuple[bool | None, str]:
 
 
 def changed_stages(repository: Path) -> list[str]:
-    """The stages that `dvc repro` would run in this working tree, by DVC's own account."""
+    """The stages that `dvc repro` would run in this working tree, according to DVC."""
     return sorted(json.loads(run([dvc(), "status", "--json"], repository).stdout))
 
 
