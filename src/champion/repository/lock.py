@@ -52,7 +52,7 @@ def verify(root: Path, outs: Mapping[str, str], paths: Iterable[Path]) -> None:
         if found is None:
             raise NotFoundError(f"{path}: no such file. Run `dvc repro`, which makes it.")
         if found != outs.get(str(path)):
-            raise UserError(f"{path}: not what {LOCK} says the pipeline made. Run `dvc repro`, then this again.")
+            raise UserError(f"{path}: it differs from {LOCK}. Run `dvc repro`, then run this again.")
 
 
 def verify_run(root: Path, paths: Iterable[Path]) -> dict[str, str]:
