@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Iterator
 
 from champion.registry import history
-from champion.registry.chain import Row, breaks
-from champion.registry.ledger import ANCHOR
+from champion.registry.chain import Row
+from champion.registry.ledger import HEAD
 from champion.registry.registry import Registry
 from champion.registry.served import POINTER, SERVED_FILES
 from champion.registry.stores import Store
@@ -14,8 +14,7 @@ from champion.tracking import registry_sync
 
 def differences(registry: Registry) -> list[str]:
     """One sentence per difference, in every environment that shares this one's ledger; empty when all agree."""
-    rows = registry.rows
-    found = breaks(rows, registry.ledger.head())
+    found, rows = registry.ledger.breaks(), registry.rows
     found += _in_registry(registry.files, rows)
     for other in registry.sharing.values():
         found += _in_store(registry.of(other), rows)
@@ -32,7 +31,7 @@ def _in_registry(files: Store, rows: list[Row]) -> Iterator[str]:
     for key, (version, sha256) in expected.items():
         yield from _wrong(files, key, version, sha256, present)
     for key in present:
-        if key not in expected and key != ANCHOR:
+        if key not in expected and key != HEAD:
             yield (
                 f"{files.url}/{key}: no version of the ledger has it. Register its model again if that was "
                 "interrupted, else remove it."

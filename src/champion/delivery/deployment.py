@@ -3,10 +3,11 @@
 import hashlib
 from typing import Any
 
-from champion.core.errors import ConflictError, UserError
+from champion.core.errors import ConflictError, UnavailableError, UserError
+from champion.core.values import is_blank
 from champion.delivery.listeners import follow
 from champion.delivery.smoke import SmokeReport, examine
-from champion.delivery.switch import State, Switch, provide, read_state, refuse_overtaken, switch
+from champion.delivery.switch import State, Switch, go_back_in_outage, provide, read_state, refuse_overtaken, switch
 from champion.registry import history
 from champion.registry.chain import Row, breaks
 from champion.registry.ledger import Appending
@@ -47,7 +48,7 @@ def promote(
     source = environment.promoted_from
     if source is None:
         raise ConflictError(f"nothing is promoted to {environment.name}: use `champion deploy VERSION`.")
-    if emergency and not reason:
+    if emergency and is_blank(reason or ""):
         raise UserError("an emergency needs a reason: add --reason, it goes into the ledger.")
     if source not in registry.sharing:
         raise ConflictError(
@@ -75,10 +76,32 @@ def promote(
     return switch(registry, state, "promote", target, reason=reason, details=details)
 
 
-def rollback(registry: Registry, version: str | None = None, *, reason: str | None = None) -> Switch:
-    """Serve again what the environment served before, or a version that it once served."""
-    state = read_state(registry)
-    return switch(registry, state, "rollback", _version_before(registry, state, version), reason=reason)
+def rollback(
+    registry: Registry, version: str | None = None, *, emergency: bool = False, reason: str | None = None
+) -> Switch:
+    """Serve again what the environment served before, or a version that it once served.
+
+    `emergency` goes on where the ledger is broken or cannot be reached, and asks for a reason. What went back a moment
+    ago, by a command that may not have lived to say so, goes back no further unless a version is named.
+    """
+    if emergency and is_blank(reason or ""):
+        raise UserError("an emergency needs a reason: add --reason, it goes into the ledger.")
+    try:
+        state = read_state(registry, despite_breaks=emergency)
+    except UnavailableError as outage:
+        if not emergency:
+            raise
+        return go_back_in_outage(registry, version, reason, outage)
+    name = registry.environment.name
+    done = history.step_back(state.rows, name) if version is None else None
+    if done is not None:
+        versions = history.stack(state.rows, name)
+        further = f"; `--to {versions[-2]}` goes further" if len(versions) > 1 else ""
+        note = f"{done.action} from {done.from_version} by {done.actor}, ledger row {done.sequence}{further}"
+        return Switch(done, changed=False, note=note)
+    details = {"emergency": True} if emergency else {}
+    target = _version_before(registry, state, version)
+    return switch(registry, state, "rollback", target, reason=reason, details=details)
 
 
 def smoke_test(registry: Registry) -> tuple[Row, SmokeReport]:

@@ -56,6 +56,7 @@ def register(registry: Registry) -> tuple[Version, bool]:
         "params": read(Params, root / PARAMS).model_dump(mode="json"),
         "lineage": lineage,
     }
+    registry.ledger.begin()
     for name, file in files.items():
         registry.files.write(f"{sha256}/{name}", file)
     with registry.ledger.appending() as session:
