@@ -87,12 +87,15 @@ def rollback(
     if emergency and is_blank(reason or ""):
         raise UserError("an emergency needs a reason: add --reason, it goes into the ledger.")
     try:
-        state = read_state(registry, despite_breaks=emergency)
+        return _roll_back(registry, version, emergency, reason)
     except UnavailableError as outage:
         if not emergency:
             raise
         return go_back_in_outage(registry, version, reason, outage)
-    name = registry.environment.name
+
+
+def _roll_back(registry: Registry, version: str | None, emergency: bool, reason: str | None) -> Switch:
+    state, name = read_state(registry, despite_breaks=emergency), registry.environment.name
     done = history.step_back(state.rows, name) if version is None else None
     if done is not None:
         versions = history.stack(state.rows, name)

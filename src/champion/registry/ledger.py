@@ -49,9 +49,10 @@ class Appending:
         last = self.rows[-1] if self.rows else None
         sequence, previous_hash = (last.sequence + 1, last.hash) if last else (1, ORIGIN)
         row = self._ledger.make_row(sequence, previous_hash, action, reason=reason, **fields)
-        self._connection.execute(
-            self._table.definition.insert().values(asdict(row) | {"details": canonical(row.details)})
-        )
+        values = asdict(row) | {"details": canonical(row.details)}
+        insert = self._table.definition.insert().values(values).execution_options(preserve_rowcount=True)
+        if self._connection.execute(insert).rowcount != 1:
+            raise UnavailableError("the database did not keep the ledger's row. `champion audit` says more.")
         self.rows.append(row)
         return row
 
