@@ -127,6 +127,24 @@ def test_a_sync_holds_its_lock_from_before_the_command_returns_to_its_end(mirror
     assert aliases(mirrored)["staging"] == "v1"
 
 
+def test_mlflow_knows_of_rows_that_the_ledger_lost_until_a_break_is_accepted(
+    mirrored: DeliveryProject, tmp_path: Path
+) -> None:
+    registry_sync.apply(mirrored.staging)
+    rows = mirrored.staging.rows
+    with connected(mirrored.staging.environment) as client:
+        tags = client.get_registered_model("champion").tags
+        assert tags[registry_sync.HEAD] == f"{rows[-1].sequence} {rows[-1].hash}"
+        client.set_registered_model_tag("champion", registry_sync.HEAD, f"7 {'a' * 64}")
+    sentence = "MLflow knows of ledger row 7 (aaaaaaaaaaaa), which the ledger has not got: rows were removed"
+    registry_sync.apply(mirrored.staging)
+    assert differences(mirrored.staging) == [sentence]
+    mirrored.staging.files.remove("ledger-head.json")
+    mirrored.staging.ledger.accept_breaks("restored by hand")
+    registry_sync.apply(mirrored.staging)
+    assert differences(mirrored.staging) == []
+
+
 def registered(delivery_project: DeliveryProject) -> Any:
     return history.versions(delivery_project.staging.rows)["v1"]
 
