@@ -1,4 +1,4 @@
-"""Databases from SQLAlchemy URLs; no error shows a URL, which may hold a password."""
+"""Databases from SQLAlchemy URLs. No error shows a URL, because it may hold a password."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ _SQLITE = re.compile(r"sqlite(?:\+\w+)?:///([^?]+)(?:\?.*)?")
 
 
 def make_engine(url: str, name: str, **options: Any) -> "sa.Engine":
-    """An engine for the URL, with `create_engine`'s options. Raises `UserError` with the name of what holds the URL."""
+    """An engine for the URL, with `create_engine`'s options. Raises `UserError` with `name`, the source of the URL."""
     import sqlalchemy as sa
 
     try:
@@ -27,7 +27,7 @@ def make_engine(url: str, name: str, **options: Any) -> "sa.Engine":
 
 
 def public_address(url: str) -> str:
-    """The URL of a database that can be opened, without user, password and options: it may be shown."""
+    """The URL of a usable database without user, password and options, so that it may be shown."""
     import sqlalchemy as sa
 
     parts = sa.make_url(url)

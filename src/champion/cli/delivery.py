@@ -101,6 +101,7 @@ def challenge(
     as_json: Json = False,
 ) -> None:
     """Judge a version against the champion, on held-out rows that neither trained on; exit non-zero when it loses."""
+    from champion.core.stage import progress
     from champion.delivery.challenge import challenge as judge
     from champion.delivery.challenge import unchallenged
 
@@ -111,7 +112,8 @@ def challenge(
         else:
             typer.echo(f"{champion} is champion already, and the newest version: there is nothing to judge")
         return
-    verdict = judge(registry, version or "challenger")
+    with progress("comparing the challenger with the champion", line=False):
+        verdict = judge(registry, version or "challenger")
     row = verdict.row
     if as_json:
         print_json(
@@ -296,11 +298,9 @@ def accept_break(
     env: Env = None,
 ) -> None:
     """Accept what `champion audit` finds broken in the ledger, in a row that names it; commands then go on."""
-    from champion.delivery.listeners import follow
+    from champion.delivery.audit import accept_breaks
 
-    registry = _open(env)
-    row = registry.ledger.accept_breaks(reason)
-    follow(registry, row)
+    row = accept_breaks(_open(env), reason)
     typer.echo(f"ledger row {row.sequence} accepts:\n  " + "\n  ".join(map(escaped, row.details["breaks"])))
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 
+from champion.delivery.listeners import follow
 from champion.registry import history
 from champion.registry.chain import Row
 from champion.registry.ledger import HEAD
@@ -19,6 +20,13 @@ def differences(registry: Registry) -> list[str]:
     for other in registry.sharing.values():
         found += _in_store(registry.of(other), rows)
     return found + registry_sync.differences(registry, rows)
+
+
+def accept_breaks(registry: Registry, reason: str) -> Row:
+    """Record that a person accepts every break of the ledger. Raises `ConflictError` when there is none."""
+    row = registry.ledger.accept_breaks(reason, registry_sync.breaks(registry, registry.rows))
+    follow(registry, row)
+    return row
 
 
 def _in_registry(files: Store, rows: list[Row]) -> Iterator[str]:

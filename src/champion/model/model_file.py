@@ -1,4 +1,4 @@
-"""The model file: a skops archive that holds data, never code, with its feature schema inside, as the same bytes."""
+"""The model file: a skops archive with the features inside. It holds no code, and equal models give equal bytes."""
 
 import io
 import json
@@ -20,7 +20,7 @@ from champion.table.features import describe_features, parse_features
 MANIFEST = "champion.json"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
-# Types that skops does not trust by itself. A partial is as harmless as the function it wraps, which must be here too.
+# Types that skops does not trust by default. A partial is harmless if its function is, which must be in this list too.
 TRUSTED = [
     "functools.partial",
     "numpy.dtype",
@@ -31,7 +31,7 @@ TRUSTED = [
 
 
 def save(model: Model, path: Path) -> None:
-    """Write the model. Equal models give equal bytes on any day and machine: no times, memory ids or compression."""
+    """Write the model. Equal models give equal bytes, as the file has no times, memory ids or compression."""
     manifest = {"features": describe_features(model.features), "base_rate": model.base_rate}
     content = _normalised(skops.io.dumps(model.pipeline), manifest)
     with replacing(path) as draft:
@@ -39,7 +39,7 @@ def save(model: Model, path: Path) -> None:
 
 
 def load(path: Path, sha256: str | None = None) -> Model:
-    """Read a model without running any code from it; with `sha256`, only if the file has that hash.
+    """Read a model without running any code from it; if `sha256` is given, the file must have that hash.
 
     Raises `UserError` when the hash differs, the file is not a model, or it holds a type that is not trusted.
     """
@@ -53,21 +53,19 @@ def load(path: Path, sha256: str | None = None) -> Model:
             manifest = json.loads(archive.read(MANIFEST))
         untrusted = sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED))
         if untrusted:
-            raise UserError(f"{path}: holds the type {untrusted[0]}, which no model of ours holds; it is not loaded.")
+            raise UserError(f"{path}: not loaded: it holds the type {untrusted[0]}, which our models never hold.")
         pipeline = skops.io.load(path, trusted=TRUSTED)
         if not isinstance(pipeline, Pipeline):
-            raise UserError(f"{path}: holds a {type(pipeline).__name__}, not a model. Run `dvc repro`, which makes it.")
+            raise UserError(f"{path}: it holds a {type(pipeline).__name__}, not a model. Run `dvc repro` to make it.")
         return Model(pipeline, parse_features(manifest["features"]), manifest["base_rate"])
     except (zipfile.BadZipFile, EOFError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path}: not a model file ({type(error).__name__}). Run `dvc repro`, which makes it."
-        ) from None
+        raise UserError(f"{path}: not a model file ({type(error).__name__}). Run `dvc repro` to make it.") from None
 
 
 def _normalised(archive: bytes, manifest: Mapping[str, Any]) -> bytes:
-    """The archive with memory ids renumbered in order of appearance, members named by them, and a fixed date.
+    """The archive with a fixed date, and with memory ids and member names renumbered in order of appearance.
 
-    Stored, not compressed: zlib builds differ in their output.
+    It is not compressed, because different zlib builds give different bytes.
     """
     source = zipfile.ZipFile(io.BytesIO(archive))
     schema = source.read("schema.json").decode("utf-8")
@@ -91,7 +89,7 @@ def _normalised(archive: bytes, manifest: Mapping[str, Any]) -> bytes:
 
 
 def _without_padding(content: bytes) -> bytes:
-    """An array file whose records, a tree's nodes, have zeros between their fields, not left-over memory."""
+    """The array file with zeros in the padding of its records (the nodes of a tree), not random memory."""
     array = np.load(io.BytesIO(content), allow_pickle=False)
     if array.dtype.names is None:
         return content

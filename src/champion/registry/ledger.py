@@ -131,18 +131,19 @@ class Ledger:
         if session.rows != rows and not outage:
             self._move_head(session.rows)
 
-    def accept_breaks(self, reason: str) -> Row:
-        """Record that a person accepts every break there is; the head is written anew.
+    def accept_breaks(self, reason: str, seen_elsewhere: Sequence[str] = ()) -> Row:
+        """Record that a person accepts every break there is, here or seen elsewhere; the head is written anew.
 
         Raises `ConflictError` when there is none, and `UnavailableError` when the registry cannot be reached.
         """
         self.head()
         with self.appending(despite_breaks=True) as session:
-            if not session.breaks:
+            found = [*session.breaks, *seen_elsewhere]
+            if not found:
                 raise ConflictError(f"the ledger of {self._name} has no break: there is nothing to accept.")
             if session.rows:
                 session.restore_triggers()
-            row = session.append(ACCEPT, reason=reason, details={"breaks": session.breaks})
+            row = session.append(ACCEPT, reason=reason, details={"breaks": found})
         self._write_head(row)
         return row
 

@@ -74,6 +74,18 @@ def differences(registry: Registry, rows: list[Row]) -> list[str]:
     return found
 
 
+def breaks(registry: Registry, rows: Sequence[Row]) -> list[str]:
+    """The same as a list, of an environment's MLflow; empty where that is not used or cannot be reached."""
+    if not in_use(registry.environment):
+        return []
+    try:
+        with connected(registry.environment) as client:
+            found = wrong_head(_tags(client), rows)
+    except UserError:
+        return []
+    return [] if found is None else [found]
+
+
 def wrong_head(tags: Mapping[str, str], rows: Sequence[Row]) -> str | None:
     """A sentence when the ledger has not got the row that MLflow's tag names, else None."""
     told = tags.get(HEAD)
