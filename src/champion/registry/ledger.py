@@ -57,8 +57,9 @@ class Appending:
         return row
 
     def restore_triggers(self) -> None:
-        """Make the table's triggers anew."""
-        self._table.restore_triggers(self._connection)
+        """Make the table's triggers anew, where they are not as they were made: only the owner may."""
+        if self._table.wrong_triggers(self._connection):
+            self._table.restore_triggers(self._connection)
 
 
 class Ledger:
@@ -106,7 +107,7 @@ class Ledger:
         # The head is read first: a row that is appended in between is no loss.
         try:
             head = self.head()
-        except UnavailableError as error:
+        except (OSError, UnavailableError) as error:
             if not despite_breaks:
                 raise
             head, outage = None, [f"the registry's head of the ledger cannot be read: {error}"]
@@ -141,8 +142,7 @@ class Ledger:
             found = [*session.breaks, *seen_elsewhere]
             if not found:
                 raise ConflictError(f"the ledger of {self._name} has no break: there is nothing to accept.")
-            if session.rows:
-                session.restore_triggers()
+            session.restore_triggers()
             row = session.append(ACCEPT, reason=reason, details={"breaks": found})
         self._write_head(row)
         return row

@@ -1,7 +1,8 @@
 """The ledger's table: its columns, and the triggers by which the database itself refuses an edit."""
 
+from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -27,7 +28,6 @@ _SQLITE_REPLACE = _sqlite_trigger(
 _BODY = " BEGIN RAISE EXCEPTION 'the ledger is append-only'; END "
 _POSTGRESQL = (
     f"CREATE OR REPLACE FUNCTION ledger_refuses() RETURNS trigger LANGUAGE plpgsql AS $${_BODY}$$",
-    "DROP TRIGGER IF EXISTS ledger_refuses ON ledger",
     "CREATE TRIGGER ledger_refuses BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger "
     "FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuses()",
 )
@@ -83,14 +83,20 @@ class Table:
                 connection.exec_driver_sql(statement)
 
     def restore_triggers(self, connection: "sa.Connection") -> None:
-        """Make the triggers anew; others on the table are removed."""
+        """Make the triggers anew; others on the table, and PostgreSQL's rules, are removed."""
+        statements: Iterable[str]
         if connection.dialect.name == "sqlite":
             for name in self._sqlite_triggers(connection):
                 quoted = name.replace('"', '""')
                 connection.exec_driver_sql(f'DROP TRIGGER "{quoted}"')
-            statements: Any = (_SQLITE | _SQLITE_REPLACE).values()
+            statements = (_SQLITE | _SQLITE_REPLACE).values()
+        elif connection.dialect.name == "postgresql":
+            for name, kind, *_ in connection.exec_driver_sql(_POSTGRESQL_FOUND).all():
+                quoted = name.replace('"', '""')
+                connection.exec_driver_sql(f'DROP {"TRIGGER" if kind else "RULE"} "{quoted}" ON {NAME}')
+            statements = _POSTGRESQL
         else:
-            statements = _POSTGRESQL if connection.dialect.name == "postgresql" else ()
+            return
         for statement in statements:
             connection.exec_driver_sql(statement)
 
