@@ -117,8 +117,13 @@ def test_rollback_goes_back_step_by_step_and_says_when_there_is_no_more(delivery
         version, _ = register(delivery_project.staging)
         deployment.deploy(delivery_project.staging, version.name)
     assert deployment.rollback(delivery_project.staging).row.version == "v2"
+    again = deployment.rollback(delivery_project.staging)
+    assert (again.row.version, again.changed) == ("v2", False)
+    assert "`--to v1` goes further" in again.note
+    deployment.smoke_test(delivery_project.staging)
     assert deployment.rollback(delivery_project.staging).row.version == "v1"
-    with pytest.raises(UserError, match="no earlier version to go back to: v1 is its first"):
+    deployment.smoke_test(delivery_project.staging)
+    with pytest.raises(UserError, match="no version to go back to: v1 is the first"):
         deployment.rollback(delivery_project.staging)
     assert deployment.rollback(delivery_project.staging, "v3").row.version == "v3"
     with pytest.raises(UserError, match="never live in production"):

@@ -16,7 +16,7 @@ from support.project import Project
 
 PANELS = ["Pipeline", "Data", "Delivery", "Experiments"]
 # The webhook is the same for all.
-WITHOUT_ENVIRONMENT = {"notify"}
+WITHOUT_ENVIRONMENT = {"ledger-key", "notify"}
 # A registered version is reproduced from an environment's ledger.
 WITH_ENVIRONMENT = {"reproduce"}
 

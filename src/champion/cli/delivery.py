@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from champion.cli.command import Command, Env, Json
 from champion.cli.table import number, print_json, print_table
 from champion.core.errors import UserError
+from champion.core.values import escaped, is_blank
 
 if TYPE_CHECKING:
     from champion.delivery.challenge import Verdict
@@ -19,7 +21,15 @@ app = typer.Typer()
 command = partial(app.command, cls=Command, rich_help_panel="Delivery")
 
 VersionName = Annotated[str, typer.Argument(help="A version such as v3, or an alias.")]
-Reason = Annotated[str | None, typer.Option(help="The reason, for the ledger.")]
+
+
+def _refuse_blank(reason: str | None) -> str | None:
+    if reason is not None and is_blank(reason):
+        raise typer.BadParameter("it is blank. Say why, in words that the next person understands.")
+    return reason
+
+
+Reason = Annotated[str | None, typer.Option(help="Why, for the ledger.", callback=_refuse_blank)]
 
 
 @command()
@@ -195,12 +205,15 @@ def clear(
 def rollback(
     env: Env = None,
     to: Annotated[str | None, typer.Option("--to", help="A version that was live there before.")] = None,
+    emergency: Annotated[
+        bool, typer.Option("--emergency", help="Go on where the ledger is broken or cannot be reached; with a reason.")
+    ] = False,
     reason: Reason = None,
 ) -> None:
     """Serve the previous version of the environment again."""
     from champion.delivery.deployment import rollback as roll_back
 
-    _print_switch(roll_back(_open(env), to, reason=reason))
+    _print_switch(roll_back(_open(env), to, emergency=emergency, reason=reason))
 
 
 @command()
@@ -271,8 +284,10 @@ def history(
         typer.echo(f"{name} served nothing at {at}")
     else:
         typer.echo(
-            f"{name} served {row.version} at {at}: {row.action} on {row.time[:19]} UTC by {row.actor} "
-            f"(row {row.sequence}, sha256 {row.model_sha256})"
+            escaped(
+                f"{name} served {row.version} at {at}: {row.action} on {row.time[:19]} UTC by {row.actor} "
+                f"(row {row.sequence}, sha256 {row.model_sha256})"
+            )
         )
 
 
@@ -280,16 +295,50 @@ def history(
 def audit(env: Env = None) -> None:
     """Compare ledger, registry, stores and MLflow's aliases; list all differences, and exit non-zero if any."""
     from champion.delivery.audit import differences
+    from champion.registry.chain import ACCEPT
     from champion.tracking.client import in_use
 
     registry = _open(env)
     found = differences(registry)
     if found:
-        raise UserError(f"{len(found)} differences:\n  " + "\n  ".join(found))
+        raise UserError(f"{len(found)} differences:\n  " + "\n  ".join(map(escaped, found)))
     names = ", ".join(registry.sharing)
     used = in_use(registry.environment)
-    aliases = "MLflow's aliases agree" if used else "MLflow is not in use"
-    typer.echo(f"no difference: {len(registry.rows)} ledger rows, registry and stores ({names}) agree; {aliases}")
+    aliases = "MLflow's aliases" if used else "not MLflow, where nothing was tracked"
+    accepted = [str(row.sequence) for row in registry.rows if row.action == ACCEPT]
+    but = f", breaks accepted in row {' and '.join(accepted)}" if accepted else ""
+    typer.echo(f"no difference: {len(registry.rows)} ledger rows{but}, the registry, the stores of {names}, {aliases}")
+
+
+@command("accept-break")
+def accept_break(
+    reason: Annotated[str, typer.Option(help="How it came to that, for the ledger.", callback=_refuse_blank)],
+    env: Env = None,
+) -> None:
+    """Accept what `champion audit` finds broken in the ledger, in a row that names it; commands then go on."""
+    from champion.delivery.audit import accept_breaks
+
+    row = accept_breaks(_open(env), reason)
+    typer.echo(f"ledger row {row.sequence} accepts:\n  " + "\n  ".join(map(escaped, row.details["breaks"])))
+
+
+@command("ledger-key")
+def ledger_key(
+    output: Annotated[
+        Path | None,
+        typer.Option(resolve_path=True, show_default="var/ledger.key", help="A new file for the private key."),
+    ] = None,
+) -> None:
+    """Make a key pair that signs the ledger's rows; the private key is written to a file and shown nowhere."""
+    from champion.registry.signing import KEYS, VARIABLE, new_key, write_private_key
+
+    private, public = new_key()
+    output = output or Path("var/ledger.key")
+    write_private_key(output, private)
+    typer.echo(
+        f"public key:  {public}\n  add it to {KEYS}, for every environment that shares the ledger, and commit that\n"
+        f"private key: in {output}\n  make its content the secret {VARIABLE} where `champion` writes, then delete it"
+    )
 
 
 @command()
@@ -327,10 +376,12 @@ def _judgement(verdict: "Verdict", comparison: Mapping[str, Any] | None) -> dict
 def _print_switch(switch: Any) -> None:
     row = switch.row
     if not switch.changed:
-        typer.echo(f"{row.environment} already serves {row.version}, since {row.time[:19]} UTC")
+        note = f" ({switch.note})" if switch.note else ""
+        typer.echo(escaped(f"{row.environment} serves {row.version} already, since {row.time[:19]} UTC{note}"))
         return
     instead = f" instead of {row.from_version}" if row.from_version else ""
-    typer.echo(f"{row.environment} serves {row.version}{instead} ({row.action}, ledger row {row.sequence})")
+    note = switch.note or f"ledger row {row.sequence}"
+    typer.echo(escaped(f"{row.environment} serves {row.version}{instead} ({row.action}, {note})"))
 
 
 def _print_comparison(row: "Row", comparison: Any) -> None:

@@ -4,10 +4,11 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-from champion.core.errors import ConflictError, UserError
+from champion.core.errors import ConflictError, UnavailableError, UserError
+from champion.core.values import is_blank
 from champion.delivery.listeners import follow
 from champion.delivery.smoke import SmokeReport, examine
-from champion.delivery.switch import State, Switch, provide, read_state, refuse_overtaken, switch
+from champion.delivery.switch import State, Switch, go_back_in_outage, provide, read_state, refuse_overtaken, switch
 from champion.registry import history
 from champion.registry.chain import Row, breaks
 from champion.registry.ledger import Appending
@@ -48,7 +49,7 @@ def promote(
     source = environment.promoted_from
     if source is None:
         raise ConflictError(f"{environment.name} takes no promotions: use `champion deploy VERSION`.")
-    if emergency and not reason:
+    if emergency and is_blank(reason or ""):
         raise UserError("an emergency needs a reason for the ledger: add --reason.")
     if source not in registry.sharing:
         raise ConflictError(
@@ -83,14 +84,38 @@ def promote(
 
 
 def rollback(
-    registry: Registry, version: str | None = None, *, reason: str | None = None, automatic: bool = False
+    registry: Registry,
+    version: str | None = None,
+    *,
+    emergency: bool = False,
+    reason: str | None = None,
+    automatic: bool = False,
 ) -> Switch:
     """Serve again what the environment served before, or a version that it once served.
 
-    One that is `automatic`, which no person decided on, leaves a finding on the version it goes back from.
+    `emergency` goes on if the ledger is broken or cannot be reached, and needs a reason. An `automatic` rollback, which
+    no person decided on, leaves a finding on the version it goes back from. A rollback that was just done, perhaps by a
+    command that was killed, is not done again unless a version is named.
     """
-    state = read_state(registry)
-    details = {"automatic": True} if automatic else {}
+    if emergency and is_blank(reason or ""):
+        raise UserError("an emergency needs a reason for the ledger: add --reason.")
+    details = {name: True for name, given in (("emergency", emergency), ("automatic", automatic)) if given}
+    try:
+        return _roll_back(registry, version, reason, details)
+    except UnavailableError as outage:
+        if not emergency:
+            raise
+        return go_back_in_outage(registry, version, reason, outage)
+
+
+def _roll_back(registry: Registry, version: str | None, reason: str | None, details: dict[str, Any]) -> Switch:
+    state, name = read_state(registry, despite_breaks="emergency" in details), registry.environment.name
+    done = history.step_back(state.rows, name) if version is None else None
+    if done is not None:
+        versions = history.stack(state.rows, name)
+        further = f"; `--to {versions[-2]}` goes further" if len(versions) > 1 else ""
+        note = f"{done.action} from {done.from_version} by {done.actor}, ledger row {done.sequence}{further}"
+        return Switch(done, changed=False, note=note)
     target = _version_before(registry, state, version)
     return switch(registry, state, "rollback", target, reason=reason, details=details)
 
@@ -106,7 +131,7 @@ def clear(registry: Registry, version: str, reason: str) -> Row:
 
     Raises `ConflictError` when it has none, and `UserError` for a blank reason.
     """
-    if not reason.strip():
+    if is_blank(reason):
         raise UserError("a finding is cleared with a reason: add --reason, it goes into the ledger.")
     target = registry.resolve(version)
     with registry.ledger.appending() as session:

@@ -58,6 +58,7 @@ def register(registry: Registry) -> tuple[Version, bool]:
         "lineage": lineage,
         "dirty": not is_committed(root),
     }
+    registry.ledger.begin()
     for name, file in files.items():
         registry.files.write(f"{sha256}/{name}", file)
     with registry.ledger.appending() as session:

@@ -61,21 +61,36 @@ def stack(rows: Iterable[Row], environment: str) -> list[str]:
     return versions_so_far
 
 
+def step_back(rows: Sequence[Row], environment: str) -> Row | None:
+    """The row by which the environment went back to an earlier version, if it is the last there; else None."""
+    last = next((row for row in reversed(rows) if row.environment == environment), None)
+    if last is None or last.action not in ("rollback", "repair"):
+        return None
+    before = [row for row in rows if row.sequence < last.sequence]
+    return last if str(last.version) in stack(before, environment) else None
+
+
 def served(rows: Iterable[Row], environment: str) -> set[str]:
     """Every version that was ever live in the environment."""
     return {str(row.version) for row in _switches(rows, environment)}
 
 
 def champion(rows: Iterable[Row]) -> str | None:
-    """The version to beat: the last winner of a challenge, unless an emergency or a rollback replaced it."""
+    """The version to beat: the last to win a challenge, or what an emergency or a rollback has put in its place.
+
+    A repair, which follows a store that others may have written to, brings back a champion of before, and makes none.
+    """
     chosen = None
+    chosen_before: set[str | None] = set()
     promoting: set[str | None] = set()
     for row in rows:
         if row.action == "promote":
             promoting.add(row.environment)
         won = row.action == "challenge" and row.outcome is True
-        if won or (row.action in SWITCHES and row.environment in promoting):
+        switched = row.action in SWITCHES and row.environment in promoting
+        if won or (switched and (row.action != "repair" or row.version in chosen_before)):
             chosen = row.version
+            chosen_before.add(chosen)
     return chosen
 
 
