@@ -62,7 +62,7 @@ def test_outside_of_a_repository_a_command_is_refused_in_one_sentence(tmp_path: 
     outside = Project(tmp_path)
     refused = outside.champion("check", check=False)
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert refused.stderr == f"error: {tmp_path} is in no repository of git and DVC. Run this inside your clone.\n"
+    assert refused.stderr == f"error: {tmp_path} is not in a repository of git and DVC. Run this inside your clone.\n"
     assert "Check params.yaml" in outside.champion("check", "--help").stdout
 
 

@@ -1,4 +1,4 @@
-"""Whether a model that is in a store works there: it loads by hash and answers as it did when it was registered."""
+"""Whether a model in a store works: it loads by hash and predicts the same as at its registration."""
 
 import json
 import statistics
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SmokeReport:
-    """Every reason for a no; what was measured is None where the model could not be asked."""
+    """Every reason for a failure, and the measurements; these are None if the model did not load."""
 
     failures: tuple[str, ...]
     examples: int | None = None
@@ -48,7 +48,7 @@ def examine(content: bytes, examples: bytes, version: Version, thresholds: Thres
     try:
         model = load_bytes(content, version.model_sha256)
     except UserError as error:
-        return SmokeReport((f"it does not load: {error}",))
+        return SmokeReport((f"the model does not load: {error}",))
     return _examine_loaded(model, json.loads(examples), version, thresholds)
 
 
@@ -61,32 +61,32 @@ def _examine_loaded(model: "Model", stored: Mapping[str, Any], version: Version,
 
     failures = []
     if describe_features(model.features) != list(version.features):
-        failures.append("its features are not those it was registered with")
+        failures.append("its features differ from those at its registration")
     types = {feature.name: dtype(feature.type) for feature in model.features}
     values = {name: [row.get(name) for row in stored["rows"]] for name in types}
     rows = pl.DataFrame(values, schema=types, strict=False)
     found, expected = model.predict(rows), np.array(stored["probabilities"])
     if not len(expected):
-        failures.append("no example was stored to try it on")
+        failures.append("there are no stored examples to test it with")
     if np.isnan(found).any():
-        failures.append("it answers NaN")
+        failures.append("it predicts NaN")
     elif len(found) and (found.min() < 0 or found.max() > 1):
-        failures.append(f"it answers {found.min():g} to {found.max():g}, which is no probability")
+        failures.append(f"it predicts {found.min():g} to {found.max():g}, which are not probabilities")
     alone, latency = _ask_one_by_one(model, stored["rows"])
     difference = float(np.abs([found - expected, alone - expected]).max(initial=0.0))
     if not difference <= thresholds.prediction_tolerance:
         failures.append(
-            f"its answers differ by up to {difference:.3g} from those at its registration, "
+            f"its predictions differ by up to {difference:.3g} from those at its registration, but only "
             f"{thresholds.prediction_tolerance:g} is allowed"
         )
     if latency > thresholds.row_latency_ms:
-        failures.append(f"one row takes {latency:.1f} ms, {thresholds.row_latency_ms:g} is allowed")
+        failures.append(f"one row takes {latency:.1f} ms, but only {thresholds.row_latency_ms:g} ms are allowed")
     largest = difference if np.isfinite(difference) else None
     return SmokeReport(tuple(failures), len(expected), largest, round(latency, 3))
 
 
 def _ask_one_by_one(model: "Model", rows: Sequence[Mapping[str, Any]]) -> "tuple[Scores, float]":
-    """The answer to each row alone, as a server asks, and the median time of one in milliseconds."""
+    """The prediction for each single row, as a server asks for it, and the median time of one in milliseconds."""
     import numpy as np
 
     answers, times = [], []

@@ -1,4 +1,4 @@
-"""The ledger in a database: rows are only ever appended, by one process at a time."""
+"""The ledger in a database. Rows can only be appended, by one process at a time."""
 
 import getpass
 import json
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 HEAD = "ledger-head.json"
 LOCK_SECONDS = 10
-# Any number will do, as long as every version of this program uses the same.
+# Any number works, but every version of this program must use the same one.
 POSTGRESQL_LOCK = 4_713_402_881
 _TOLD = 3
 
 
 class Appending:
-    """The ledger while this process alone may append to it; `breaks` are those it was opened in spite of."""
+    """The ledger while only this process may append to it. `breaks` are those that it was opened in spite of."""
 
     def __init__(
         self, connection: "sa.Connection", table: Table, rows: list[Row], breaks: list[str], ledger: "Ledger"
@@ -45,7 +45,7 @@ class Appending:
         self._ledger = ledger
 
     def append(self, action: str, *, reason: str | None = None, **fields: Any) -> Row:
-        """Add a row for an effect of now; it is there for others when the `appending` block ends."""
+        """Add a row for an action at this moment. Others see the row when the `appending` block ends."""
         last = self.rows[-1] if self.rows else None
         sequence, previous_hash = (last.sequence + 1, last.hash) if last else (1, ORIGIN)
         row = self._ledger.make_row(sequence, previous_hash, action, reason=reason, **fields)
@@ -63,7 +63,7 @@ class Appending:
 
 
 class Ledger:
-    """The ledger in a SQLAlchemy database, with the chain's head kept in the registry as well, beyond its reach."""
+    """The ledger in a SQLAlchemy database. The registry also has the chain's head, out of the database's reach."""
 
     def __init__(self, url: str, registry: Store, name: str, root: Path = Path(), keys: Collection[str] = ()) -> None:
         self._url = url
@@ -76,7 +76,7 @@ class Ledger:
 
     @property
     def address(self) -> str:
-        """Where the database is, without what may be secret."""
+        """The address of the database, without secrets."""
         return public_address(self._url)
 
     def rows(self) -> list[Row]:
@@ -97,10 +97,10 @@ class Ledger:
 
     @contextmanager
     def appending(self, *, despite_breaks: bool = False) -> Iterator[Appending]:
-        """Rows appended in the block are kept when it ends well and forgotten when it raises.
+        """Rows appended in the block are saved when it ends without an exception, else discarded.
 
-        One process at a time, whichever the database; another waits, then gets a `UserError`. Raises `ConflictError`
-        when the chain is broken, unless it is to be written to `despite_breaks`: the head then stays where it is.
+        Only one process at a time can be in the block; another process waits, then gets a `UserError`. Raises
+        `ConflictError` when the chain is broken. `despite_breaks` appends nevertheless, and leaves a wrong head alone.
         """
         self._signer()
         outage = []
@@ -148,7 +148,7 @@ class Ledger:
         return row
 
     def head(self) -> tuple[int, str] | None:
-        """Sequence and hash of the last row that the registry was told of; None when it has no head at all."""
+        """Sequence and hash of the last row, as the registry has them; None if it has none, (-1, "") if damaged."""
         content = self._registry.read(HEAD)
         if content is None:
             return None
@@ -259,7 +259,7 @@ class Ledger:
         return [Row(**(dict(row) | {"details": _parsed(row["details"])})) for row in found]
 
     def _lock(self, connection: "sa.Connection") -> None:
-        """SQLite's BEGIN IMMEDIATE locks by itself."""
+        """Lock the ledger in PostgreSQL; SQLite needs nothing, because BEGIN IMMEDIATE locks it."""
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({POSTGRESQL_LOCK})")
@@ -278,8 +278,8 @@ class Ledger:
         reason, state = str(error.orig), getattr(error.orig, "sqlstate", None)
         if "database is locked" in reason or state == "55P03":
             return UnavailableError(
-                f"the ledger of {self._name} is being written by another command, for more than {LOCK_SECONDS} s. "
-                "Nothing was changed; run this again when it is done."
+                f"another command has been writing to the ledger of {self._name} for more than {LOCK_SECONDS} s. "
+                "Nothing was changed. Run this again when the other command has ended."
             )
         if state == "42501":
             return UnavailableError(
@@ -287,8 +287,8 @@ class Ledger:
                 "the table, others may read and insert (docs/operations.md)."
             )
         return UnavailableError(
-            f"the database of {self._name} cannot be used ({type(error.orig).__name__}; the address is not shown, it "
-            "may hold a password): it is down, full, or the credentials are wrong. Correct that and run this again."
+            f"the database of {self._name} cannot be used ({type(error.orig).__name__}): it is down or full, or the "
+            "credentials are wrong. Correct that, and run this again. (The address is hidden: it may hold a password.)"
         )
 
     @cached_property
@@ -305,7 +305,7 @@ class Ledger:
 
 
 def actor() -> str:
-    """Who acts: who started the workflow on GitHub Actions, else the operating system's user@host."""
+    """Who acts: the GitHub user in a workflow of GitHub Actions, else the operating system's user@host."""
     if os.environ.get("GITHUB_ACTIONS") == "true" and (name := os.environ.get("GITHUB_ACTOR")):
         return name
     return f"{_system_user()}@{platform.node()}"
@@ -328,7 +328,7 @@ def _as_json(sequence: int, digest: str) -> bytes:
 
 
 def _warn_of_head(error: Exception) -> None:
-    # The effect is done and recorded; the next row moves the head past this one.
+    # The action is done and recorded, and the next row will update the head.
     print(f"warning: {HEAD} in the registry was not updated: {error}", file=sys.stderr)
 
 
