@@ -123,7 +123,7 @@ def test_rollback_goes_back_step_by_step_and_says_when_there_is_no_more(delivery
     deployment.smoke_test(delivery_project.staging)
     assert deployment.rollback(delivery_project.staging).row.version == "v1"
     deployment.smoke_test(delivery_project.staging)
-    with pytest.raises(UserError, match="no version to go back to: v1 is the first"):
+    with pytest.raises(UserError, match="no earlier version to go back to: v1 is its first"):
         deployment.rollback(delivery_project.staging)
     assert deployment.rollback(delivery_project.staging, "v3").row.version == "v3"
     with pytest.raises(UserError, match="never live in production"):

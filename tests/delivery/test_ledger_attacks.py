@@ -112,9 +112,9 @@ def add_trigger(project: DeliveryProject) -> None:
 
 
 ATTACKS: dict[str, tuple[Attack, str]] = {
-    "deleted rows": (delete_last_rows, "the ledger ends at row 3, the registry knows of row 5"),
-    "a rewritten last row": (rewrite_last_row, "ledger row 5 is not the one the registry knows of"),
-    "an older copy": (put_an_older_copy_back, "the ledger ends at row 5, the registry knows of row 6"),
+    "deleted rows": (delete_last_rows, "the ledger ends at row 3, the registry knows row 5"),
+    "a rewritten last row": (rewrite_last_row, "ledger row 5 differs from what the registry knows"),
+    "an older copy": (put_an_older_copy_back, "the ledger ends at row 5, the registry knows row 6"),
     "a missing head": (remove_head, "is missing"),
     "an unreadable head": (spoil_head, "what the registry kept of the ledger's last row is unreadable"),
     "a dropped trigger": (drop_trigger, "the triggers by which the database refuses"),
@@ -212,7 +212,7 @@ def test_another_database_starts_no_ledger_where_the_registry_knows_of_one(
 ) -> None:
     monkeypatch.setenv("CHAMPION_DATABASE_URL", f"sqlite:///{tmp_path}/ledgre.db")
     files = delivered.staging.files
-    for break_ in ("the ledger ends at row 0, the registry knows of row 5", "has files of versions"):
+    for break_ in ("the ledger ends at row 0, the registry knows row 5", "has files of versions"):
         before = files.keys()
         with pytest.raises(ConflictError, match=break_):
             registered(delivered, "same")
@@ -273,7 +273,7 @@ def test_status_believes_a_pointer_in_what_is_served_alone(delivered: DeliveryPr
     forge_pointer(delivered, actor="cfo", time="2020-01-01T00:00:00+00:00")
     told = Project(delivered.root).champion("status", "--env", "staging").stdout
     assert "v2" in told
-    assert "not what the ledger says" in told
+    assert "differs from the ledger" in told
     assert "cfo" not in told
     assert "2020" not in told
 

@@ -49,7 +49,7 @@ def flatter(project: DeliveryProject) -> None:
 
 def test_replaced_held_out_rows_win_nothing(contest: DeliveryProject) -> None:
     flatter(contest)
-    assert_lost(contest, "data/prepared: it differs from dvc.lock the pipeline made")
+    assert_lost(contest, "data/prepared: it differs from dvc.lock")
 
 
 def test_replaced_rows_with_a_lock_that_nobody_committed_are_not_judged(contest: DeliveryProject) -> None:

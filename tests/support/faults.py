@@ -4,7 +4,7 @@
     python faults.py disconnect ROOT [STRIDE]  PostgreSQL ends the connection before and after each effect
     python faults.py register ROOT [STRIDE]    SIGKILL, in the first registration and the first deployment
     python faults.py rollback ROOT             SIGKILL, in a rollback that is then repeated
-    python faults.py full ROOT                 a disk with no room for one file after the other
+    python faults.py full ROOT                 a full disk, at one file after the other
     python faults.py race ROOT                 two deployments that start from the same state
     python faults.py swarm ROOT                six processes at once
     python faults.py append ROOT               six processes that append to the ledger at once

@@ -132,7 +132,7 @@ def test_an_edit_past_the_triggers_is_found(tmp_path: Path) -> None:
         connection.exec_driver_sql("DROP TRIGGER ledger_refuses_DELETE")
         connection.exec_driver_sql("DELETE FROM ledger WHERE sequence = 3")
     assert breaks(ledger.rows(), ledger.head()) == [
-        "the ledger ends at row 2, the registry knows of row 3: rows were removed, or the database is another one, or "
+        "the ledger ends at row 2, the registry knows row 3: rows were removed, or the database is another one, or "
         "an older copy"
     ]
     with engine.begin() as connection:

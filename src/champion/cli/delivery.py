@@ -29,7 +29,7 @@ def _refuse_blank(reason: str | None) -> str | None:
     return reason
 
 
-Reason = Annotated[str | None, typer.Option(help="Why, for the ledger.", callback=_refuse_blank)]
+Reason = Annotated[str | None, typer.Option(help="The reason, for the ledger.", callback=_refuse_blank)]
 
 
 @command()
@@ -304,18 +304,18 @@ def audit(env: Env = None) -> None:
         raise UserError(f"{len(found)} differences:\n  " + "\n  ".join(map(escaped, found)))
     names = ", ".join(registry.sharing)
     used = in_use(registry.environment)
-    aliases = "MLflow's aliases" if used else "not MLflow, where nothing was tracked"
+    aliases = "MLflow's aliases agree" if used else "MLflow is not in use"
     accepted = [str(row.sequence) for row in registry.rows if row.action == ACCEPT]
-    but = f", breaks accepted in row {' and '.join(accepted)}" if accepted else ""
-    typer.echo(f"no difference: {len(registry.rows)} ledger rows{but}, the registry, the stores of {names}, {aliases}")
+    but = f" (breaks accepted in row {' and '.join(accepted)})" if accepted else ""
+    typer.echo(f"no difference: {len(registry.rows)} ledger rows{but}, registry and stores ({names}) agree; {aliases}")
 
 
 @command("accept-break")
 def accept_break(
-    reason: Annotated[str, typer.Option(help="How it came to that, for the ledger.", callback=_refuse_blank)],
+    reason: Annotated[str, typer.Option(help="The reason, for the ledger.", callback=_refuse_blank)],
     env: Env = None,
 ) -> None:
-    """Accept what `champion audit` finds broken in the ledger, in a row that names it; commands then go on."""
+    """Accept all breaks of the ledger, in a row that names them; then commands can write again."""
     from champion.delivery.audit import accept_breaks
 
     row = accept_breaks(_open(env), reason)
@@ -329,7 +329,7 @@ def ledger_key(
         typer.Option(resolve_path=True, show_default="var/ledger.key", help="A new file for the private key."),
     ] = None,
 ) -> None:
-    """Make a key pair that signs the ledger's rows; the private key is written to a file and shown nowhere."""
+    """Make a key pair to sign ledger rows; write the private key to a file, and print the public one."""
     from champion.registry.signing import KEYS, VARIABLE, new_key, write_private_key
 
     private, public = new_key()
@@ -377,7 +377,7 @@ def _print_switch(switch: Any) -> None:
     row = switch.row
     if not switch.changed:
         note = f" ({switch.note})" if switch.note else ""
-        typer.echo(escaped(f"{row.environment} serves {row.version} already, since {row.time[:19]} UTC{note}"))
+        typer.echo(escaped(f"{row.environment} already serves {row.version}, since {row.time[:19]} UTC{note}"))
         return
     instead = f" instead of {row.from_version}" if row.from_version else ""
     note = switch.note or f"ledger row {row.sequence}"

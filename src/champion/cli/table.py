@@ -9,12 +9,12 @@ import typer
 
 from champion.core.values import escaped
 
-# Wider than any line: what another program reads is neither cut nor wrapped.
+# Wider than any line, so that lines for other programs are not cut or wrapped.
 _UNLIMITED = 1_000_000
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print columns that fit the terminal; elsewhere every row is one whole line. Control characters are escaped."""
+    """Print columns that fit the terminal; without a terminal, every row is one line. Escape control characters."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -14,7 +14,7 @@ from champion.tracking import registry_sync
 
 
 def differences(registry: Registry) -> list[str]:
-    """One sentence per difference, in every environment that shares this one's ledger; empty when all agree."""
+    """One sentence per difference, for all environments with the same ledger; empty when all agree."""
     found, rows = registry.ledger.breaks(), registry.rows
     found += _in_registry(registry.files, rows)
     for other in registry.sharing.values():

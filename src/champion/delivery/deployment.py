@@ -93,23 +93,25 @@ def rollback(
 ) -> Switch:
     """Serve again what the environment served before, or a version that it once served.
 
-    `emergency` goes on if the ledger is broken or cannot be reached, and needs a reason. An `automatic` rollback, which
-    no person decided on, leaves a finding on the version it goes back from. A rollback that was just done, perhaps by a
-    command that was killed, is not done again unless a version is named.
+    One that is `automatic`, which no person decided on, leaves a finding on the version it goes back from. `emergency`
+    needs a reason, and goes on when the ledger is broken or cannot be reached. If the last thing that happened there is
+    a step back, it is not repeated unless a version is named: an interrupted command may have made it.
     """
     if emergency and is_blank(reason or ""):
         raise UserError("an emergency needs a reason for the ledger: add --reason.")
-    details = {name: True for name, given in (("emergency", emergency), ("automatic", automatic)) if given}
+    details = ({"automatic": True} if automatic else {}) | ({"emergency": True} if emergency else {})
     try:
-        return _roll_back(registry, version, reason, details)
+        return _roll_back(registry, version, reason, details, despite_breaks=emergency)
     except UnavailableError as outage:
         if not emergency:
             raise
         return go_back_in_outage(registry, version, reason, outage)
 
 
-def _roll_back(registry: Registry, version: str | None, reason: str | None, details: dict[str, Any]) -> Switch:
-    state, name = read_state(registry, despite_breaks="emergency" in details), registry.environment.name
+def _roll_back(
+    registry: Registry, version: str | None, reason: str | None, details: dict[str, Any], *, despite_breaks: bool
+) -> Switch:
+    state, name = read_state(registry, despite_breaks=despite_breaks), registry.environment.name
     done = history.step_back(state.rows, name) if version is None else None
     if done is not None:
         versions = history.stack(state.rows, name)

@@ -1,8 +1,8 @@
 """The switch: an environment changes its version in one step, and the ledger records it.
 
-A switch happens while this process alone may append to the ledger: the row is written, the pointer replaced, the row
-committed. A process killed in between leaves a pointer that the ledger does not know of, and the next command records
-what is served then. A pointer proves that alone: who wrote it, when and why is hearsay.
+During a switch, only this process may append to the ledger. It writes the row, replaces the pointer, and commits the
+row. If the process is killed before the commit, the ledger does not know the new pointer, and the next command records
+what is served. A pointer proves only that: who wrote it, when and why, anybody can claim who can write to the store.
 """
 
 from collections.abc import Mapping
@@ -28,9 +28,9 @@ UNRECORDED = 0
 
 @dataclass(frozen=True)
 class Switch:
-    """What a command did: the row of what is live now, and whether it was this command that put it there.
+    """The result of a command: the row of the live version, and whether this command made it live.
 
-    `note` says what is to be known besides, such as that an earlier command had done it.
+    `note` says what else a person should know, for example that an earlier command had already done it.
     """
 
     row: Row
@@ -40,9 +40,9 @@ class Switch:
 
 @dataclass(frozen=True)
 class State:
-    """What a command decides on: the rows, and the pointer's bytes, by which it notices another's switch.
+    """What a command bases its decision on: the rows, and the pointer's bytes, which show another command's switch.
 
-    `despite_breaks` says whether it goes on where the ledger is broken.
+    `despite_breaks` says whether the command goes on when the ledger is broken.
     """
 
     rows: list[Row]
@@ -51,7 +51,7 @@ class State:
 
 
 def read_state(registry: Registry, *, despite_breaks: bool = False) -> State:
-    """The state to decide on, once what an interrupted command left is repaired."""
+    """The current state, after a repair if a command was interrupted."""
     name = registry.environment.name
     pointer, rows = registry.store.read(POINTER), registry.ledger.rows()
     if _agree(pointer, history.live(rows, name)):
@@ -180,8 +180,8 @@ def _repair(registry: Registry, session: Appending, pointer: bytes | None) -> by
     if found.environment != name or known is None or known.model_sha256 != found.model_sha256:
         raise ConflictError(
             f"{store.url}/{POINTER}: it points to {escaped(str(found.version))}, sha256 "
-            f"{escaped(str(found.model_sha256))}, which is not in the ledger. Somebody else wrote it. Remove it, then "
-            "run this again: it is written from the ledger."
+            f"{escaped(str(found.model_sha256))}, which is not in the ledger, so another program wrote it. Remove this "
+            "file and run this again to write it from the ledger."
         )
     row = session.append(
         "repair",

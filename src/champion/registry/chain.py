@@ -1,4 +1,7 @@
-"""The ledger's rows: each is one effect, chained to the one before by SHA-256, and signed where there is a key."""
+"""The rows of the ledger. Each row records one action, and SHA-256 chains it to the row before it.
+
+Where there is a key, the row is signed as well.
+"""
 
 import hashlib
 import json
@@ -20,9 +23,9 @@ _SHOWN = 12
 
 @dataclass(frozen=True)
 class Row:
-    """One effect: who did what, where, from what to what, why, with which code and which model.
+    """One action: who did what, in which environment, from and to which version, why, with which code and model.
 
-    `signed_by` is the public key of `signature`, which is over the row's hash.
+    `signed_by` is the public key of `signature`, which signs the row's hash.
     """
 
     sequence: int
@@ -61,7 +64,7 @@ class Row:
 
     @property
     def is_emergency(self) -> bool:
-        """Whether it was done without the proof, or on the broken ledger, that any other needs."""
+        """Whether it was an emergency, which needs no proof and goes on when the ledger is broken."""
         return self.details.get("emergency") is True
 
     @property
@@ -75,10 +78,7 @@ class Row:
         return fields if self.format is not None else {k: v for k, v in fields.items() if k not in _SINCE_FORMAT_2}
 
     def computed_hash(self) -> str:
-        """SHA-256 of everything in the row but its own hash and signature, as canonical JSON.
-
-        Empty when the content cannot be that of a row.
-        """
+        """SHA-256 of the row without its hash and signature, as canonical JSON; empty if it is not valid."""
         content = {key: value for key, value in self.content().items() if key not in ("hash", "signature")}
         try:
             return hashlib.sha256(canonical(content).encode()).hexdigest()
@@ -126,8 +126,8 @@ def _broken_links(rows: Sequence[Row]) -> Iterator[str]:
             yield f"{name} was edited: its content gives {digest[:_SHOWN] or 'no hash'}, not {row.short_hash}"
         if row.sequence != sequence + 1 or row.previous_hash != before:
             yield (
-                f"{name} ({row.short_hash}) does not follow the row before it, {sequence} ({before[:_SHOWN]}): one was "
-                "removed or replaced"
+                f"{name} ({row.short_hash}) does not follow the row before it, {sequence} ({before[:_SHOWN]}): a row "
+                "was removed or replaced"
             )
         before, sequence = row.hash, row.sequence
 
@@ -166,8 +166,8 @@ def _wrong_head(rows: Sequence[Row], head: tuple[int, str] | None) -> Iterator[s
         yield "what the registry kept of the ledger's last row is unreadable"
     elif sequence > last:
         yield (
-            f"the ledger ends at row {last}, the registry knows of row {sequence}: rows were removed, or the database "
+            f"the ledger ends at row {last}, the registry knows row {sequence}: rows were removed, or the database "
             "is another one, or an older copy"
         )
     elif not any(row.sequence == sequence and row.hash == digest for row in rows):
-        yield f"ledger row {sequence} is not the one the registry knows of ({digest[:_SHOWN]}): rows were replaced"
+        yield f"ledger row {sequence} differs from what the registry knows ({digest[:_SHOWN]}): rows were replaced"

@@ -76,9 +76,9 @@ def served(rows: Iterable[Row], environment: str) -> set[str]:
 
 
 def champion(rows: Iterable[Row]) -> str | None:
-    """The version to beat: the last to win a challenge, or what an emergency or a rollback has put in its place.
+    """The version to beat: the last winner of a challenge, unless an emergency or a rollback replaced it.
 
-    A repair, which follows a store that others may have written to, brings back a champion of before, and makes none.
+    A repair follows a store, which others may write to. So it can bring back an earlier champion, and cannot make one.
     """
     chosen = None
     chosen_before: set[str | None] = set()

@@ -33,7 +33,7 @@ _TOLD = 3
 
 
 class Appending:
-    """The ledger while this process alone may append to it; `breaks` are those it was opened in spite of."""
+    """The ledger while only this process may append to it. `breaks` are those that it was opened in spite of."""
 
     def __init__(
         self, connection: "sa.Connection", table: Table, rows: list[Row], breaks: list[str], ledger: "Ledger"
@@ -45,7 +45,7 @@ class Appending:
         self._ledger = ledger
 
     def append(self, action: str, *, reason: str | None = None, **fields: Any) -> Row:
-        """Add a row for an effect of now; it is there for others when the `appending` block ends."""
+        """Add a row for an action at this moment. Others see the row when the `appending` block ends."""
         last = self.rows[-1] if self.rows else None
         sequence, previous_hash = (last.sequence + 1, last.hash) if last else (1, ORIGIN)
         row = self._ledger.make_row(sequence, previous_hash, action, reason=reason, **fields)
@@ -97,10 +97,10 @@ class Ledger:
 
     @contextmanager
     def appending(self, *, despite_breaks: bool = False) -> Iterator[Appending]:
-        """Rows appended in the block are kept when it ends well and forgotten when it raises.
+        """Rows appended in the block are saved when it ends without an exception, else discarded.
 
-        One process at a time, whichever the database; another waits, then gets a `UserError`. Raises `ConflictError`
-        when the chain is broken, unless it is to be written to `despite_breaks`: the head then stays where it is.
+        Only one process at a time can be in the block; another process waits, then gets a `UserError`. Raises
+        `ConflictError` when the chain is broken. `despite_breaks` appends nevertheless, and leaves a wrong head alone.
         """
         self._signer()
         outage = []
@@ -148,7 +148,7 @@ class Ledger:
         return row
 
     def head(self) -> tuple[int, str] | None:
-        """Sequence and hash of the last row that the registry was told of; None when it has no head at all."""
+        """Sequence and hash of the last row, as the registry has them; None if it has none, (-1, "") if damaged."""
         content = self._registry.read(HEAD)
         if content is None:
             return None
@@ -305,7 +305,7 @@ class Ledger:
 
 
 def actor() -> str:
-    """Who acts: who started the workflow on GitHub Actions, else the operating system's user@host."""
+    """Who acts: the GitHub user in a workflow of GitHub Actions, else the operating system's user@host."""
     if os.environ.get("GITHUB_ACTIONS") == "true" and (name := os.environ.get("GITHUB_ACTOR")):
         return name
     return f"{_system_user()}@{platform.node()}"
@@ -328,7 +328,7 @@ def _as_json(sequence: int, digest: str) -> bytes:
 
 
 def _warn_of_head(error: Exception) -> None:
-    # The effect is done and recorded; the next row moves the head past this one.
+    # The action is done and recorded, and the next row will update the head.
     print(f"warning: {HEAD} in the registry was not updated: {error}", file=sys.stderr)
 
 

@@ -16,7 +16,7 @@ from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE
 
 POINTER = "current.json"
 SERVED_FILES = (MODEL_FILE, EXAMPLES_FILE)
-_UNRECORDED = "not what the ledger says: `champion audit`"
+_UNRECORDED = "differs from the ledger: run `champion audit`"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from champion.registry.registry import Registry
 from champion.tracking.client import in_use, installed, tracking_uri
 
 ACTIONS = SWITCHES | {"register", "challenge", ACCEPT}
-REPAIR = "`champion mirror` brings them up to date"
+REPAIR = "`champion mirror` updates them"
 CONNECT_SECONDS = 2
 
 

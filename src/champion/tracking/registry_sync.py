@@ -35,7 +35,7 @@ def apply(registry: Registry) -> list[str]:
         while True:
             done += _add_versions(client, registry, rows) + _move_aliases(client, registry, rows)
             _move_head(client, rows)
-            # Rows may have been appended while we synced: read again until there are none.
+            # Other commands may append rows during the sync, so repeat until there are no new rows.
             latest = ledger.rows()
             if len(latest) == len(rows):
                 return done
