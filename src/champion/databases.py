@@ -1,5 +1,6 @@
 """Databases from SQLAlchemy URLs. No error shows a URL, because it may hold a password."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,9 @@ from champion.core.errors import UserError
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+# With or without a driver's name, and options after a question mark.
+_SQLITE = re.compile(r"sqlite(?:\+\w+)?:///([^?]+)(?:\?.*)?")
 
 
 def make_engine(url: str, name: str, **options: Any) -> "sa.Engine":
@@ -33,5 +37,5 @@ def public_address(url: str) -> str:
 
 def sqlite_file(url: str) -> Path | None:
     """The file of a SQLite URL; None for any other database."""
-    prefix = "sqlite:///"
-    return Path(url.removeprefix(prefix)) if url.startswith(prefix) else None
+    found = _SQLITE.fullmatch(url)
+    return Path(found[1]) if found and found[1] != ":memory:" else None

@@ -5,9 +5,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from champion.core.errors import UserError
 from champion.core.strict_yaml import Section, Sections, read
@@ -17,6 +18,7 @@ VARIABLE = "ENVIRONMENT"
 DEFAULT = "development"
 
 _PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
+_KEY = re.compile(r"[A-Za-z0-9+/]{43}=")
 _PASSWORD = re.compile(r"://[^/@\s]*:(?P<password>[^/@\s]+)@")
 
 
@@ -37,6 +39,15 @@ class Settings(Section):
     flags: str
     thresholds: Thresholds
     promoted_from: str | None = None
+    ledger_public_keys: tuple[str, ...] = ()
+
+    @field_validator("ledger_public_keys", mode="before")
+    @classmethod
+    def _are_public_keys(cls, keys: Any) -> Any:
+        if not isinstance(keys, list) or not all(isinstance(key, str) and _KEY.fullmatch(key) for key in keys):
+            # A private key that was pasted here is not shown.
+            raise PydanticCustomError("keys", "should be a list of public keys, as `champion ledger-key` prints them")
+        return tuple(keys)
 
     @model_validator(mode="after")
     def _holds_no_password(self) -> Self:
@@ -105,6 +116,11 @@ class Environment:
     def promoted_from(self) -> str | None:
         """The environment whose versions may come here, or None where any version may be deployed."""
         return self.settings.promoted_from
+
+    @property
+    def ledger_public_keys(self) -> tuple[str, ...]:
+        """Whose signatures the ledger's rows may have; empty where they are not signed."""
+        return self.settings.ledger_public_keys
 
     def _filled(self, key: str) -> str:
         value = _PLACEHOLDER.sub(lambda match: self._variable(match[1], key), getattr(self.settings, key))

@@ -36,6 +36,12 @@ def test_a_kill_at_any_effect_leaves_one_whole_model(
     counts = run_faults(on_each_database, "kill")
     assert counts["stopped"] >= 10
     assert counts["switched when stopped"] >= 3
+    assert counts["repaired"] >= 1
+
+
+def test_a_rollback_that_was_killed_and_is_repeated_goes_back_once(on_each_database: DeliveryProject) -> None:
+    counts = run_faults(on_each_database, "rollback")
+    assert 2 <= counts["went back when stopped"] < counts["stopped"]
 
 
 def test_a_kill_in_a_first_delivery_is_repaired_by_the_next(

@@ -183,7 +183,7 @@ def test_a_switch_whose_answer_is_lost_is_recorded_by_the_next_command(
     assert read_pointer(on_s3.staging.environment).version == "v2"
     assert deployment.smoke_test(on_s3.staging)[1].passed
     rows = on_s3.staging.rows
-    assert [(row.action, row.version) for row in rows[-2:]] == [("deploy", "v2"), ("smoke", "v2")]
+    assert [(row.action, row.version) for row in rows[-2:]] == [("repair", "v2"), ("smoke", "v2")]
     assert differences(on_s3.staging) == []
 
 

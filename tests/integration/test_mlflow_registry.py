@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from champion.core.files import read_parquet
 from champion.delivery import deployment
-from champion.delivery.audit import differences
+from champion.delivery.audit import accept_breaks, differences
 from champion.delivery.register import register
 from champion.registry import history
 from champion.table.features import to_frame
@@ -126,6 +126,23 @@ def test_a_sync_holds_its_lock_from_before_the_command_returns_to_its_end(mirror
     background_sync.wait(environment)
     assert list(folder.glob("mirror-*.lock")) == []
     assert aliases(mirrored)["staging"] == "v1"
+
+
+def test_mlflow_knows_of_rows_that_the_ledger_lost_until_a_break_is_accepted(
+    mirrored: DeliveryProject, tmp_path: Path
+) -> None:
+    registry_sync.apply(mirrored.staging)
+    rows = mirrored.staging.rows
+    with connected(mirrored.staging.environment) as client:
+        tags = client.get_registered_model("champion").tags
+        assert tags[registry_sync.HEAD] == f"{rows[-1].sequence} {rows[-1].hash}"
+        client.set_registered_model_tag("champion", registry_sync.HEAD, f"7 {'a' * 64}")
+    sentence = "MLflow knows of ledger row 7 (aaaaaaaaaaaa), which the ledger has not got: rows were removed"
+    registry_sync.apply(mirrored.staging)
+    assert differences(mirrored.staging) == [sentence]
+    assert accept_breaks(mirrored.staging, "restored by hand").details["breaks"] == [sentence]
+    background_sync.wait(mirrored.staging.environment)
+    assert differences(mirrored.staging) == []
 
 
 def registered(delivery_project: DeliveryProject) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ from champion.environments import Environment, load_environment
 from champion.registry.registry import Registry
 
 
+def git(root: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=root, check=True)
+
+
 @dataclass(frozen=True)
 class DeliveryProject:
     """A project folder, and the environment that delivers from it."""
@@ -20,8 +25,21 @@ class DeliveryProject:
     results: Path
 
     def use_result(self, name: str) -> None:
-        """Copy one result of the pipeline to the project."""
+        """Let the project's files be those of one result of the pipeline, committed."""
+        self.copy_result(name)
+        self.commit()
+
+    def copy_result(self, name: str) -> None:
+        """The same, uncommitted."""
         shutil.copytree(self.results / name, self.root, dirs_exist_ok=True)
+
+    def commit(self) -> None:
+        """Commit every file, with a dvc.lock that vouches for it."""
+        from support.results import write_lock
+
+        write_lock(self.root)
+        git(self.root, "add", "--all")
+        git(self.root, "commit", "--quiet", "--allow-empty", "--message", "A result")
 
     def environment(self, name: str) -> Environment:
         return load_environment(name, self.root)
@@ -37,6 +55,11 @@ class DeliveryProject:
         return Registry.open(self.environment("production"))
 
     def edit_params(self, section: str, **changes: Any) -> None:
+        """Change a section of params.yaml, and commit."""
+        self.write_params(section, **changes)
+        self.commit()
+
+    def write_params(self, section: str, **changes: Any) -> None:
         params = json.loads((self.root / "params.yaml").read_text())
         params[section] |= changes
         (self.root / "params.yaml").write_text(json.dumps(params))
@@ -60,9 +83,11 @@ def delivery_project(tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("CHAMPION_DATABASE_URL", f"sqlite:///{tmp_path}/ledger.db")
     monkeypatch.setenv("CHAMPION_STORE_URL", str(tmp_path / "stores"))
     monkeypatch.setenv("ENVIRONMENT", "production")
-    # Commands find the root of a repository by these.
-    for mark in (".dvc", ".git"):
-        (root / mark).mkdir(parents=True)
+    # The mark of a repository of DVC: a command looks for it from where it runs.
+    (root / ".dvc").mkdir(parents=True)
+    git(root, "init", "--quiet", "--initial-branch=main")
+    for key in ("user.name", "user.email"):
+        git(root, "config", key, "test@example.org")
     made = DeliveryProject(root, results)
     made.use_result("weak")
     return made

@@ -3,6 +3,7 @@
     python faults.py kill ROOT [STRIDE]        SIGKILL before and after one effect after the other
     python faults.py disconnect ROOT [STRIDE]  PostgreSQL ends the connection before and after each effect
     python faults.py register ROOT [STRIDE]    SIGKILL, in the first registration and the first deployment
+    python faults.py rollback ROOT             SIGKILL, in a rollback that is then repeated
     python faults.py full ROOT                 a full disk, at one file after the other
     python faults.py race ROOT                 two deployments that start from the same state
     python faults.py swarm ROOT                six processes at once
@@ -129,7 +130,7 @@ def at_effect(number: int, act: Callable[[], None]) -> Callable[[], int]:
     effects = (
         (Store, "write"),
         (Store, "remove"),
-        (Appending, "append_row"),
+        (Appending, "append"),
         (sqlalchemy.engine.Transaction, "commit"),
     )
     restore = [watch(owner, name) for owner, name in effects]
@@ -213,7 +214,9 @@ def sweep(root: Path, stride: int, act: Callable[[], None], stopped: int) -> dic
         recorded = [(row.from_version, row.version) for row in added]
         truth = [before, *([target] if after == target else []), *([following] if following != after else [])]
         assert recorded == list(pairwise(truth)), f"place {number}: {recorded}, {truth}"
-        assert {row.action for row in added} <= {"deploy"}, f"place {number}: the interrupted row itself is recorded"
+        # What a switch left that was stopped half-way is recorded as a repair, unless its own row was there already.
+        assert {row.action for row in added} <= {"deploy", "repair"}, f"place {number}"
+        counts["repaired"] += any(row.action == "repair" for row in added)
         counts["stopped" if status == stopped else "finished"] += 1
         counts["switched when stopped"] += status == stopped and after == target
     return dict(counts)
@@ -260,7 +263,37 @@ def register(root: Path, stride: int = 0) -> dict[str, int]:
         counts["stopped" if status != DONE else "finished"] += 1
         assert forked(both)() == DONE, f"place {number}: not repaired"
         assert_sound(root, "v1")
-        assert [row.action for row in environment.ledger.rows()] == ["register", "deploy"]
+        first, second = (row.action for row in environment.ledger.rows())
+        assert (first, second) in (("register", "deploy"), ("register", "repair"))
+    return dict(counts)
+
+
+def rollback(root: Path) -> dict[str, int]:
+    """Kill a rollback at every effect; repeated, it has gone back one step, and no further."""
+    counts: Counter[str] = Counter()
+
+    def afresh() -> None:
+        for version in ("v1", "v2", "v3"):
+            switch_to(root, version)
+
+    afresh()
+    lines = at_effect(0, lambda: None)
+    deployment.rollback(staging(root))
+    for number in range(1, lines() + 1):
+        afresh()
+
+        def work(number: int = number) -> None:
+            at_effect(number, lambda: os.kill(os.getpid(), signal.SIGKILL))
+            deployment.rollback(staging(root))
+
+        assert forked(work)() == -signal.SIGKILL, f"place {number}"
+        went_back = live_version(root) == "v2"
+        switch = deployment.rollback(staging(root))
+        assert switch.changed != went_back, f"place {number}"
+        assert bool(switch.note) == went_back, f"place {number}"
+        assert_sound(root, "v2")
+        counts["went back when stopped"] += went_back
+        counts["stopped"] += 1
     return dict(counts)
 
 

@@ -93,13 +93,25 @@ def make_result(folder: Path, *, train_rows: pl.DataFrame, test_rows: pl.DataFra
 
 
 def write_lock(folder: Path) -> None:
-    """A dvc.lock that names these files as the outputs of the pipeline."""
+    """The dvc.lock that says: these files are what the pipeline made of these params."""
     prepared = folder / "data/prepared"
     listing = [{"md5": _md5(file), "relpath": file.name} for file in sorted(prepared.iterdir())]
-    outs = [{"path": "data/prepared", "md5": hashlib.md5(json.dumps(listing).encode()).hexdigest() + ".dir"}]  # noqa: S324
-    for name in ("models/model.skops", "metrics/evaluation.json", "metrics/training.json"):
-        outs.append({"path": name, "md5": _md5(folder / name)})
-    (folder / "dvc.lock").write_text(json.dumps({"stages": {"all": {"outs": outs}}}))
+    rows = {"path": "data/prepared", "md5": hashlib.md5(json.dumps(listing).encode()).hexdigest() + ".dir"}  # noqa: S324
+    model, training, evaluation, gates = (
+        {"path": name, "md5": _md5(folder / name)}
+        for name in ("models/model.skops", "metrics/training.json", "metrics/evaluation.json", "metrics/gates.json")
+    )
+    params = json.loads((folder / "params.yaml").read_text())
+
+    def used(*sections: str) -> dict[str, Any]:
+        return {"params.yaml": {section: params[section] for section in sections}}
+
+    stages = {
+        "prepare": {"params": used("columns", "split"), "outs": [rows]},
+        "train": {"params": used("train"), "deps": [rows], "outs": [model, training]},
+        "evaluate": {"params": used("evaluate", "gates"), "deps": [rows, model], "outs": [evaluation, gates]},
+    }
+    (folder / "dvc.lock").write_text(json.dumps({"stages": stages}))
 
 
 def _md5(file: Path) -> str:

@@ -1,3 +1,7 @@
+import json
+import re
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from champion.core.errors import UserError
-from champion.databases import public_address
+from champion.databases import public_address, sqlite_file
 from champion.registry import history
-from champion.registry.chain import ORIGIN, Row, breaks
-from champion.registry.ledger import Ledger
+from champion.registry.chain import FORMAT, ORIGIN, Row, breaks
+from champion.registry.ledger import HEAD, Ledger
 from champion.registry.stores import Store
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
@@ -93,14 +97,25 @@ def test_a_block_that_raises_appends_nothing(ledger: Ledger) -> None:
     with pytest.raises(RuntimeError):
         fail()
     assert ledger.rows() == []
-    assert ledger.head() is None
+    assert ledger.head() == (0, ORIGIN)
+    assert ledger.breaks() == []
 
 
 def test_the_database_itself_refuses_an_edit(ledger: Ledger, database_url: str) -> None:
     with ledger.appending() as session:
         session.append("register", version="v1")
     engine = sa.create_engine(database_url, poolclass=sa.NullPool)
-    for statement in ("UPDATE ledger SET actor = 'eve'", "DELETE FROM ledger"):
+    statements = ["UPDATE ledger SET actor = 'eve'", "DELETE FROM ledger"]
+    if database_url.startswith("sqlite"):
+        columns = "sequence, time, actor, action, details, previous_hash, hash"
+        row = "'now', 'eve', 'register', '{}', '', ''"
+        statements += [
+            f"INSERT OR REPLACE INTO ledger ({columns}) VALUES (1, {row})",  # noqa: S608
+            f"REPLACE INTO ledger (rowid, {columns}) VALUES (1, 9, {row})",  # noqa: S608
+        ]
+    else:
+        statements.append("TRUNCATE ledger")
+    for statement in statements:
         with pytest.raises(sa.exc.DBAPIError, match="append-only"), engine.begin() as connection:
             connection.exec_driver_sql(statement)
     assert [row.version for row in ledger.rows()] == ["v1"]
@@ -117,11 +132,137 @@ def test_an_edit_past_the_triggers_is_found(tmp_path: Path) -> None:
         connection.exec_driver_sql("DROP TRIGGER ledger_refuses_DELETE")
         connection.exec_driver_sql("DELETE FROM ledger WHERE sequence = 3")
     assert breaks(ledger.rows(), ledger.head()) == [
-        "the ledger ends at row 2, the registry knows row 3: rows were removed"
+        "the ledger ends at row 2, the registry knows row 3: rows were removed, or the database is another one, or "
+        "an older copy"
     ]
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE ledger SET actor = 'eve' WHERE sequence = 1")
-    assert breaks(ledger.rows(), None) == ["ledger row 1 was edited: its hash does not fit its content"]
+    [found] = breaks(ledger.rows(), None)
+    assert re.fullmatch(r"ledger row 1 was edited: its content gives \w{12}, not \w{12}", found)
+
+
+OLD_ROWS = Path(__file__).parents[1] / "support/ledger_without_format.sql"
+OLD_HEAD = (5, "d13527f5fbc5fb8f9f4776fbeb32337153bc331f06373d503e7870a88057af2c")
+
+
+@pytest.fixture
+def old_ledger(tmp_path: Path) -> Ledger:
+    """A ledger of before rows had a format, with its head."""
+    with closing(sqlite3.connect(tmp_path / "old.db")) as connection:
+        connection.executescript(OLD_ROWS.read_text(encoding="utf-8"))
+    store = Store(str(tmp_path / "registry"))
+    store.write(HEAD, json.dumps({"sequence": OLD_HEAD[0], "hash": OLD_HEAD[1]}).encode())
+    return Ledger(f"sqlite:///{tmp_path}/old.db", store, "staging")
+
+
+def test_rows_of_before_are_read_verified_and_continued(old_ledger: Ledger) -> None:
+    old = old_ledger.rows()
+    assert [(row.action, row.format) for row in old] == [
+        (action, None) for action in ("register", "challenge", "deploy", "smoke", "rollback")
+    ]
+    assert old_ledger.breaks() == []
+    assert Row.from_json(old[-1].as_json()) == old[-1]
+    assert b"format" not in old[-1].as_json()
+    with old_ledger.appending() as session:
+        session.append("smoke", environment="staging", version="v1", details={"passed": True})
+    *kept, new = old_ledger.rows()
+    assert (kept, new.format, new.previous_hash) == (old, FORMAT, OLD_HEAD[1])
+    assert old_ledger.breaks() == []
+
+
+def test_an_edit_of_a_row_of_before_is_found_after_it_was_continued(old_ledger: Ledger, tmp_path: Path) -> None:
+    with old_ledger.appending() as session:
+        session.append("smoke", environment="staging", version="v1")
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/old.db", poolclass=sa.NullPool)
+    with pytest.raises(sa.exc.DBAPIError, match="append-only"), engine.begin() as connection:
+        connection.exec_driver_sql("INSERT OR REPLACE INTO ledger SELECT * FROM ledger WHERE sequence = 2")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TRIGGER ledger_refuses_UPDATE")
+        connection.exec_driver_sql("UPDATE ledger SET format = 2 WHERE sequence = 2")
+    assert [found.partition(":")[0] for found in old_ledger.breaks()] == [
+        "ledger row 2 was edited",
+        "the triggers by which the database refuses to change the ledger were removed or altered",
+    ]
+
+
+def test_a_row_of_a_later_format_is_told_as_such(old_ledger: Ledger) -> None:
+    later = replace(old_ledger.rows()[-1], sequence=6, previous_hash=OLD_HEAD[1], format=3)
+    assert (
+        "has the format 3, which this version of champion cannot read" in breaks([*old_ledger.rows(), later], None)[0]
+    )
+
+
+@pytest.mark.parametrize("details", ["", "[]", "NaN", '{"a": NaN}', '{"a": "\\ud800"}', "[" * 100_000, "{"])
+def test_details_that_are_none_are_a_break(old_ledger: Ledger, tmp_path: Path, details: str) -> None:
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/old.db", poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TRIGGER ledger_refuses_UPDATE")
+        connection.exec_driver_sql("UPDATE ledger SET details = ? WHERE sequence = 2", (details,))
+    assert "ledger row 2 was edited" in old_ledger.breaks()[0]
+
+
+def test_a_sqlite_url_with_options_reads_and_writes(tmp_path: Path) -> None:
+    for url in (f"sqlite:///{tmp_path}/a.db?timeout=30", f"sqlite+pysqlite:///{tmp_path}/b.db"):
+        ledger = Ledger(url, Store(str(tmp_path / url.partition(":")[0])), "staging")
+        assert ledger.rows() == []
+        assert list(tmp_path.glob("*.db*")) == []
+        with ledger.appending() as session:
+            row = session.append("register", version="v1")
+        assert ledger.rows() == [row]
+        sqlite_file(url).unlink()
+
+
+def test_a_role_that_may_read_and_insert_is_enough_and_can_change_nothing(postgresql_url: str, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/operations.md").read_text(encoding="utf-8")
+    grants = page.partition("```sql\n")[2].partition("```")[0]
+    name = f"writer_{tmp_path.name[-20:]}"
+    store = Store(str(tmp_path / "registry"))
+    with Ledger(postgresql_url, store, "staging").appending() as session:
+        session.append("register", version="v1")
+    owner = sa.create_engine(postgresql_url, poolclass=sa.NullPool)
+    with owner.begin() as connection:
+        database = connection.exec_driver_sql("SELECT current_database()").scalar_one()
+        for statement in (
+            grants.replace("champion_writer", name).replace("DATABASE champion", f'DATABASE "{database}"').split(";")
+        ):
+            if statement.strip():
+                connection.exec_driver_sql(statement)
+    url = sa.make_url(postgresql_url).set(username=name).render_as_string(hide_password=False)
+    ledger = Ledger(url, store, "staging")
+    with ledger.appending() as session:
+        session.append("deploy", environment="staging", version="v1")
+    assert ledger.breaks() == []
+    writer = sa.create_engine(url, poolclass=sa.NullPool)
+    for statement in (
+        "UPDATE ledger SET actor = 'eve'",
+        "DELETE FROM ledger",
+        "TRUNCATE ledger",
+        "DROP TABLE ledger",
+        "ALTER TABLE ledger DISABLE TRIGGER ALL",
+        "DROP TRIGGER ledger_refuses ON ledger",
+        "CREATE OR REPLACE FUNCTION ledger_refuses() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$",
+        "INSERT INTO ledger SELECT * FROM ledger ON CONFLICT (sequence) DO UPDATE SET actor = 'eve'",
+        "SET session_replication_role = replica",
+    ):
+        with pytest.raises(sa.exc.DBAPIError, match=r"denied|must be owner"), writer.begin() as connection:
+            connection.exec_driver_sql(statement)
+    assert len(ledger.rows()) == 2
+    store.remove(HEAD)
+    ledger.accept_breaks("the head was lost")
+    assert ledger.breaks() == []
+    for change in (
+        "ALTER TABLE ledger DISABLE TRIGGER ALL",
+        "DROP TRIGGER ledger_refuses ON ledger",
+        "CREATE OR REPLACE FUNCTION ledger_refuses() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$",
+        "CREATE RULE quiet AS ON INSERT TO ledger DO INSTEAD NOTHING",
+    ):
+        with owner.begin() as connection:
+            connection.exec_driver_sql(change)
+        assert "the triggers by which the database refuses" in ledger.breaks()[0], change
+        with pytest.raises(UserError, match="lacks a right"):
+            ledger.accept_breaks("a maintenance")
+        Ledger(postgresql_url, store, "staging").accept_breaks("a maintenance")
+        assert ledger.breaks() == []
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """The commands for delivery."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,8 +10,10 @@ import typer
 from champion.cli.command import Command, Env, Json
 from champion.cli.table import number, print_json, print_table
 from champion.core.errors import UserError
+from champion.core.values import escaped, is_blank
 
 if TYPE_CHECKING:
+    from champion.delivery.challenge import Verdict
     from champion.registry.chain import Row
     from champion.registry.registry import Registry
 
@@ -18,7 +21,15 @@ app = typer.Typer()
 command = partial(app.command, cls=Command, rich_help_panel="Delivery")
 
 VersionName = Annotated[str, typer.Argument(help="A version such as v3, or an alias.")]
-Reason = Annotated[str | None, typer.Option(help="The reason, for the ledger.")]
+
+
+def _refuse_blank(reason: str | None) -> str | None:
+    if reason is not None and is_blank(reason):
+        raise typer.BadParameter("it is blank. Say why, in words that the next person understands.")
+    return reason
+
+
+Reason = Annotated[str | None, typer.Option(help="The reason, for the ledger.", callback=_refuse_blank)]
 
 
 @command()
@@ -34,10 +45,12 @@ def register(env: Env = None) -> None:
 @command()
 def versions(env: Env = None, as_json: Json = False) -> None:
     """List every version with its aliases and metrics."""
+    from champion.delivery.deployment import findings_of
     from champion.registry import history
 
     registry = _open(env)
     found = history.versions(registry.rows)
+    findings = {name: [row.sequence for row in findings_of(registry, registry.rows, name)] for name in found}
     named = history.aliases(registry.rows, registry.sharing)
     aliases = {name: [alias for alias, of in named.items() if of == name] for name in found}
     if as_json:
@@ -50,6 +63,7 @@ def versions(env: Env = None, as_json: Json = False) -> None:
                     "git_commit": version.git_commit,
                     "metrics": version.metrics,
                     "aliases": aliases[name],
+                    "open_findings": findings[name],
                 }
                 for name, version in found.items()
             ]
@@ -62,10 +76,12 @@ def versions(env: Env = None, as_json: Json = False) -> None:
                 version.model_sha256[:12],
                 *(number(version.metrics.get(metric)) for metric in ("roc_auc", "f1_weighted", "brier_skill")),
                 ", ".join(aliases[name]),
+                ", ".join(f"row {sequence}" for sequence in findings[name]),
             ]
             for name, version in found.items()
         ]
-        print_table(["version", "registered (UTC)", "sha256", "ROC AUC", "F1", "Brier skill", "aliases"], lines)
+        titles = ["version", "registered (UTC)", "sha256", "ROC AUC", "F1", "Brier skill", "aliases", "open findings"]
+        print_table(titles, lines)
     else:
         env = registry.environment.name
         typer.echo(f"no version is registered in {_ledger(registry)}. `champion register --env {env}` adds the first.")
@@ -76,47 +92,44 @@ def show(version: VersionName, env: Env = None) -> None:
     """Show all data about a version, as JSON."""
     from dataclasses import asdict
 
+    from champion.delivery.deployment import findings_of
     from champion.registry import history
 
     registry = _open(env)
-    print_json(asdict(history.registration(registry.rows, registry.resolve(version).name)))
+    name = registry.resolve(version).name
+    findings = [asdict(row) for row in findings_of(registry, registry.rows, name)]
+    print_json(asdict(history.registration(registry.rows, name)) | {"open_findings": findings})
 
 
 @command()
 def challenge(
     version: Annotated[
-        str | None,
-        typer.Argument(help="The challenger. By default the newest version; nothing happens if it is the champion."),
+        str | None, typer.Argument(help="The challenger: by default the version of the model on disk.")
     ] = None,
     env: Env = None,
     as_json: Json = False,
 ) -> None:
-    """Compare a version with the champion on held-out rows that neither was trained on; exit non-zero if it loses."""
+    """Judge a version against the champion, on held-out rows that neither trained on; exit non-zero when it loses.
+
+    It judges nothing, and exits with zero, when the version is the champion or was compared before on the same rows.
+    """
     from champion.core.stage import progress
     from champion.delivery.challenge import challenge as judge
-    from champion.delivery.challenge import unchallenged
 
-    registry = _open(env)
-    if version is None and (champion := unchallenged(registry)):
-        if as_json:
-            print_json(_judgement(None, champion))
-        else:
-            typer.echo(f"{champion} is already the champion, and no version is newer: there is nothing to judge")
-        return
     with progress("comparing the challenger with the champion", line=False):
-        verdict = judge(registry, version or "challenger")
-    row = verdict.row
+        verdict = judge(_open(env), version)
+    row, comparison = verdict.row, verdict.comparison
     if as_json:
-        print_json(
-            _judgement(row.version, row.from_version, verdict.won, verdict.reasons, row.details.get("comparison"))
-        )
-    elif verdict.comparison is not None:
-        _print_comparison(row, verdict.comparison)
-    if not verdict.won:
-        raise UserError(f"{row.version} does not become champion:\n  " + "\n  ".join(verdict.reasons))
-    if not as_json:
-        instead = f" instead of {row.from_version}" if row.from_version else ": the first version needs only gates"
-        typer.echo(f"{row.version} is champion{instead}")
+        print_json(_judgement(verdict, None if row is None else row.details.get("comparison")))
+    elif row is None:
+        typer.echo(f"the champion {verdict.champion} stays: {verdict.stays}")
+    elif comparison is not None:
+        _print_comparison(row, comparison)
+    if verdict.won is False:
+        raise UserError(f"{verdict.challenger} does not become champion:\n  " + "\n  ".join(verdict.reasons))
+    if verdict.won and not as_json:
+        instead = f" instead of {verdict.champion}" if verdict.champion else ": the first needs only gates"
+        typer.echo(f"{verdict.challenger} is champion{instead}")
 
 
 @command()
@@ -153,7 +166,7 @@ def smoke(
         failures = "\n  ".join(report.failures)
         typer.echo(f"{row.version} failed its smoke test in {row.environment}:\n  {failures}", err=True)
         if or_roll_back:
-            _print_switch(roll_back(registry, reason=f"smoke test failed: {row.reason}"))
+            _print_switch(roll_back(registry, reason=f"smoke test failed: {row.reason}", automatic=True))
         raise UserError(f"the smoke test of {row.version} in {row.environment} failed.")
     typer.echo(
         f"{row.version} passed its smoke test in {row.environment}: {report.examples} examples, largest "
@@ -178,15 +191,29 @@ def promote(
 
 
 @command()
+def clear(
+    version: VersionName, reason: Annotated[str, typer.Option(help="Why, for the ledger.")], env: Env = None
+) -> None:
+    """Let a version be promoted again that failed its smoke test in production, or was rolled back by itself."""
+    from champion.delivery.deployment import clear as clear_findings
+
+    row = clear_findings(_open(env), version, reason)
+    typer.echo(f"{row.version} may be promoted again (ledger row {row.sequence})")
+
+
+@command()
 def rollback(
     env: Env = None,
     to: Annotated[str | None, typer.Option("--to", help="A version that was live there before.")] = None,
+    emergency: Annotated[
+        bool, typer.Option("--emergency", help="Go on where the ledger is broken or cannot be reached; with a reason.")
+    ] = False,
     reason: Reason = None,
 ) -> None:
     """Serve the previous version of the environment again."""
     from champion.delivery.deployment import rollback as roll_back
 
-    _print_switch(roll_back(_open(env), to, reason=reason))
+    _print_switch(roll_back(_open(env), to, emergency=emergency, reason=reason))
 
 
 @command()
@@ -257,8 +284,10 @@ def history(
         typer.echo(f"{name} served nothing at {at}")
     else:
         typer.echo(
-            f"{name} served {row.version} at {at}: {row.action} on {row.time[:19]} UTC by {row.actor} "
-            f"(row {row.sequence}, sha256 {row.model_sha256})"
+            escaped(
+                f"{name} served {row.version} at {at}: {row.action} on {row.time[:19]} UTC by {row.actor} "
+                f"(row {row.sequence}, sha256 {row.model_sha256})"
+            )
         )
 
 
@@ -266,16 +295,50 @@ def history(
 def audit(env: Env = None) -> None:
     """Compare ledger, registry, stores and MLflow's aliases; list all differences, and exit non-zero if any."""
     from champion.delivery.audit import differences
+    from champion.registry.chain import ACCEPT
     from champion.tracking.client import in_use
 
     registry = _open(env)
     found = differences(registry)
     if found:
-        raise UserError(f"{len(found)} differences:\n  " + "\n  ".join(found))
+        raise UserError(f"{len(found)} differences:\n  " + "\n  ".join(map(escaped, found)))
     names = ", ".join(registry.sharing)
     used = in_use(registry.environment)
     aliases = "MLflow's aliases agree" if used else "MLflow is not in use"
-    typer.echo(f"no difference: {len(registry.rows)} ledger rows, registry and stores ({names}) agree; {aliases}")
+    accepted = [str(row.sequence) for row in registry.rows if row.action == ACCEPT]
+    but = f" (breaks accepted in row {' and '.join(accepted)})" if accepted else ""
+    typer.echo(f"no difference: {len(registry.rows)} ledger rows{but}, registry and stores ({names}) agree; {aliases}")
+
+
+@command("accept-break")
+def accept_break(
+    reason: Annotated[str, typer.Option(help="The reason, for the ledger.", callback=_refuse_blank)],
+    env: Env = None,
+) -> None:
+    """Accept all breaks of the ledger, in a row that names them; then commands can write again."""
+    from champion.delivery.audit import accept_breaks
+
+    row = accept_breaks(_open(env), reason)
+    typer.echo(f"ledger row {row.sequence} accepts:\n  " + "\n  ".join(map(escaped, row.details["breaks"])))
+
+
+@command("ledger-key")
+def ledger_key(
+    output: Annotated[
+        Path | None,
+        typer.Option(resolve_path=True, show_default="var/ledger.key", help="A new file for the private key."),
+    ] = None,
+) -> None:
+    """Make a key pair to sign ledger rows; write the private key to a file, and print the public one."""
+    from champion.registry.signing import KEYS, VARIABLE, new_key, write_private_key
+
+    private, public = new_key()
+    output = output or Path("var/ledger.key")
+    write_private_key(output, private)
+    typer.echo(
+        f"public key:  {public}\n  add it to {KEYS}, for every environment that shares the ledger, and commit that\n"
+        f"private key: in {output}\n  make its content the secret {VARIABLE} where `champion` writes, then delete it"
+    )
 
 
 @command()
@@ -299,19 +362,13 @@ def _ledger(registry: "Registry") -> str:
     return f"{registry.environment.name} (its ledger is {registry.ledger.address})"
 
 
-def _judgement(
-    challenger: str | None,
-    champion: str | None,
-    won: bool | None = None,
-    reasons: Sequence[str] = (),
-    comparison: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """A challenge as JSON; without a challenger, nothing was judged."""
+def _judgement(verdict: "Verdict", comparison: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A challenge as JSON; `won` is null when nothing was judged, and the reason says why."""
     return {
-        "challenger": challenger,
-        "champion": champion,
-        "won": won,
-        "reasons": list(reasons),
+        "challenger": verdict.challenger,
+        "champion": verdict.champion,
+        "won": verdict.won,
+        "reasons": [verdict.stays] if verdict.stays else list(verdict.reasons),
         "comparison": comparison,
     }
 
@@ -319,10 +376,12 @@ def _judgement(
 def _print_switch(switch: Any) -> None:
     row = switch.row
     if not switch.changed:
-        typer.echo(f"{row.environment} already serves {row.version}, since {row.time[:19]} UTC")
+        note = f" ({switch.note})" if switch.note else ""
+        typer.echo(escaped(f"{row.environment} already serves {row.version}, since {row.time[:19]} UTC{note}"))
         return
     instead = f" instead of {row.from_version}" if row.from_version else ""
-    typer.echo(f"{row.environment} serves {row.version}{instead} ({row.action}, ledger row {row.sequence})")
+    note = switch.note or f"ledger row {row.sequence}"
+    typer.echo(escaped(f"{row.environment} serves {row.version}{instead} ({row.action}, {note})"))
 
 
 def _print_comparison(row: "Row", comparison: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from champion.cli.command import Command
+from champion.cli.command import Command, Env
 from champion.core.errors import UserError
 
 app = typer.Typer()
@@ -41,7 +41,7 @@ def as_of(day: Annotated[str, typer.Argument(help="A date such as 2010-01-01.")]
 
 @command()
 def gate() -> None:
-    """Exit non-zero unless the model on disk was evaluated and passes every gate of params.yaml."""
+    """Exit non-zero unless the model on disk is the one that the committed dvc.lock names, and passes every gate."""
     from champion.delivery.gate import failures
 
     reasons = failures(Path())
@@ -114,14 +114,29 @@ def report(
 
 @command()
 def reproduce(
-    fast: Annotated[
-        bool, typer.Option("--fast", help="Compare hashes only, in seconds, without data and without a run.")
-    ] = False,
+    version: Annotated[
+        str | None, typer.Argument(help="A registered version, to be made again from its commit; else HEAD.")
+    ] = None,
+    env: Env = None,
+    fast: Annotated[bool, typer.Option("--fast", help="Compare without data or runs, in seconds.")] = False,
 ) -> None:
-    """Run the pipeline of HEAD again in a clone; fail unless dvc.lock and metrics/ are bit for bit as committed."""
+    """Run the pipeline of HEAD again in a clone, and fail unless dvc.lock and metrics/ are bit for bit as committed.
+
+    Of a VERSION, run that of its commit, and fail unless every output is bit for bit as registered.
+    """
     from champion.repository.reproduce import RECORD, recorded
     from champion.repository.reproduce import reproduce as reproduce_head
 
+    if version is not None:
+        from champion.environments import load_environment
+        from champion.registry.registry import Registry
+        from champion.retraining.rebuild import rebuild
+
+        if fast:
+            raise UserError("--fast is for HEAD: a version is compared by running its pipeline. Leave one of them out.")
+        found = rebuild(Registry.open(load_environment(env)), version)
+        typer.echo(f"{found.name} was reproduced: every output is bit for bit as registered")
+        return
     if fast:
         reproduce_head(Path(), fast=True)
     else:

@@ -7,19 +7,21 @@ from typing import Any
 
 import typer
 
+from champion.core.values import escaped
+
 # Wider than any line, so that lines for other programs are not cut or wrapped.
 _UNLIMITED = 1_000_000
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print columns that fit the terminal; without a terminal, every row is one line."""
+    """Print columns that fit the terminal; without a terminal, every row is one line. Escape control characters."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(*headers, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(escaped(cell)) for cell in row))
     if sys.stdout.isatty():
         Console().print(table)
         return

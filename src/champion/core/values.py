@@ -13,6 +13,16 @@ def finite(value: Any) -> float | None:
     return float(value) if usable else None
 
 
+def is_blank(text: str) -> bool:
+    """Whether the text shows nothing: it is empty, or made of spaces and of characters that cannot be seen."""
+    return not any(character.isprintable() and not character.isspace() for character in text)
+
+
+def escaped(text: str) -> str:
+    """The text with what a terminal would act upon, or nobody would see, written as an escape such as `\\x1b`."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def rounded(value: Any) -> Any:
     """The value with every float rounded to six decimals, and None for floats that are not finite."""
     if isinstance(value, float):

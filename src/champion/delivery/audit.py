@@ -3,9 +3,10 @@
 import hashlib
 from collections.abc import Iterator
 
+from champion.delivery.listeners import follow
 from champion.registry import history
-from champion.registry.chain import Row, breaks
-from champion.registry.ledger import ANCHOR
+from champion.registry.chain import Row
+from champion.registry.ledger import HEAD
 from champion.registry.registry import Registry
 from champion.registry.served import POINTER, SERVED_FILES
 from champion.registry.stores import Store
@@ -14,12 +15,18 @@ from champion.tracking import registry_sync
 
 def differences(registry: Registry) -> list[str]:
     """One sentence per difference, for all environments with the same ledger; empty when all agree."""
-    rows = registry.rows
-    found = breaks(rows, registry.ledger.head())
+    found, rows = registry.ledger.breaks(), registry.rows
     found += _in_registry(registry.files, rows)
     for other in registry.sharing.values():
         found += _in_store(registry.of(other), rows)
     return found + registry_sync.differences(registry, rows)
+
+
+def accept_breaks(registry: Registry, reason: str) -> Row:
+    """Record that a person accepts every break of the ledger. Raises `ConflictError` when there is none."""
+    row = registry.ledger.accept_breaks(reason, registry_sync.breaks(registry, registry.rows))
+    follow(registry, row)
+    return row
 
 
 def _in_registry(files: Store, rows: list[Row]) -> Iterator[str]:
@@ -32,7 +39,7 @@ def _in_registry(files: Store, rows: list[Row]) -> Iterator[str]:
     for key, (version, sha256) in expected.items():
         yield from _wrong(files, key, version, sha256, present)
     for key in present:
-        if key not in expected and key != ANCHOR:
+        if key not in expected and key != HEAD:
             yield (
                 f"{files.url}/{key}: no version in the ledger has this file. If a registration was interrupted, "
                 "register the model again; else remove the file."

@@ -1,12 +1,14 @@
 """The commands that change or test what an environment serves."""
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
-from champion.core.errors import ConflictError, UserError
+from champion.core.errors import ConflictError, UnavailableError, UserError
+from champion.core.values import is_blank
 from champion.delivery.listeners import follow
 from champion.delivery.smoke import SmokeReport, examine
-from champion.delivery.switch import State, Switch, provide, read_state, refuse_overtaken, switch
+from champion.delivery.switch import State, Switch, go_back_in_outage, provide, read_state, refuse_overtaken, switch
 from champion.registry import history
 from champion.registry.chain import Row, breaks
 from champion.registry.ledger import Appending
@@ -40,14 +42,14 @@ def promote(
 ) -> Switch:
     """Serve the champion, if the previous environment serves it and it passed its smoke test there.
 
-    An `emergency` needs a reason instead of these three conditions. The version is always tested in this environment's
-    store before it goes live.
+    A version with an open finding is refused. `emergency` asks for nothing of this but a reason; the row then names the
+    open findings. Before it goes live the version is tested in this environment's own store.
     """
     environment = registry.environment
     source = environment.promoted_from
     if source is None:
         raise ConflictError(f"{environment.name} takes no promotions: use `champion deploy VERSION`.")
-    if emergency and not reason:
+    if emergency and is_blank(reason or ""):
         raise UserError("an emergency needs a reason for the ledger: add --reason.")
     if source not in registry.sharing:
         raise ConflictError(
@@ -56,10 +58,16 @@ def promote(
         )
     state = read_state(registry)
     target = _promoted_version(registry, state, source, version)
+    findings = [describe(row) for row in findings_of(registry, state.rows, target.name)]
     if not emergency:
         _refuse_unproven(state, target, source)
+        if findings:
+            raise ConflictError(
+                f"{target.name} has an open finding: {findings[-1]}. Once it is understood, `champion clear "
+                f"{target.name} --reason WHY` lets it be promoted."
+            )
     now = history.live(state.rows, environment.name)
-    details: dict[str, Any] = {"emergency": emergency}
+    details: dict[str, Any] = {"emergency": emergency} | ({"open_findings": findings} if findings else {})
     if now is None or now.version != target.name:
         provide(registry, target)
         report = _examine_served(registry, target)
@@ -75,10 +83,78 @@ def promote(
     return switch(registry, state, "promote", target, reason=reason, details=details)
 
 
-def rollback(registry: Registry, version: str | None = None, *, reason: str | None = None) -> Switch:
-    """Serve the previous version again, or a version that the environment once served."""
-    state = read_state(registry)
-    return switch(registry, state, "rollback", _version_before(registry, state, version), reason=reason)
+def rollback(
+    registry: Registry,
+    version: str | None = None,
+    *,
+    emergency: bool = False,
+    reason: str | None = None,
+    automatic: bool = False,
+) -> Switch:
+    """Serve again what the environment served before, or a version that it once served.
+
+    One that is `automatic`, which no person decided on, leaves a finding on the version it goes back from. `emergency`
+    needs a reason, and goes on when the ledger is broken or cannot be reached. If the last thing that happened there is
+    a step back, it is not repeated unless a version is named: an interrupted command may have made it.
+    """
+    if emergency and is_blank(reason or ""):
+        raise UserError("an emergency needs a reason for the ledger: add --reason.")
+    details = ({"automatic": True} if automatic else {}) | ({"emergency": True} if emergency else {})
+    try:
+        return _roll_back(registry, version, reason, details, despite_breaks=emergency)
+    except UnavailableError as outage:
+        if not emergency:
+            raise
+        return go_back_in_outage(registry, version, reason, outage)
+
+
+def _roll_back(
+    registry: Registry, version: str | None, reason: str | None, details: dict[str, Any], *, despite_breaks: bool
+) -> Switch:
+    state, name = read_state(registry, despite_breaks=despite_breaks), registry.environment.name
+    done = history.step_back(state.rows, name) if version is None else None
+    if done is not None:
+        versions = history.stack(state.rows, name)
+        further = f"; `--to {versions[-2]}` goes further" if len(versions) > 1 else ""
+        note = f"{done.action} from {done.from_version} by {done.actor}, ledger row {done.sequence}{further}"
+        return Switch(done, changed=False, note=note)
+    target = _version_before(registry, state, version)
+    return switch(registry, state, "rollback", target, reason=reason, details=details)
+
+
+def findings_of(registry: Registry, rows: Iterable[Row], version: str) -> list[Row]:
+    """What speaks against the version in the environments that are promoted to, oldest first."""
+    promoted = [name for name, one in registry.sharing.items() if one.promoted_from is not None]
+    return history.open_findings(rows, version, promoted)
+
+
+def clear(registry: Registry, version: str, reason: str) -> Row:
+    """Record that the version's open findings are understood, so that it may be promoted again.
+
+    Raises `ConflictError` when it has none, and `UserError` for a blank reason.
+    """
+    if is_blank(reason):
+        raise UserError("a finding is cleared with a reason: add --reason, it goes into the ledger.")
+    target = registry.resolve(version)
+    with registry.ledger.appending() as session:
+        findings = findings_of(registry, session.rows, target.name)
+        if not findings:
+            raise ConflictError(f"{target.name} has no open finding, so there is nothing to clear.")
+        row = session.append(
+            "clear",
+            version=target.name,
+            model_sha256=target.model_sha256,
+            reason=reason,
+            details={"findings": [describe(finding) for finding in findings]},
+        )
+    follow(registry, row)
+    return row
+
+
+def describe(finding: Row) -> str:
+    """An open finding in a few words: its row, where and what it was, and why."""
+    what = "failed its smoke test" if finding.action == "smoke" else "was rolled back by itself"
+    return f"it {what} in {finding.environment} (ledger row {finding.sequence}: {finding.reason})"
 
 
 def smoke_test(registry: Registry) -> tuple[Row, SmokeReport]:

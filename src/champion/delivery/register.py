@@ -16,7 +16,8 @@ from champion.registry import history
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
 from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE, TRAINING_ROWS_FILE, Version
-from champion.repository.lock import outs_of, verify
+from champion.repository.committed import is_committed
+from champion.repository.lock import verify_run
 
 if TYPE_CHECKING:
     from champion.model.model import Model
@@ -27,14 +28,14 @@ EXAMPLES = 20
 def register(registry: Registry) -> tuple[Version, bool]:
     """The version of the model in the workspace, and whether it is new. The same model always has the same version.
 
-    Raises `UserError` when the files differ from dvc.lock, or the model file is not one of ours.
+    Raises `UserError` when the files are not what dvc.lock says, it is of no whole run, or the model file is not one of
+    ours.
     """
     from champion.model.model_file import load
     from champion.table.features import describe_features
 
     root = registry.environment.root
-    lineage = outs_of(root)
-    verify(root, lineage, (MODEL, PREPARED, EVALUATION, TRAINING))
+    lineage = verify_run(root, (MODEL, PREPARED, EVALUATION, TRAINING))
     sha256 = sha256_of(root / MODEL)
     known = _registered(registry.rows, sha256)
     if known is not None:
@@ -55,7 +56,9 @@ def register(registry: Registry) -> tuple[Version, bool]:
         "environment_lock_sha256": sha256_of(root / RUNTIME_LOCK),
         "params": read(Params, root / PARAMS).model_dump(mode="json"),
         "lineage": lineage,
+        "dirty": not is_committed(root),
     }
+    registry.ledger.begin()
     for name, file in files.items():
         registry.files.write(f"{sha256}/{name}", file)
     with registry.ledger.appending() as session:

@@ -1,8 +1,8 @@
 """The switch: an environment changes its version in one step, and the ledger records it.
 
 During a switch, only this process may append to the ledger. It writes the row, replaces the pointer, and commits the
-row. If the process is killed before the commit, the ledger does not know the new pointer. But the pointer holds its own
-row, so the next command records it.
+row. If the process is killed before the commit, the ledger does not know the new pointer, and the next command records
+what is served. A pointer proves only that: who wrote it, when and why, anybody can claim who can write to the store.
 """
 
 from collections.abc import Mapping
@@ -10,42 +10,57 @@ from dataclasses import dataclass
 from typing import Any
 
 from champion.core.errors import ConflictError, UnavailableError, UserError
+from champion.core.values import escaped
 from champion.delivery.listeners import follow
 from champion.registry import history
 from champion.registry.chain import Row
 from champion.registry.ledger import Appending
 from champion.registry.registry import Registry
-from champion.registry.served import POINTER, SERVED_FILES
-from champion.registry.versions import Version
+from champion.registry.served import POINTER, SERVED_FILES, read_pointer
+from champion.registry.versions import MODEL_FILE, Version
+
+# What a pointer says of itself, which nobody vouches for: kept, but cut to a length.
+CLAIMS = ("action", "actor", "time", "reason", "hash")
+CLAIM_LENGTH = 200
+# In place of the number of a row that is in no ledger.
+UNRECORDED = 0
 
 
 @dataclass(frozen=True)
 class Switch:
-    """The result of a command: the row of the live version, and whether this command made it live."""
+    """The result of a command: the row of the live version, and whether this command made it live.
+
+    `note` says what else a person should know, for example that an earlier command had already done it.
+    """
 
     row: Row
     changed: bool
+    note: str | None = None
 
 
 @dataclass(frozen=True)
 class State:
-    """What a command bases its decision on: the rows, and the pointer's bytes, which show another command's switch."""
+    """What a command bases its decision on: the rows, and the pointer's bytes, which show another command's switch.
+
+    `despite_breaks` says whether the command goes on when the ledger is broken.
+    """
 
     rows: list[Row]
     pointer: bytes | None
+    despite_breaks: bool = False
 
 
-def read_state(registry: Registry) -> State:
+def read_state(registry: Registry, *, despite_breaks: bool = False) -> State:
     """The current state, after a repair if a command was interrupted."""
     name = registry.environment.name
     pointer, rows = registry.store.read(POINTER), registry.ledger.rows()
     if _agree(pointer, history.live(rows, name)):
-        return State(rows, pointer)
-    with registry.ledger.appending() as session:
+        return State(rows, pointer, despite_breaks)
+    with registry.ledger.appending(despite_breaks=despite_breaks) as session:
         pointer = registry.store.read(POINTER)
         if not _agree(pointer, history.live(session.rows, name)):
             pointer = _repair(registry, session, pointer)
-        return State(session.rows, pointer)
+        return State(session.rows, pointer, despite_breaks)
 
 
 def switch(
@@ -69,7 +84,7 @@ def switch(
         return Switch(now, changed=False)
     written = None
     try:
-        with registry.ledger.appending() as session:
+        with registry.ledger.appending(despite_breaks=state.despite_breaks) as session:
             refuse_overtaken(registry, state)
             row = session.append(
                 action,
@@ -78,7 +93,7 @@ def switch(
                 from_version=now.version if now is not None else None,
                 model_sha256=target.model_sha256,
                 reason=reason,
-                details=details or {},
+                details={**(details or {}), **_origin(now), **_breaks(session)},
             )
             written = row.as_json()
             store.write(POINTER, written)
@@ -89,6 +104,39 @@ def switch(
     follow(registry, row)
     store.clear_abandoned()
     return Switch(row, changed=True)
+
+
+def go_back_in_outage(registry: Registry, version: str | None, reason: str | None, outage: UnavailableError) -> Switch:
+    """Serve what the pointer says was served before, while the ledger cannot be reached; the next command records it.
+
+    Raises `UnavailableError` when the pointer does not know, or the store has not got the model.
+    """
+    environment, store = registry.environment, registry.store
+    now = read_pointer(environment)
+    if now is None:
+        raise outage
+    if now.sequence == UNRECORDED:
+        return Switch(now, changed=False, note="it went back already, while the ledger could not be reached")
+    target, sha256 = now.from_version, now.details.get("from_model_sha256")
+    if version not in (None, target) or not store.holds(f"{sha256}/{MODEL_FILE}", str(sha256)):
+        raise UnavailableError(
+            f"{outage} Until then {environment.name} can only go back to what it served before, "
+            f"{escaped(str(target))}, while its store has that model."
+        )
+    row = registry.ledger.make_row(
+        UNRECORDED,
+        now.hash,
+        "rollback",
+        environment=environment.name,
+        version=target,
+        from_version=now.version,
+        model_sha256=sha256,
+        reason=reason,
+        details={"emergency": True, "outage": str(outage), **_origin(now)},
+    )
+    store.write(POINTER, row.as_json())
+    follow(registry, row)
+    return Switch(row, changed=True, note="the ledger cannot be reached: the next command records it there")
 
 
 def provide(registry: Registry, version: Version) -> None:
@@ -103,7 +151,7 @@ def refuse_overtaken(registry: Registry, state: State) -> None:
     pointer = registry.store.read(POINTER)
     if pointer != state.pointer:
         row = Row.from_json(pointer) if pointer is not None else None
-        what = f"{row.action} of {row.version}, by {row.actor}" if row is not None else "a change of its store"
+        what = escaped(f"{row.action} of {row.version}, by {row.actor}") if row is not None else "a change of its store"
         raise ConflictError(
             f"another command was faster in {registry.environment.name}: {what}. This command changed nothing. Look "
             "at `champion status`, then run it again if you still need it."
@@ -131,22 +179,35 @@ def _repair(registry: Registry, session: Appending, pointer: bytes | None) -> by
     known = history.versions(session.rows).get(str(found.version))
     if found.environment != name or known is None or known.model_sha256 != found.model_sha256:
         raise ConflictError(
-            f"{store.url}/{POINTER}: it points to {found.version}, sha256 {found.model_sha256}, which is not in the "
-            f"ledger, so another program wrote it. Remove this file and run this again to write it from the ledger."
+            f"{store.url}/{POINTER}: it points to {escaped(str(found.version))}, sha256 "
+            f"{escaped(str(found.model_sha256))}, which is not in the ledger, so another program wrote it. Remove this "
+            "file and run this again to write it from the ledger."
         )
-    if all(row.hash != found.hash for row in session.rows):
-        row = session.append_row(found)
-    else:
-        row = session.append(
-            "repair",
-            environment=name,
-            version=found.version,
-            from_version=recorded.version if recorded is not None else None,
-            model_sha256=found.model_sha256,
-            reason="the store still serves this version: a switch was interrupted, or the store was restored",
-        )
+    row = session.append(
+        "repair",
+        environment=name,
+        version=known.name,
+        from_version=recorded.version if recorded is not None else None,
+        model_sha256=known.model_sha256,
+        reason="the store serves this, and the ledger did not say so: a switch was interrupted, or the store was "
+        "restored, or written to by somebody else",
+        details={
+            "pointer": {key: str(getattr(found, key))[:CLAIM_LENGTH] for key in CLAIMS},
+            **_origin(recorded),
+            **_breaks(session),
+        },
+    )
     store.write(POINTER, row.as_json())
     return row.as_json()
+
+
+def _origin(before: Row | None) -> dict[str, Any]:
+    """The hash of the model that served before: in an outage of the ledger a rollback knows it from the pointer."""
+    return {} if before is None else {"from_model_sha256": before.model_sha256}
+
+
+def _breaks(session: Appending) -> dict[str, Any]:
+    return {"breaks": session.breaks} if session.breaks else {}
 
 
 def _put_back(registry: Registry, before: bytes | None, written: bytes) -> None:

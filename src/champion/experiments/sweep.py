@@ -45,7 +45,7 @@ def run(environment: Environment, sets: Sequence[Set], begin: Callable[[str, Set
     """
     repository = environment.root
     head, changes = git.answer(repository, "rev-parse", "HEAD").decode().strip(), _changes(repository)
-    with git.clone_of_head(repository) as clone:
+    with git.clone_at(repository) as clone:
         _prepare(repository, clone)
         for one in sets:
             name = _name(head, changes, one)

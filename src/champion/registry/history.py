@@ -1,7 +1,8 @@
 """What the ledger's rows say: the versions, what each environment serves and served, and the champion."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from champion.core.errors import NotFoundError, UserError
 from champion.registry.chain import Row
@@ -60,21 +61,36 @@ def stack(rows: Iterable[Row], environment: str) -> list[str]:
     return versions_so_far
 
 
+def step_back(rows: Sequence[Row], environment: str) -> Row | None:
+    """The row by which the environment went back to an earlier version, if it is the last there; else None."""
+    last = next((row for row in reversed(rows) if row.environment == environment), None)
+    if last is None or last.action not in ("rollback", "repair"):
+        return None
+    before = [row for row in rows if row.sequence < last.sequence]
+    return last if str(last.version) in stack(before, environment) else None
+
+
 def served(rows: Iterable[Row], environment: str) -> set[str]:
     """Every version that was ever live in the environment."""
     return {str(row.version) for row in _switches(rows, environment)}
 
 
 def champion(rows: Iterable[Row]) -> str | None:
-    """The version to beat: the last winner of a challenge, unless an emergency or a rollback replaced it."""
+    """The version to beat: the last winner of a challenge, unless an emergency or a rollback replaced it.
+
+    A repair follows a store, which others may write to. So it can bring back an earlier champion, and cannot make one.
+    """
     chosen = None
+    chosen_before: set[str | None] = set()
     promoting: set[str | None] = set()
     for row in rows:
         if row.action == "promote":
             promoting.add(row.environment)
         won = row.action == "challenge" and row.outcome is True
-        if won or (row.action in SWITCHES and row.environment in promoting):
+        switched = row.action in SWITCHES and row.environment in promoting
+        if won or (switched and (row.action != "repair" or row.version in chosen_before)):
             chosen = row.version
+            chosen_before.add(chosen)
     return chosen
 
 
@@ -85,6 +101,35 @@ def smoke(rows: Sequence[Row], environment: str) -> Row | None:
         return None
     after = (row for row in reversed(rows) if row.sequence > now.sequence and row.environment == environment)
     return next((row for row in after if row.action == "smoke" and row.version == now.version), None)
+
+
+def comparison(
+    rows: Sequence[Row], champion: str, challenger: str, held_out_md5: str, required: Mapping[str, Any]
+) -> Row | None:
+    """The last challenge that compared the two on these held-out rows by these rules; None when none did."""
+    for row in reversed(rows):
+        same_pair = row.action == "challenge" and (row.from_version, row.version) == (champion, challenger)
+        if same_pair and row.details.get("comparison") is not None:
+            known = row.details.get("held_out_md5"), row.details.get("required")
+            if known == (held_out_md5, required):
+                return row
+    return None
+
+
+def open_findings(rows: Iterable[Row], version: str, environments: Collection[str]) -> list[Row]:
+    """The rows that speak against serving the version in these environments, since it was last cleared.
+
+    They are its failed smoke tests there, and rollbacks from it that no person decided on.
+    """
+    found: list[Row] = []
+    for row in rows:
+        if row.action == "clear" and row.version == version:
+            found = []
+        elif row.environment in environments:
+            failed = row.action == "smoke" and row.version == version and row.outcome is not True
+            left = row.action == "rollback" and row.from_version == version and row.details.get("automatic") is True
+            found += [row] if failed or left else []
+    return found
 
 
 def aliases(rows: Sequence[Row], environments: Collection[str]) -> dict[str, str]:

@@ -5,82 +5,74 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from champion.core.errors import UnavailableError, UserError
+from champion.core.errors import ConflictError, UnavailableError, UserError
+from champion.core.values import is_blank
 from champion.databases import make_engine, public_address, sqlite_file
-from champion.registry.chain import ORIGIN, Row, canonical
+from champion.registry.chain import ACCEPT, FORMAT, ORIGIN, Row, breaks, canonical
+from champion.registry.ledger_table import NAME, Table
+from champion.registry.signing import signer
 from champion.registry.stores import Store
 from champion.repository.git import head_commit
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-ANCHOR = "ledger-head.json"
+HEAD = "ledger-head.json"
 LOCK_SECONDS = 10
 # Any number works, but every version of this program must use the same one.
 POSTGRESQL_LOCK = 4_713_402_881
-
-_APPEND_ONLY = {
-    "sqlite": [
-        f"CREATE TRIGGER ledger_refuses_{verb} BEFORE {verb} ON ledger "
-        "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
-        for verb in ("UPDATE", "DELETE")
-    ],
-    "postgresql": [
-        "CREATE OR REPLACE FUNCTION ledger_refuses() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$",
-        "CREATE TRIGGER ledger_refuses BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger "
-        "FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuses()",
-    ],
-}
+_TOLD = 3
 
 
 class Appending:
-    """The ledger while only this process may append to it."""
+    """The ledger while only this process may append to it. `breaks` are those that it was opened in spite of."""
 
-    def __init__(self, connection: "sa.Connection", table: "sa.Table", rows: list[Row], root: Path) -> None:
+    def __init__(
+        self, connection: "sa.Connection", table: Table, rows: list[Row], breaks: list[str], ledger: "Ledger"
+    ) -> None:
         self.rows = rows
+        self.breaks = breaks
         self._connection = connection
         self._table = table
-        self._root = root
+        self._ledger = ledger
 
-    def append(self, action: str, **fields: Any) -> Row:
+    def append(self, action: str, *, reason: str | None = None, **fields: Any) -> Row:
         """Add a row for an action at this moment. Others see the row when the `appending` block ends."""
-        return self.append_row(
-            Row(0, datetime.now(UTC).isoformat(), actor(), action, git_commit=head_commit(self._root), **fields)
-        )
-
-    def append_row(self, row: Row) -> Row:
-        """Add a row that records an earlier action, at the end of the chain."""
         last = self.rows[-1] if self.rows else None
-        row = replace(
-            row,
-            sequence=last.sequence + 1 if last else 1,
-            details=json.loads(canonical(row.details)),
-            previous_hash=last.hash if last else ORIGIN,
-        )
-        row = replace(row, hash=row.computed_hash())
-        self._connection.execute(self._table.insert().values(asdict(row) | {"details": canonical(row.details)}))
+        sequence, previous_hash = (last.sequence + 1, last.hash) if last else (1, ORIGIN)
+        row = self._ledger.make_row(sequence, previous_hash, action, reason=reason, **fields)
+        values = asdict(row) | {"details": canonical(row.details)}
+        insert = self._table.definition.insert().values(values).execution_options(preserve_rowcount=True)
+        if self._connection.execute(insert).rowcount != 1:
+            raise UnavailableError("the database did not keep the ledger's row. `champion audit` says more.")
         self.rows.append(row)
         return row
+
+    def restore_triggers(self) -> None:
+        """Make the table's triggers anew, where they are not as they were made: only the owner may."""
+        if self._table.wrong_triggers(self._connection):
+            self._table.restore_triggers(self._connection)
 
 
 class Ledger:
     """The ledger in a SQLAlchemy database. The registry also has the chain's head, out of the database's reach."""
 
-    def __init__(self, url: str, anchor: Store, name: str, root: Path = Path()) -> None:
+    def __init__(self, url: str, registry: Store, name: str, root: Path = Path(), keys: Collection[str] = ()) -> None:
         self._url = url
-        self._anchor = anchor
+        self._registry = registry
         self._name = name
         self._root = root
+        self._keys = keys
         self._file = sqlite_file(url)
+        self._table = Table()
 
     @property
     def address(self) -> str:
@@ -89,33 +81,75 @@ class Ledger:
 
     def rows(self) -> list[Row]:
         """Every row, oldest first."""
-        if self._file is not None and not self._file.exists():
-            return []
-        with self._connected(writing=False) as connection:
-            return self._read(connection)
+        return self._look()[0]
+
+    def breaks(self) -> list[str]:
+        """One sentence per break of the chain that nobody accepted; empty when it is as it was appended."""
+        return self._examine()[1]
+
+    def begin(self) -> None:
+        """See that rows may be appended, before anything else is written. Raises as `appending` does."""
+        self._signer()
+        rows, found, head = self._examine()
+        if found:
+            self._refuse(found)
+        self._keep_first_head(rows, head)
 
     @contextmanager
-    def appending(self) -> Iterator[Appending]:
+    def appending(self, *, despite_breaks: bool = False) -> Iterator[Appending]:
         """Rows appended in the block are saved when it ends without an exception, else discarded.
 
-        Only one process at a time can be in the block; another process waits, then gets a `UserError`.
+        Only one process at a time can be in the block; another process waits, then gets a `UserError`. Raises
+        `ConflictError` when the chain is broken. `despite_breaks` appends nevertheless, and leaves a wrong head alone.
         """
-        if self._file is not None:
+        self._signer()
+        outage = []
+        # The head is read first: a row that is appended in between is no loss.
+        try:
+            head = self.head()
+        except (OSError, UnavailableError) as error:
+            if not despite_breaks:
+                raise
+            head, outage = None, [f"the registry's head of the ledger cannot be read: {error}"]
+        if self._file is not None and not self._file.exists():
+            if (found := self._broken([], head)) and not despite_breaks:
+                self._refuse(found)
             self._file.parent.mkdir(parents=True, exist_ok=True)
         with self._connected(writing=True) as connection:
             self._lock(connection)
-            self._table.metadata.create_all(connection)
-            before = self._read(connection)
-            session = Appending(connection, self._table, before, self._root)
-            known = len(before)
+            rows = self._read(connection)
+            if head is None and rows and not outage:
+                head = self.head()
+            found = outage or self._broken(rows, head)
+            found += self._table.wrong_triggers(connection)
+            if found and not despite_breaks:
+                self._refuse(found)
+            if not outage:
+                self._keep_first_head(rows, head)
+            self._table.prepare(connection)
+            session = Appending(connection, self._table, list(rows), found, self)
             yield session
-            appended = len(session.rows) > known
-        if appended:
-            self._raise_anchor(session.rows[-1])
+        if session.rows != rows and not outage:
+            self._move_head(session.rows)
+
+    def accept_breaks(self, reason: str, seen_elsewhere: Sequence[str] = ()) -> Row:
+        """Record that a person accepts every break there is, here or seen elsewhere; the head is written anew.
+
+        Raises `ConflictError` when there is none, and `UnavailableError` when the registry cannot be reached.
+        """
+        self.head()
+        with self.appending(despite_breaks=True) as session:
+            found = [*session.breaks, *seen_elsewhere]
+            if not found:
+                raise ConflictError(f"the ledger of {self._name} has no break: there is nothing to accept.")
+            session.restore_triggers()
+            row = session.append(ACCEPT, reason=reason, details={"breaks": found})
+        self._write_head(row)
+        return row
 
     def head(self) -> tuple[int, str] | None:
         """Sequence and hash of the last row, as the registry has them; None if it has none, (-1, "") if damaged."""
-        content = self._anchor.read(ANCHOR)
+        content = self._registry.read(HEAD)
         if content is None:
             return None
         try:
@@ -124,21 +158,105 @@ class Ledger:
         except (ValueError, KeyError, TypeError):
             return -1, ""
 
-    def _raise_anchor(self, row: Row) -> None:
-        head = {"sequence": row.sequence, "hash": row.hash}
+    def make_row(self, sequence: int, previous_hash: str, action: str, *, reason: str | None, **fields: Any) -> Row:
+        """A row for an effect of now, signed where the ledger is. Raises `UserError` for a blank reason."""
+        if reason is not None and is_blank(reason):
+            raise UserError("the reason is blank. Say why, in words that the next person understands.")
+        row = Row(
+            sequence=sequence,
+            time=datetime.now(UTC).isoformat(),
+            actor=actor(),
+            action=action,
+            reason=reason,
+            git_commit=head_commit(self._root),
+            previous_hash=previous_hash,
+            format=FORMAT,
+            **fields,
+        )
+        signing = self._signer()
+        row = replace(row, details=json.loads(canonical(row.details)), signed_by=signing[0] if signing else None)
+        row = replace(row, hash=row.computed_hash())
+        if not row.hash:
+            raise UserError("the reason is not text: it holds bytes that are not UTF-8.")
+        return replace(row, signature=signing[1](row.hash) if signing else None)
+
+    def _examine(self) -> tuple[list[Row], list[str], tuple[int, str] | None]:
+        """Rows, breaks and head: the head is read first, so that a row appended meanwhile is no loss."""
+        head = self.head()
+        rows, triggers = self._look()
+        if head is None and rows:
+            # They may be the first, appended meanwhile: a head is always there before them.
+            head = self.head()
+            rows, triggers = self._look()
+        return rows, self._broken(rows, head) + triggers, head
+
+    def _look(self) -> tuple[list[Row], list[str]]:
+        if self._file is not None and not self._file.exists():
+            return [], []
+        with self._connected(writing=False) as connection:
+            return self._read(connection), self._table.wrong_triggers(connection)
+
+    def _broken(self, rows: Sequence[Row], head: tuple[int, str] | None) -> list[str]:
+        found = breaks(rows, head, self._keys)
+        if head is not None:
+            return found
+        if rows:
+            found.append(f"{self._registry.url}/{HEAD}, what the registry kept of the ledger's last row, is missing")
+        # The files are listed before the head is read again: a first registration writes it before them.
+        elif set(self._registry.keys()) - {HEAD} and self.head() is None:
+            found.append(
+                f"the registry {self._registry.url} has files of versions, and the ledger {self.address} has no rows: "
+                "is `database_url` right?"
+            )
+        return found
+
+    def _refuse(self, found: Sequence[str]) -> NoReturn:
+        more = f"\n  and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
+        raise ConflictError(
+            f"the ledger of {self._name} is not as it was written, so nothing is written on top:\n  "
+            + "\n  ".join(found[:_TOLD])
+            + f"{more}\n`champion audit` says all. Restore the database, or correct `database_url`; or, when you know "
+            'how it came to that, `champion accept-break --reason "..."`. In an emergency, `champion rollback '
+            '--emergency --reason "..."` goes on.'
+        )
+
+    def _signer(self) -> Any:
+        return signer(self._keys, self._name)
+
+    def _keep_first_head(self, rows: Sequence[Row], head: tuple[int, str] | None) -> None:
+        """Before there is any row: a ledger whose rows all disappear is then told from one that never had any."""
+        if head is None and not rows:
+            self._registry.write(HEAD, _as_json(0, ORIGIN))
+
+    def _move_head(self, rows: Sequence[Row]) -> None:
+        """Let the registry know of the last row, unless what it knows of is not in the chain, or newer."""
         try:
-            self._anchor.write(ANCHOR, (json.dumps(head, sort_keys=True) + "\n").encode())
+            sequence, digest = self.head() or (-1, "")
+            if sequence > rows[-1].sequence:
+                return
+            if (sequence, digest) != (0, ORIGIN) and all(
+                (row.sequence, row.hash) != (sequence, digest) for row in rows
+            ):
+                print(f"warning: {HEAD} in the registry stays where it is: the chain is broken", file=sys.stderr)
+                return
         except (OSError, UserError) as error:
-            # The action is done and recorded, and the next row will update the anchor.
-            print(f"warning: {ANCHOR} in the registry was not updated: {error}", file=sys.stderr)
+            _warn_of_head(error)
+            return
+        self._write_head(rows[-1])
+
+    def _write_head(self, row: Row) -> None:
+        try:
+            self._registry.write(HEAD, _as_json(row.sequence, row.hash))
+        except (OSError, UserError) as error:
+            _warn_of_head(error)
 
     def _read(self, connection: "sa.Connection") -> list[Row]:
-        import sqlalchemy as sa
-
-        if not sa.inspect(connection).has_table(self._table.name):
+        present = self._table.columns(connection)
+        if not present:
             return []
-        found = connection.execute(self._table.select().order_by(self._table.c.sequence)).mappings()
-        return [Row(**(dict(row) | {"details": json.loads(row["details"])})) for row in found]
+        names = [field.name for field in fields(Row) if field.name in present]
+        found = connection.exec_driver_sql(f"SELECT {', '.join(names)} FROM {NAME} ORDER BY sequence").mappings()  # noqa: S608
+        return [Row(**(dict(row) | {"details": _parsed(row["details"])})) for row in found]
 
     def _lock(self, connection: "sa.Connection") -> None:
         """Lock the ledger in PostgreSQL; SQLite needs nothing, because BEGIN IMMEDIATE locks it."""
@@ -157,11 +275,16 @@ class Ledger:
             raise self._explain(error) from None
 
     def _explain(self, error: "sa.exc.DBAPIError") -> UserError:
-        reason = str(error.orig)
-        if "database is locked" in reason or getattr(error.orig, "sqlstate", None) == "55P03":
+        reason, state = str(error.orig), getattr(error.orig, "sqlstate", None)
+        if "database is locked" in reason or state == "55P03":
             return UnavailableError(
                 f"another command has been writing to the ledger of {self._name} for more than {LOCK_SECONDS} s. "
                 "Nothing was changed. Run this again when the other command has ended."
+            )
+        if state == "42501":
+            return UnavailableError(
+                f"the role that opens the database of {self._name} lacks a right there. Its owner makes and updates "
+                "the table, others may read and insert (docs/operations.md)."
             )
         return UnavailableError(
             f"the database of {self._name} cannot be used ({type(error.orig).__name__}): it is down or full, or the "
@@ -180,35 +303,42 @@ class Ledger:
             sa.event.listen(engine, "begin", _begin)
         return engine
 
-    @cached_property
-    def _table(self) -> "sa.Table":
-        import sqlalchemy as sa
-
-        optional = ("environment", "version", "from_version", "reason", "git_commit", "model_sha256")
-        table = sa.Table(
-            "ledger",
-            sa.MetaData(),
-            sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
-            *(sa.Column(name, sa.Text, nullable=False) for name in ("time", "actor", "action")),
-            *(sa.Column(name, sa.Text) for name in optional),
-            *(sa.Column(name, sa.Text, nullable=False) for name in ("details", "previous_hash", "hash")),
-        )
-        for dialect, statements in _APPEND_ONLY.items():
-            for statement in statements:
-                sa.event.listen(table, "after_create", _only_on(dialect, statement))
-        return table
-
 
 def actor() -> str:
-    """The person who acts: the GitHub user in a workflow, else user@host."""
-    return os.environ.get("GITHUB_ACTOR") or f"{getpass.getuser()}@{platform.node()}"
+    """Who acts: the GitHub user in a workflow of GitHub Actions, else the operating system's user@host."""
+    if os.environ.get("GITHUB_ACTIONS") == "true" and (name := os.environ.get("GITHUB_ACTOR")):
+        return name
+    return f"{_system_user()}@{platform.node()}"
 
 
-def _only_on(dialect: str, statement: str) -> Any:
-    import sqlalchemy as sa
+def _system_user() -> str:
+    """The account that the process runs as, whatever LOGNAME and USER say."""
+    if os.name != "posix":
+        return getpass.getuser()
+    import pwd
 
-    ddl: Any = sa.DDL
-    return ddl(statement).execute_if(dialect=dialect)
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def _as_json(sequence: int, digest: str) -> bytes:
+    return (json.dumps({"sequence": sequence, "hash": digest}, sort_keys=True) + "\n").encode()
+
+
+def _warn_of_head(error: Exception) -> None:
+    # The action is done and recorded, and the next row will update the head.
+    print(f"warning: {HEAD} in the registry was not updated: {error}", file=sys.stderr)
+
+
+def _parsed(details: Any) -> dict[str, Any]:
+    """A row's details; what is no JSON object is kept in one that gives another hash."""
+    try:
+        content = json.loads(details)
+    except (ValueError, TypeError, RecursionError):
+        content = None
+    return content if isinstance(content, dict) else {"unreadable": str(details)}
 
 
 def _leave_transactions_to_us(connection: Any, _record: Any) -> None:

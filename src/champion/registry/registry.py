@@ -37,7 +37,7 @@ class Registry:
     def open(cls, environment: Environment) -> Self:
         """Open the environment's ledger and stores. Raises `UserError` when a variable of its addresses is not set."""
         files, url = Store(environment.registry_url), environment.database_url
-        ledger = Ledger(url, files, environment.name, environment.root)
+        ledger = Ledger(url, files, environment.name, environment.root, environment.ledger_public_keys)
         others = load_environments(environment.root)
         sharing = {name: other for name, other in others.items() if _database_url(other) == url}
         return cls(environment, ledger, files, Store(environment.model_store_url), sharing)

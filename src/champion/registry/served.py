@@ -16,6 +16,7 @@ from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE
 
 POINTER = "current.json"
 SERVED_FILES = (MODEL_FILE, EXAMPLES_FILE)
+_UNRECORDED = "differs from the ledger: run `champion audit`"
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,11 @@ def status_of(environment: Environment) -> Status:
         rows, row = Registry.open(environment).rows, read_pointer(environment)
     except UserError as error:
         return Status(readable=False, note=str(error))
-    note = None if row == history.live(rows, environment.name) else "differs from the ledger: run `champion audit`"
     if row is None:
-        return Status(note=note)
+        return Status(note=None if history.live(rows, environment.name) is None else _UNRECORDED)
+    if row != history.live(rows, environment.name):
+        # Since when and by whom is for the ledger to say.
+        return Status(version=str(row.version), note=_UNRECORDED)
     test = history.smoke(rows, environment.name)
     passed = None if test is None else test.outcome is True
-    return Status(version=row.version, since=row.time[:19], actor=row.actor, smoke_passed=passed, note=note)
+    return Status(version=row.version, since=row.time[:19], actor=row.actor, smoke_passed=passed)

@@ -18,7 +18,11 @@ TRAINING_ROWS_FILE = "training_rows.u64"
 
 @dataclass(frozen=True)
 class Version:
-    """A registered model. `files` has SHA-256 by file name; `window` describes its training and held-out data."""
+    """A registered model: `files` are SHA-256 by name, `window` is what it was trained and tested on.
+
+    `lineage` is the MD5 of every output of its pipeline; `dirty` whether its commit alone does not make them, None for
+    a version that was registered before this was recorded.
+    """
 
     name: str
     model_sha256: str
@@ -30,6 +34,8 @@ class Version:
     window: Mapping[str, Any]
     features: Sequence[Mapping[str, Any]]
     params: Mapping[str, Any]
+    lineage: Mapping[str, str]
+    dirty: bool | None
 
     @classmethod
     def of(cls, row: Row) -> Self:
@@ -46,6 +52,8 @@ class Version:
             window=details["window"],
             features=details["features"],
             params=details["params"],
+            lineage=details.get("lineage", {}),
+            dirty=details.get("dirty"),
         )
 
     def key(self, file: str) -> str:

@@ -74,9 +74,11 @@ def read_file(root: Path, commit: str, path: str) -> bytes | None:
 
 
 @contextmanager
-def clone_of_head(root: Path) -> Iterator[Path]:
-    """A clone of the repository's HEAD in a temporary folder, without its data."""
+def clone_at(root: Path, commit: str = "HEAD") -> Iterator[Path]:
+    """A clone of the repository at a commit that it has, in a temporary folder, without its data."""
     with tempfile.TemporaryDirectory(prefix="champion-") as folder:
         clone = Path(folder) / "clone"
         answer(root, "clone", "--quiet", "--no-hardlinks", str(root.resolve()), str(clone))
+        if commit != "HEAD":
+            answer(clone, "checkout", "--quiet", "--detach", commit)
         yield clone

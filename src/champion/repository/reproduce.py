@@ -1,15 +1,15 @@
 """Proof that the committed code, params and data give the committed dvc.lock and metrics."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from champion.core.errors import NotFoundError, UserError
-from champion.core.files import read_json, write_json
-from champion.core.layout import LOCK, METRICS, PIPELINE
+from champion.core.files import read_json, sha256_of, write_json
+from champion.core.layout import LOCK, METRICS, MODEL, PIPELINE
 from champion.repository import git
-from champion.repository.lock import read_stages, uncached_outs
+from champion.repository.lock import disconnections, outs_of, read_stages, uncached_outs
 from champion.repository.process import dvc, run
 
 # The result of the last full check in this working copy, for `champion report`; not in git.
@@ -34,12 +34,7 @@ def stale_stages(clone: Path) -> list[str]:
             reasons += [
                 f"stage {name}: {reason}" for change in changes for reason in _reasons(change, handed_on, uncached)
             ]
-    for name, stage in lock.items():
-        for dep in stage["deps"]:
-            maker, md5 = handed_on.get(dep["path"], (None, dep["md5"]))
-            if dep["md5"] != md5:
-                reasons.append(f"stage {name}: it read another {dep['path']} than the one that stage {maker} wrote")
-    return reasons
+    return reasons + list(disconnections(lock))
 
 
 def first_difference(clone: Path, before: dict[str, dict[str, Any]]) -> str | None:
@@ -58,8 +53,8 @@ def first_difference(clone: Path, before: dict[str, dict[str, Any]]) -> str | No
 
 
 def reproduce(repository: Path, *, fast: bool) -> None:
-    """Check HEAD of the repository in a clone. Raises `UserError` naming every stale stage or the first difference."""
-    with git.clone_of_head(repository) as clone:
+    """Check HEAD of the repository in a clone. Raises `UserError` naming what is stale or which output differs."""
+    with git.clone_at(repository) as clone:
         stale = stale_stages(clone)
         if stale:
             raise UserError(
@@ -73,6 +68,28 @@ def reproduce(repository: Path, *, fast: bool) -> None:
         difference = first_difference(clone, before)
     if difference:
         raise UserError(f"not reproduced: {difference}.")
+
+
+def rebuild(
+    repository: Path, commit: str, adjust: Callable[[Path], None], outs: Mapping[str, str], model_sha256: str
+) -> None:
+    """Run the pipeline of a commit again in a clone, which `adjust` may change before.
+
+    Raises `UserError` when the model does not come out with its SHA-256, or naming the first output that does not with
+    its MD5.
+    """
+    if git.commit_of(repository, commit) is None:
+        raise NotFoundError(f"the commit {commit} is not in this repository. Fetch the branch that has it.")
+    with git.clone_at(repository, commit) as clone:
+        adjust(clone)
+        if run([dvc(), "repro", "--force"], clone, quiet=False).returncode:
+            raise UserError(f"`dvc repro --force` failed in a clone of {commit}; its output above says why.")
+        found, model = outs_of(clone), sha256_of(clone / MODEL)
+    if model != model_sha256:
+        raise UserError(f"not reproduced: {MODEL} came out as {model}, registered was {model_sha256}.")
+    for path, md5 in outs.items():
+        if found.get(path) != md5:
+            raise UserError(f"not reproduced: {path} came out as {found.get(path)}, registered was {md5}.")
 
 
 def recorded(repository: Path, record: Path) -> None:

@@ -10,12 +10,12 @@ from uuid import uuid4
 
 from champion.core.errors import UserError
 from champion.environments import Environment
-from champion.registry.chain import Row
+from champion.registry.chain import ACCEPT, Row
 from champion.registry.history import SWITCHES
 from champion.registry.registry import Registry
 from champion.tracking.client import in_use, installed, tracking_uri
 
-ACTIONS = SWITCHES | {"register", "challenge"}
+ACTIONS = SWITCHES | {"register", "challenge", ACCEPT}
 REPAIR = "`champion mirror` updates them"
 CONNECT_SECONDS = 2
 

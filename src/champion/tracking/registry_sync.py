@@ -2,13 +2,13 @@
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from champion.core.errors import UserError
 from champion.registry import history
-from champion.registry.chain import Row
+from champion.registry.chain import ACCEPT, Row
 from champion.registry.registry import Registry
 from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE, Version
 from champion.tracking import background_sync
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 VERSION = "champion.version"
+# The registered model's tag with number and hash of the ledger's last row: another place that knows when rows are lost.
+HEAD = "champion.ledger_head"
+# The last row that accepted a break when that was written.
+ACCEPTED = "champion.ledger_accepted"
 
 
 def apply(registry: Registry) -> list[str]:
@@ -30,6 +34,7 @@ def apply(registry: Registry) -> list[str]:
         rows = ledger.rows()
         while True:
             done += _add_versions(client, registry, rows) + _move_aliases(client, registry, rows)
+            _move_head(client, rows)
             # Other commands may append rows during the sync, so repeat until there are no new rows.
             latest = ledger.rows()
             if len(latest) == len(rows):
@@ -47,6 +52,7 @@ def differences(registry: Registry, rows: list[Row]) -> list[str]:
     try:
         with connected(registry.environment) as client:
             numbers, present = _numbers_by_version(client), _present_aliases(client)
+            wrong = wrong_head(_tags(client), rows)
     except UserError as error:
         return [f"the ledger cannot be compared with MLflow: {error}"]
     found = [
@@ -54,6 +60,7 @@ def differences(registry: Registry, rows: list[Row]) -> list[str]:
         for version in history.versions(rows).values()
         if (version.name, version.model_sha256) not in numbers
     ]
+    found += [wrong] if wrong is not None else []
     names = {number: version for (version, _), number in numbers.items()}
     wanted = history.aliases(rows, registry.sharing)
     for alias in sorted(_our_aliases(registry) & present.keys() | wanted.keys()):
@@ -65,6 +72,48 @@ def differences(registry: Registry, rows: list[Row]) -> list[str]:
         if has != says:
             found.append(f"MLflow's alias {alias} is on {has}, but the ledger says {says}: {repair}")
     return found
+
+
+def breaks(registry: Registry, rows: Sequence[Row]) -> list[str]:
+    """The same as a list, of an environment's MLflow; empty where that is not used or cannot be reached."""
+    if not in_use(registry.environment):
+        return []
+    try:
+        with connected(registry.environment) as client:
+            found = wrong_head(_tags(client), rows)
+    except UserError:
+        return []
+    return [] if found is None else [found]
+
+
+def wrong_head(tags: Mapping[str, str], rows: Sequence[Row]) -> str | None:
+    """A sentence when the ledger has not got the row that MLflow's tag names, else None."""
+    told = tags.get(HEAD)
+    if told is None or any(f"{row.sequence} {row.hash}" == told for row in rows):
+        return None
+    sequence, _, digest = told.partition(" ")
+    return (
+        f"MLflow knows of ledger row {sequence[:20]} ({digest[:12]}), which the ledger has not got: rows were removed"
+    )
+
+
+def _move_head(client: "MlflowClient", rows: list[Row]) -> None:
+    """Tell MLflow of the last row, unless the row it knows of is lost, and nobody accepted a break since."""
+    tags = _tags(client)
+    lost = wrong_head(tags, rows) is not None and tags.get(ACCEPTED) == _last_accepted(rows)
+    if rows and not lost and client.search_registered_models(f"name = '{shared_name()}'"):
+        client.set_registered_model_tag(shared_name(), HEAD, f"{rows[-1].sequence} {rows[-1].hash}")
+        client.set_registered_model_tag(shared_name(), ACCEPTED, _last_accepted(rows))
+
+
+def _last_accepted(rows: Sequence[Row]) -> str:
+    return next((row.hash for row in reversed(rows) if row.action == ACCEPT), "none")
+
+
+def _tags(client: "MlflowClient") -> Mapping[str, str]:
+    models = client.search_registered_models(f"name = '{shared_name()}'")
+    tags: Mapping[str, str] = models[0].tags if models else {}
+    return tags
 
 
 def _add_versions(client: "MlflowClient", registry: Registry, rows: list[Row]) -> list[str]:
