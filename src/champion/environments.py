@@ -45,7 +45,7 @@ class Settings(Section):
     @classmethod
     def _are_public_keys(cls, keys: Any) -> Any:
         if not isinstance(keys, list) or not all(isinstance(key, str) and _KEY.fullmatch(key) for key in keys):
-            # A private key that was pasted here is not shown.
+            # The message does not show the value, as it could be a private key.
             raise PydanticCustomError("keys", "should be a list of public keys, as `champion ledger-key` prints them")
         return tuple(keys)
 
@@ -119,7 +119,7 @@ class Environment:
 
     @property
     def ledger_public_keys(self) -> tuple[str, ...]:
-        """Whose signatures the ledger's rows may have; empty where they are not signed."""
+        """The public keys whose signatures are valid for ledger rows; empty if rows are not signed."""
         return self.settings.ledger_public_keys
 
     def _filled(self, key: str) -> str:

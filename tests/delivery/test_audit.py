@@ -117,7 +117,7 @@ def test_an_edited_ledger_is_found_and_proves_nothing(delivered: DeliveryProject
     ]
     with pytest.raises(Exception, match="the ledger was edited"):
         deployment.promote(delivered.production)
-    with pytest.raises(UserError, match="nothing is written on top"):
+    with pytest.raises(UserError, match="no command writes to it"):
         deployment.rollback(delivered.staging)
     assert live(delivered).version == "v2"
     row = deployment.rollback(delivered.staging, emergency=True, reason="v2 is wrong").row

@@ -134,7 +134,7 @@ def test_another_version_than_that_on_disk_cannot_be_judged(delivery_project: De
     register(delivery_project.staging)
     delivery_project.use_result("strong")
     assert "is not v1" in challenge(delivery_project.staging, "v1").reasons[0]
-    with pytest.raises(UserError, match=r"models/model.skops is no registered version. `champion register` makes it"):
+    with pytest.raises(UserError, match=r"models/model.skops is not registered. Run `champion register`"):
         challenge(delivery_project.staging)
 
 
@@ -206,7 +206,7 @@ def test_a_winner_that_was_rolled_back_does_not_win_again_on_the_same_rows(deliv
     deployment.rollback(delivery_project.production)
     verdict = challenge(delivery_project.staging)
     assert (verdict.challenger, verdict.champion, verdict.won) == ("v2", "v1", None)
-    assert "v2 won against it on these rows before (ledger row 7), and it was put back since" in verdict.stays
+    assert "v2 won against it on these rows before (ledger row 7), but was replaced again" in verdict.stays
 
 
 def test_a_rollback_of_production_makes_the_old_version_the_one_to_beat(delivery_project: DeliveryProject) -> None:

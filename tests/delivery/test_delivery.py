@@ -159,7 +159,7 @@ def rolled_back(delivery_project: DeliveryProject) -> DeliveryProject:
     return delivery_project
 
 
-FINDING = r"v2 has an open finding: it was rolled back by itself in production \(ledger row 12: smoke test failed: "
+FINDING = r"v2 has an open finding: it was rolled back automatically in production \(ledger row 12: smoke test failed: "
 
 
 def test_a_version_that_failed_in_production_is_promoted_again_once_it_is_cleared(rolled_back: DeliveryProject) -> None:
@@ -193,7 +193,7 @@ def test_an_emergency_names_the_open_findings_in_its_row(rolled_back: DeliveryPr
     row = deployment.promote(rolled_back.production, "v2", emergency=True, reason="v1 is worse").row
     failed, back = row.details["open_findings"]
     assert failed.startswith("it failed its smoke test in production (ledger row 11: ")
-    assert back.startswith("it was rolled back by itself in production (ledger row 12: ")
+    assert back.startswith("it was rolled back automatically in production (ledger row 12: ")
 
 
 def test_a_rollback_that_a_person_decides_on_leaves_no_finding(delivery_project: DeliveryProject) -> None:
@@ -243,7 +243,7 @@ def test_a_version_remembers_whether_all_was_committed(delivery_project: Deliver
     assert (committed.dirty, other.dirty) == (False, True)
     assert committed.git_commit is not None
     told = Project(delivery_project.root).champion("reproduce", "v2", check=False)
-    assert told.stderr.startswith("error: v2 cannot be made again: its files were not committed when it was registered")
+    assert told.stderr.startswith("error: v2 cannot be made again: its files were not committed at its registration")
 
 
 def test_a_version_of_before_is_still_readable(delivery_project: DeliveryProject) -> None:

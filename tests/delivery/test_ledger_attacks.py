@@ -136,7 +136,7 @@ def test_a_break_is_seen_until_a_person_accepts_it(delivered: DeliveryProject, n
         lambda: registered(delivered, "same"),
     ]
     for command in commands:
-        with pytest.raises(ConflictError, match="nothing is written on top"):
+        with pytest.raises(ConflictError, match="no command writes to it"):
             command()
     assert delivered.staging.rows == before
     assert any(sentence in found for found in differences(delivered.staging)), "an ordinary command hid it"
@@ -443,7 +443,7 @@ def test_a_key_pair_is_made_and_the_private_key_is_shown_nowhere(
     assert file.stat().st_mode & 0o777 == 0o600
     assert private not in told
     public = told.splitlines()[0].split()[-1]
-    assert "a key is not overwritten" in project.champion("ledger-key", check=False).stderr
+    assert "a key is never overwritten" in project.champion("ledger-key", check=False).stderr
     sign(delivered, public)
     monkeypatch.setenv(VARIABLE, private)
     told = project.champion("accept-break", "--env", "staging", "--reason", "signing begins").stdout

@@ -57,7 +57,7 @@ def test_replaced_rows_with_a_lock_that_nobody_committed_are_not_judged(contest:
     write_lock(contest.root)
     before = contest.staging.rows
     for judge in (lambda: challenge(contest.staging), lambda: failures(contest.root)):
-        with pytest.raises(ConflictError, match=r"dvc.lock: not as committed. Commit what `dvc repro` made"):
+        with pytest.raises(ConflictError, match=r"dvc.lock: uncommitted change. Commit the outputs of `dvc repro`"):
             judge()
     assert contest.staging.rows == before
 
@@ -66,7 +66,7 @@ def test_a_lock_that_git_was_told_not_to_look_at_is_still_not_the_committed_one(
     flatter(contest)
     git(contest.root, "update-index", "--assume-unchanged", "dvc.lock")
     write_lock(contest.root)
-    with pytest.raises(ConflictError, match=r"dvc.lock: not as committed"):
+    with pytest.raises(ConflictError, match=r"dvc.lock: uncommitted change"):
         challenge(contest.staging)
 
 
@@ -112,7 +112,7 @@ def test_metrics_that_were_forged_at_registration_win_nothing_later(delivery_pro
     assert version.dirty is True
     git(delivery_project.root, "checkout", "--quiet", ".")
     verdict = challenge(delivery_project.staging)
-    assert verdict.reasons == ["v1 was registered before all was committed, and another result was committed since"]
+    assert verdict.reasons == ["v1 was registered with uncommitted changes, and then another result was committed"]
 
 
 def interrupt(project: DeliveryProject) -> None:
@@ -134,7 +134,9 @@ def test_an_interrupted_run_is_neither_judged_nor_registered(
     delivery_project.use_result("strong")
     interrupt(delivery_project)
     git(delivery_project.root, "commit", "--quiet", "--all", "--message", "Too early")
-    with pytest.raises(UserError, match=r"dvc.lock: stage evaluate: it was run on another .* than stage \w+ left"):
+    with pytest.raises(
+        UserError, match=r"dvc.lock: stage evaluate: it read another .* than the one that stage \w+ wrote"
+    ):
         act(delivery_project)
 
 
@@ -143,7 +145,7 @@ def test_an_interrupted_run_wins_no_challenge(contest: DeliveryProject) -> None:
     lock["stages"]["prepare"]["outs"][0]["md5"] = "0" * 32 + ".dir"
     (contest.root / "dvc.lock").write_text(json.dumps(lock))
     git(contest.root, "commit", "--quiet", "--all", "--message", "Too early")
-    assert_lost(contest, "stage train: it was run on another data/prepared than stage prepare left")
+    assert_lost(contest, "stage train: it read another data/prepared than the one that stage prepare wrote")
 
 
 @pytest.mark.parametrize(
@@ -157,7 +159,7 @@ def test_limits_that_nobody_committed_are_refused(
     write_lock(contest.root)
     before = contest.staging.rows
     for judge in (lambda: challenge(contest.staging), lambda: failures(contest.root)):
-        with pytest.raises(ConflictError, match=f"params.yaml: `{section}` not as committed. Commit it"):
+        with pytest.raises(ConflictError, match=f"params.yaml: uncommitted change of `{section}`. Commit it"):
             judge()
     assert contest.staging.rows == before
 
@@ -165,7 +167,7 @@ def test_limits_that_nobody_committed_are_refused(
 def test_limits_committed_after_the_run_are_refused(delivery_project: DeliveryProject) -> None:
     delivery_project.write_params("gates", roc_auc={"min": 0.1})
     git(delivery_project.root, "commit", "--quiet", "--all", "--message", "Looser")
-    with pytest.raises(UserError, match=r"stage evaluate: `gates` of params.yaml is not what it was run with"):
+    with pytest.raises(UserError, match=r"stage evaluate: `gates` of params.yaml changed since it ran"):
         failures(delivery_project.root)
 
 
@@ -189,5 +191,5 @@ def test_a_first_model_needs_a_value_of_every_feature_too(delivery_project: Deli
 def test_files_that_git_never_saw_are_not_judged(delivery_project: DeliveryProject) -> None:
     shutil.rmtree(delivery_project.root / ".git")
     git(delivery_project.root, "init", "--quiet")
-    with pytest.raises(ConflictError, match=r"params.yaml: not committed, so nobody else can see what is judged"):
+    with pytest.raises(ConflictError, match=r"params.yaml: not committed, so other people cannot see what is judged"):
         failures(delivery_project.root)

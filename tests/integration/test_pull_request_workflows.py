@@ -39,7 +39,7 @@ def test_a_stale_lock_names_its_stage_and_offers_the_lock_to_commit(runner: Runn
     assert run.step_failed("Is the committed lock true, bit for bit?")
     assert "stage train: the parameter train is modified since dvc.lock was made" in run.log
     assert run.report.startswith("## ❌ Model: gate closed, not reproducible; ")
-    assert "not as committed" in run.report
+    assert "uncommitted change" in run.report
     assert "stage train" in run.report
     lock = read_yaml(run.artifacts / "regenerated-lock/dvc.lock")
     assert lock["stages"]["train"]["params"]["params.yaml"]["train"]["hist_gradient_boosting"]["max_iter"] == 19

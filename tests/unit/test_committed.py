@@ -48,11 +48,11 @@ def test_a_retraining_moves_the_date_and_what_the_pipeline_writes(repository: Pa
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
-        ({"lock": {"stages": {"train": {}}}}, "dvc.lock: not as committed"),
-        ({"params": PARAMS | {"gates": {}}}, "params.yaml: `gates` not as committed"),
-        ({"params": PARAMS | {"compare": {}}}, "params.yaml: `compare` not as committed"),
-        ({"params": {"as_of": "2011-01-01"}}, "params.yaml: `gates` not as committed"),
-        ({"params": PARAMS | {"as_of": "2011-01-01"}, "code": 2}, "code.py: not as committed, and `as_of` was moved"),
+        ({"lock": {"stages": {"train": {}}}}, "dvc.lock: uncommitted change"),
+        ({"params": PARAMS | {"gates": {}}}, "params.yaml: uncommitted change of `gates`"),
+        ({"params": PARAMS | {"compare": {}}}, "params.yaml: uncommitted change of `compare`"),
+        ({"params": {"as_of": "2011-01-01"}}, "params.yaml: uncommitted change of `gates`"),
+        ({"params": PARAMS | {"as_of": "2011-01-01"}, "code": 2}, "code.py: uncommitted change, besides `as_of`"),
     ],
 )
 def test_any_other_difference_is_named(repository: Path, files: dict[str, Any], reason: str) -> None:

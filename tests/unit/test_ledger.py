@@ -259,7 +259,7 @@ def test_a_role_that_may_read_and_insert_is_enough_and_can_change_nothing(postgr
         with owner.begin() as connection:
             connection.exec_driver_sql(change)
         assert "the triggers by which the database refuses" in ledger.breaks()[0], change
-        with pytest.raises(UserError, match="lacks a right"):
+        with pytest.raises(UserError, match="lacks a permission"):
             ledger.accept_breaks("a maintenance")
         Ledger(postgresql_url, store, "staging").accept_breaks("a maintenance")
         assert ledger.breaks() == []

@@ -25,7 +25,7 @@ VersionName = Annotated[str, typer.Argument(help="A version such as v3, or an al
 
 def _refuse_blank(reason: str | None) -> str | None:
     if reason is not None and is_blank(reason):
-        raise typer.BadParameter("it is blank. Say why, in words that the next person understands.")
+        raise typer.BadParameter("it is blank. Write a reason that other people understand.")
     return reason
 
 
@@ -104,14 +104,14 @@ def show(version: VersionName, env: Env = None) -> None:
 @command()
 def challenge(
     version: Annotated[
-        str | None, typer.Argument(help="The challenger: by default the version of the model on disk.")
+        str | None, typer.Argument(help="The challenger. By default the version of the model on disk.")
     ] = None,
     env: Env = None,
     as_json: Json = False,
 ) -> None:
-    """Judge a version against the champion, on held-out rows that neither trained on; exit non-zero when it loses.
+    """Compare a version with the champion on held-out rows that neither was trained on; exit non-zero if it loses.
 
-    It judges nothing, and exits with zero, when the version is the champion or was compared before on the same rows.
+    If the version is the champion, or was compared before on the same rows, it compares nothing and exits with zero.
     """
     from champion.core.stage import progress
     from champion.delivery.challenge import challenge as judge
@@ -128,7 +128,7 @@ def challenge(
     if verdict.won is False:
         raise UserError(f"{verdict.challenger} does not become champion:\n  " + "\n  ".join(verdict.reasons))
     if verdict.won and not as_json:
-        instead = f" instead of {verdict.champion}" if verdict.champion else ": the first needs only gates"
+        instead = f" instead of {verdict.champion}" if verdict.champion else ": the first version needs only gates"
         typer.echo(f"{verdict.challenger} is champion{instead}")
 
 
@@ -192,9 +192,9 @@ def promote(
 
 @command()
 def clear(
-    version: VersionName, reason: Annotated[str, typer.Option(help="Why, for the ledger.")], env: Env = None
+    version: VersionName, reason: Annotated[str, typer.Option(help="The reason, for the ledger.")], env: Env = None
 ) -> None:
-    """Let a version be promoted again that failed its smoke test in production, or was rolled back by itself."""
+    """Allow the promotion of a version again after a failed smoke test in production or an automatic rollback."""
     from champion.delivery.deployment import clear as clear_findings
 
     row = clear_findings(_open(env), version, reason)
@@ -206,7 +206,7 @@ def rollback(
     env: Env = None,
     to: Annotated[str | None, typer.Option("--to", help="A version that was live there before.")] = None,
     emergency: Annotated[
-        bool, typer.Option("--emergency", help="Go on where the ledger is broken or cannot be reached; with a reason.")
+        bool, typer.Option("--emergency", help="Continue if the ledger is broken or unreachable; needs --reason.")
     ] = False,
     reason: Reason = None,
 ) -> None:
@@ -315,7 +315,7 @@ def accept_break(
     reason: Annotated[str, typer.Option(help="The reason, for the ledger.", callback=_refuse_blank)],
     env: Env = None,
 ) -> None:
-    """Accept all breaks of the ledger, in a row that names them; then commands can write again."""
+    """Accept all breaks of the ledger, in a row that names them. Then commands can write again."""
     from champion.delivery.audit import accept_breaks
 
     row = accept_breaks(_open(env), reason)
@@ -329,7 +329,7 @@ def ledger_key(
         typer.Option(resolve_path=True, show_default="var/ledger.key", help="A new file for the private key."),
     ] = None,
 ) -> None:
-    """Make a key pair to sign ledger rows; write the private key to a file, and print the public one."""
+    """Make a key pair to sign ledger rows: write the private key to a file, and print the public key."""
     from champion.registry.signing import KEYS, VARIABLE, new_key, write_private_key
 
     private, public = new_key()
@@ -363,7 +363,7 @@ def _ledger(registry: "Registry") -> str:
 
 
 def _judgement(verdict: "Verdict", comparison: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A challenge as JSON; `won` is null when nothing was judged, and the reason says why."""
+    """A challenge as JSON. If nothing was judged, `won` is null and the reason says why."""
     return {
         "challenger": verdict.challenger,
         "champion": verdict.champion,

@@ -41,7 +41,7 @@ def as_of(day: Annotated[str, typer.Argument(help="A date such as 2010-01-01.")]
 
 @command()
 def gate() -> None:
-    """Exit non-zero unless the model on disk is the one that the committed dvc.lock names, and passes every gate."""
+    """Exit non-zero unless the model on disk is the one in the committed dvc.lock and passes every gate."""
     from champion.delivery.gate import failures
 
     reasons = failures(Path())
@@ -115,12 +115,12 @@ def report(
 @command()
 def reproduce(
     version: Annotated[
-        str | None, typer.Argument(help="A registered version, to be made again from its commit; else HEAD.")
+        str | None, typer.Argument(help="A registered version, to make again from its commit. By default HEAD.")
     ] = None,
     env: Env = None,
     fast: Annotated[bool, typer.Option("--fast", help="Compare without data or runs, in seconds.")] = False,
 ) -> None:
-    """Run the pipeline of HEAD again in a clone, and fail unless dvc.lock and metrics/ are bit for bit as committed.
+    """Run the pipeline of HEAD again in a clone; fail unless dvc.lock and metrics/ are bit for bit as committed.
 
     Of a VERSION, run that of its commit, and fail unless every output is bit for bit as registered.
     """
@@ -133,7 +133,7 @@ def reproduce(
         from champion.retraining.rebuild import rebuild
 
         if fast:
-            raise UserError("--fast is for HEAD: a version is compared by running its pipeline. Leave one of them out.")
+            raise UserError("--fast works only for HEAD, because a version needs a run. Omit --fast or the version.")
         found = rebuild(Registry.open(load_environment(env)), version)
         typer.echo(f"{found.name} was reproduced: every output is bit for bit as registered")
         return

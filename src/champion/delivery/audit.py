@@ -23,7 +23,7 @@ def differences(registry: Registry) -> list[str]:
 
 
 def accept_breaks(registry: Registry, reason: str) -> Row:
-    """Record that a person accepts every break of the ledger. Raises `ConflictError` when there is none."""
+    """Record that a person accepts every break of the ledger. Raises `ConflictError` when there is no break."""
     row = registry.ledger.accept_breaks(reason, registry_sync.breaks(registry, registry.rows))
     follow(registry, row)
     return row

@@ -54,9 +54,9 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer to "is the challenger champion from now on?", with every reason for a no.
+    """The result, with every reason why the challenger lost.
 
-    `row` is where the ledger has it; None where nothing was judged, and then `stays` says why the champion stays.
+    `row` is its row in the ledger. If nothing was judged, `row` is None and `stays` says why the champion stays.
     """
 
     challenger: str
@@ -68,16 +68,16 @@ class Verdict:
 
     @property
     def won(self) -> bool | None:
-        """Whether the challenger is the champion from now on; None when nothing was judged."""
+        """Whether the challenger is now the champion; None when nothing was judged."""
         return None if self.stays else not self.reasons
 
 
 def challenge(registry: Registry, name: str | None = None) -> Verdict:
-    """Judge a registered version, by default that of the model on disk, and record the answer.
+    """Judge a registered version, by default the version of the model on disk, and record the result.
 
-    It must be the model that `dvc repro` left. The champion is not judged, nor is a pair that was compared before on
-    the same rows by the same rules. Raises `UserError` when there is nothing to judge, or the limits and dvc.lock are
-    not committed; whatever else is missing for the judgement makes the answer no.
+    The version must be the model on disk. Nothing is judged if it is the champion, or if the pair was compared before
+    on the same rows with the same limits. Raises `UserError` when there is nothing to judge, or when the limits or
+    dvc.lock are not committed. If anything else is missing, the challenger loses.
     """
     root, rows = registry.environment.root, registry.rows
     require_committed(root)
@@ -93,10 +93,10 @@ def challenge(registry: Registry, name: str | None = None) -> Verdict:
         outs = verify_run(root, (MODEL, PREPARED))
         held_out_md5 = str(dvc_md5(root / TEST))
         if sha256_of(root / MODEL) != challenger.model_sha256:
-            reasons.append(f"{MODEL} is not {challenger.name}: check out the commit it was registered from")
+            reasons.append(f"{MODEL} is not {challenger.name}: check out the commit from which it was registered")
         if challenger.dirty and challenger.lineage != outs:
             reasons.append(
-                f"{challenger.name} was registered before all was committed, and another result was committed since"
+                f"{challenger.name} was registered with uncommitted changes, and then another result was committed"
             )
         reasons += shortfalls(challenger.metrics, params.gates)
         if holder is None:
@@ -134,15 +134,15 @@ def _on_disk(registry: Registry) -> Version:
     found = (one for one in history.versions(registry.rows).values() if one.model_sha256 == sha256)
     version = next(found, None)
     if version is None:
-        raise NotFoundError(f"{MODEL} is no registered version. `champion register` makes it one.")
+        raise NotFoundError(f"{MODEL} is not registered. Run `champion register`.")
     return version
 
 
 def _told(earlier: Row) -> str:
     if earlier.outcome:
         return (
-            f"{earlier.version} won against it on these rows before (ledger row {earlier.sequence}), and it was put "
-            "back since"
+            f"{earlier.version} won against it on these rows before (ledger row {earlier.sequence}), but was replaced "
+            "again"
         )
     return f"{earlier.version} lost to it on these rows before (ledger row {earlier.sequence}): {earlier.reason}"
 
@@ -172,7 +172,7 @@ def _compare(registry: Registry, champion: Version, challenger: Version, params:
 
 
 def _refuse_empty(rows: "pl.DataFrame", *versions: Version) -> None:
-    """Raise `ConflictError` naming a version's feature that no row has: nothing would be known of how it is used."""
+    """Raise `ConflictError` naming a feature that is missing in every row, as the rows cannot test its use."""
     for version in versions:
         for name in (feature["name"] for feature in version.features):
             column = rows[name] if name in rows.columns else None

@@ -91,11 +91,11 @@ def rollback(
     reason: str | None = None,
     automatic: bool = False,
 ) -> Switch:
-    """Serve again what the environment served before, or a version that it once served.
+    """Serve the previous version again, or a version that the environment once served.
 
-    One that is `automatic`, which no person decided on, leaves a finding on the version it goes back from. `emergency`
-    needs a reason, and goes on when the ledger is broken or cannot be reached. If the last thing that happened there is
-    a step back, it is not repeated unless a version is named: an interrupted command may have made it.
+    An `automatic` rollback, without a decision of a person, leaves a finding on the version that it replaces. An
+    `emergency` needs a reason, and continues when the ledger is broken or unreachable. If the last action there was
+    already a step back, it is repeated only if a version is named, because an interrupted command may have made it.
     """
     if emergency and is_blank(reason or ""):
         raise UserError("an emergency needs a reason for the ledger: add --reason.")
@@ -115,7 +115,7 @@ def _roll_back(
     done = history.step_back(state.rows, name) if version is None else None
     if done is not None:
         versions = history.stack(state.rows, name)
-        further = f"; `--to {versions[-2]}` goes further" if len(versions) > 1 else ""
+        further = f"; `--to {versions[-2]}` goes further back" if len(versions) > 1 else ""
         note = f"{done.action} from {done.from_version} by {done.actor}, ledger row {done.sequence}{further}"
         return Switch(done, changed=False, note=note)
     target = _version_before(registry, state, version)
@@ -123,7 +123,7 @@ def _roll_back(
 
 
 def findings_of(registry: Registry, rows: Iterable[Row], version: str) -> list[Row]:
-    """What speaks against the version in the environments that are promoted to, oldest first."""
+    """The open findings about the version in the environments that take promotions, oldest first."""
     promoted = [name for name, one in registry.sharing.items() if one.promoted_from is not None]
     return history.open_findings(rows, version, promoted)
 
@@ -131,10 +131,10 @@ def findings_of(registry: Registry, rows: Iterable[Row], version: str) -> list[R
 def clear(registry: Registry, version: str, reason: str) -> Row:
     """Record that the version's open findings are understood, so that it may be promoted again.
 
-    Raises `ConflictError` when it has none, and `UserError` for a blank reason.
+    Raises `ConflictError` when it has no open findings, and `UserError` for a blank reason.
     """
     if is_blank(reason):
-        raise UserError("a finding is cleared with a reason: add --reason, it goes into the ledger.")
+        raise UserError("clearing a finding needs a reason for the ledger: add --reason.")
     target = registry.resolve(version)
     with registry.ledger.appending() as session:
         findings = findings_of(registry, session.rows, target.name)
@@ -152,8 +152,8 @@ def clear(registry: Registry, version: str, reason: str) -> Row:
 
 
 def describe(finding: Row) -> str:
-    """An open finding in a few words: its row, where and what it was, and why."""
-    what = "failed its smoke test" if finding.action == "smoke" else "was rolled back by itself"
+    """An open finding in a few words: what happened, where, in which row, and why."""
+    what = "failed its smoke test" if finding.action == "smoke" else "was rolled back automatically"
     return f"it {what} in {finding.environment} (ledger row {finding.sequence}: {finding.reason})"
 
 

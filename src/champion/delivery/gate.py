@@ -1,4 +1,4 @@
-"""Whether the evaluated model may go on: fails closed on anything missing, stale, swapped or not committed."""
+"""Whether the evaluated model may be delivered. Anything missing, stale, swapped or uncommitted closes the gate."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,8 +24,8 @@ class GateParams(Sections):
 def failures(root: Path) -> list[str]:
     """Why the gate is closed, one sentence per reason; empty when it is open.
 
-    Verdicts are judged again from the metrics and the committed params, so an edited verdict file opens nothing. Raises
-    `UserError` when a file is missing, unreadable, not committed, or not what one whole run of the pipeline left.
+    Verdicts are computed again from the metrics and the committed params, so an edited verdict file cannot open the
+    gate. Raises `UserError` when a file is missing, unreadable, uncommitted, or not from one complete run.
     """
     require_committed(root)
     verify_run(root, (MODEL, EVALUATION, GATES))
@@ -35,22 +35,20 @@ def failures(root: Path) -> list[str]:
     found = sha256_of(root / MODEL)
     reasons = []
     if evaluated.get("models") != [{"path": str(MODEL), "sha256": found}]:
-        reasons.append(f"{MODEL}: its sha256 is {found}, and {GATES} is about another model. Run `dvc repro`.")
+        reasons.append(f"{MODEL}: its sha256 is {found}, but {GATES} is about another model. Run `dvc repro`.")
     if evaluated.get("verdicts") != listed(rounded(judge(metrics, gates))):
-        reasons.append(
-            f"{GATES}: its verdicts are not those of {EVALUATION} under the gates of {PARAMS}. Run `dvc repro`."
-        )
+        reasons.append(f"{GATES}: its verdicts do not fit {EVALUATION} and the gates of {PARAMS}. Run `dvc repro`.")
     return reasons + shortfalls(metrics, gates)
 
 
 def shortfalls(metrics: Mapping[str, Any], gates: Mapping[str, Gate]) -> list[str]:
-    """Why these metrics do not pass the gates, one sentence each; without a gate nothing passes."""
+    """Why these metrics do not pass the gates, one sentence per reason. Without gates, nothing passes."""
     reasons = []
     if not gates:
-        reasons.append("params.yaml: `gates` is empty, so nothing vouches for the model. Add a gate.")
+        reasons.append("params.yaml: `gates` is empty, so nothing proves that the model is good. Add a gate.")
     for name, verdict in judge(metrics, gates).items():
         if verdict["value"] is None:
-            reasons.append(f"{name}: the held-out metrics have no such number")
+            reasons.append(f"{name}: the held-out metrics have no number for it")
         elif not verdict["passed"]:
             bounds = " and ".join(f"{end} {verdict[end]:g}" for end in ("min", "max") if verdict[end] is not None)
             reasons.append(f"{name}: {verdict['value']:g} is outside {bounds}")

@@ -28,8 +28,8 @@ EXAMPLES = 20
 def register(registry: Registry) -> tuple[Version, bool]:
     """The version of the model in the workspace, and whether it is new. The same model always has the same version.
 
-    Raises `UserError` when the files are not what dvc.lock says, it is of no whole run, or the model file is not one of
-    ours.
+    Raises `UserError` when the files differ from dvc.lock, dvc.lock is not from one complete run, or the model file is
+    not one of ours.
     """
     from champion.model.model_file import load
     from champion.table.features import describe_features

@@ -107,21 +107,21 @@ def switch(
 
 
 def go_back_in_outage(registry: Registry, version: str | None, reason: str | None, outage: UnavailableError) -> Switch:
-    """Serve what the pointer says was served before, while the ledger cannot be reached; the next command records it.
+    """Serve the previous version, which the pointer names, while the ledger is unreachable; a later command records it.
 
-    Raises `UnavailableError` when the pointer does not know, or the store has not got the model.
+    Raises `UnavailableError` when the pointer names no previous version, or the store lacks its model.
     """
     environment, store = registry.environment, registry.store
     now = read_pointer(environment)
     if now is None:
         raise outage
     if now.sequence == UNRECORDED:
-        return Switch(now, changed=False, note="it went back already, while the ledger could not be reached")
+        return Switch(now, changed=False, note="it already went back, while the ledger was unreachable")
     target, sha256 = now.from_version, now.details.get("from_model_sha256")
     if version not in (None, target) or not store.holds(f"{sha256}/{MODEL_FILE}", str(sha256)):
         raise UnavailableError(
-            f"{outage} Until then {environment.name} can only go back to what it served before, "
-            f"{escaped(str(target))}, while its store has that model."
+            f"{outage} Until then, {environment.name} can go back only to its previous version, "
+            f"{escaped(str(target))}, and only if its store has that model."
         )
     row = registry.ledger.make_row(
         UNRECORDED,
@@ -136,7 +136,7 @@ def go_back_in_outage(registry: Registry, version: str | None, reason: str | Non
     )
     store.write(POINTER, row.as_json())
     follow(registry, row)
-    return Switch(row, changed=True, note="the ledger cannot be reached: the next command records it there")
+    return Switch(row, changed=True, note="the ledger is unreachable; the next command records it")
 
 
 def provide(registry: Registry, version: Version) -> None:
@@ -189,8 +189,8 @@ def _repair(registry: Registry, session: Appending, pointer: bytes | None) -> by
         version=known.name,
         from_version=recorded.version if recorded is not None else None,
         model_sha256=known.model_sha256,
-        reason="the store serves this, and the ledger did not say so: a switch was interrupted, or the store was "
-        "restored, or written to by somebody else",
+        reason="the store serves this version, but the ledger did not say so: a switch was interrupted, the store was "
+        "restored, or another program wrote to it",
         details={
             "pointer": {key: str(getattr(found, key))[:CLAIM_LENGTH] for key in CLAIMS},
             **_origin(recorded),
@@ -202,7 +202,7 @@ def _repair(registry: Registry, session: Appending, pointer: bytes | None) -> by
 
 
 def _origin(before: Row | None) -> dict[str, Any]:
-    """The hash of the model that served before: in an outage of the ledger a rollback knows it from the pointer."""
+    """The hash of the previous model, which a rollback reads from the pointer when the ledger is unreachable."""
     return {} if before is None else {"from_model_sha256": before.model_sha256}
 
 

@@ -39,7 +39,7 @@ def describe(row: Row) -> str:
     instead = f" instead of {row.from_version}" if row.from_version else ""
     outcome = {True: ": passed", False: ": failed", None: ""}[row.outcome]
     why = f" ({row.reason})" if row.reason else ""
-    # Whoever kept the messages can tell a ledger that lost rows, or whose rows are others.
+    # With the saved messages, people can notice that ledger rows were lost or replaced.
     head = f"ledger row {row.sequence} {row.short_hash}" if row.sequence else "not in the ledger yet"
     what = f" {row.version}" if row.version else ""
     return escaped(f"{row.action}{what}{where}{instead}{outcome}{why}, by {row.actor} ({head})")

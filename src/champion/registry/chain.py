@@ -13,7 +13,7 @@ from typing import Any
 from champion.registry.signing import is_signed
 
 ORIGIN = "0" * 64
-# The row by which a person accepts breaks of the chain.
+# The action of a row in which a person accepts breaks of the chain.
 ACCEPT = "accept-break"
 # The format of a new row. Rows of before have none, lack these fields, and are verified without them.
 FORMAT = 2
@@ -69,11 +69,11 @@ class Row:
 
     @property
     def short_hash(self) -> str:
-        """The start of its hash, to be compared by eye."""
+        """The start of its hash, for people to compare."""
         return str(self.hash)[:_SHOWN]
 
     def content(self) -> dict[str, Any]:
-        """Every field that a row of its format has."""
+        """All fields of a row in its format."""
         fields = asdict(self)
         return fields if self.format is not None else {k: v for k, v in fields.items() if k not in _SINCE_FORMAT_2}
 

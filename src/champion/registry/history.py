@@ -62,7 +62,7 @@ def stack(rows: Iterable[Row], environment: str) -> list[str]:
 
 
 def step_back(rows: Sequence[Row], environment: str) -> Row | None:
-    """The row by which the environment went back to an earlier version, if it is the last there; else None."""
+    """The last row of the environment, if it went back to an earlier version; else None."""
     last = next((row for row in reversed(rows) if row.environment == environment), None)
     if last is None or last.action not in ("rollback", "repair"):
         return None
@@ -78,7 +78,7 @@ def served(rows: Iterable[Row], environment: str) -> set[str]:
 def champion(rows: Iterable[Row]) -> str | None:
     """The version to beat: the last winner of a challenge, unless an emergency or a rollback replaced it.
 
-    A repair follows a store, which others may write to. So it can bring back an earlier champion, and cannot make one.
+    A repair follows a store, to which others may write. So a repair can restore an earlier champion, but not make one.
     """
     chosen = None
     chosen_before: set[str | None] = set()
@@ -106,7 +106,7 @@ def smoke(rows: Sequence[Row], environment: str) -> Row | None:
 def comparison(
     rows: Sequence[Row], champion: str, challenger: str, held_out_md5: str, required: Mapping[str, Any]
 ) -> Row | None:
-    """The last challenge that compared the two on these held-out rows by these rules; None when none did."""
+    """The last challenge that compared the two on these held-out rows with these limits; None without one."""
     for row in reversed(rows):
         same_pair = row.action == "challenge" and (row.from_version, row.version) == (champion, challenger)
         if same_pair and row.details.get("comparison") is not None:
@@ -117,9 +117,9 @@ def comparison(
 
 
 def open_findings(rows: Iterable[Row], version: str, environments: Collection[str]) -> list[Row]:
-    """The rows that speak against serving the version in these environments, since it was last cleared.
+    """The open findings about the version in these environments, since it was last cleared.
 
-    They are its failed smoke tests there, and rollbacks from it that no person decided on.
+    These are failed smoke tests, and automatic rollbacks from this version.
     """
     found: list[Row] = []
     for row in rows:

@@ -33,7 +33,7 @@ _TOLD = 3
 
 
 class Appending:
-    """The ledger while only this process may append to it. `breaks` are those that it was opened in spite of."""
+    """The ledger while only this process may append to it. `breaks` has the breaks that it already had."""
 
     def __init__(
         self, connection: "sa.Connection", table: Table, rows: list[Row], breaks: list[str], ledger: "Ledger"
@@ -52,12 +52,12 @@ class Appending:
         values = asdict(row) | {"details": canonical(row.details)}
         insert = self._table.definition.insert().values(values).execution_options(preserve_rowcount=True)
         if self._connection.execute(insert).rowcount != 1:
-            raise UnavailableError("the database did not keep the ledger's row. `champion audit` says more.")
+            raise UnavailableError("the database did not save the ledger row. `champion audit` says more.")
         self.rows.append(row)
         return row
 
     def restore_triggers(self) -> None:
-        """Make the table's triggers anew, where they are not as they were made: only the owner may."""
+        """Make the table's triggers again if they are wrong. Only the table's owner may do this."""
         if self._table.wrong_triggers(self._connection):
             self._table.restore_triggers(self._connection)
 
@@ -84,11 +84,11 @@ class Ledger:
         return self._look()[0]
 
     def breaks(self) -> list[str]:
-        """One sentence per break of the chain that nobody accepted; empty when it is as it was appended."""
+        """One sentence per break of the chain that nobody accepted; empty without a break."""
         return self._examine()[1]
 
     def begin(self) -> None:
-        """See that rows may be appended, before anything else is written. Raises as `appending` does."""
+        """Check that rows may be appended, before anything else is written. Raises the same errors as `appending`."""
         self._signer()
         rows, found, head = self._examine()
         if found:
@@ -100,11 +100,11 @@ class Ledger:
         """Rows appended in the block are saved when it ends without an exception, else discarded.
 
         Only one process at a time can be in the block; another process waits, then gets a `UserError`. Raises
-        `ConflictError` when the chain is broken. `despite_breaks` appends nevertheless, and leaves a wrong head alone.
+        `ConflictError` when the chain is broken. With `despite_breaks` it appends all the same, and keeps a wrong head.
         """
         self._signer()
         outage = []
-        # The head is read first: a row that is appended in between is no loss.
+        # The head is read first; otherwise a row that is appended in between would look like a lost row.
         try:
             head = self.head()
         except (OSError, UnavailableError) as error:
@@ -133,15 +133,15 @@ class Ledger:
             self._move_head(session.rows)
 
     def accept_breaks(self, reason: str, seen_elsewhere: Sequence[str] = ()) -> Row:
-        """Record that a person accepts every break there is, here or seen elsewhere; the head is written anew.
+        """Record that a person accepts every break, here or `seen_elsewhere`, and write the head again.
 
-        Raises `ConflictError` when there is none, and `UnavailableError` when the registry cannot be reached.
+        Raises `ConflictError` when there is no break, and `UnavailableError` when the registry cannot be reached.
         """
         self.head()
         with self.appending(despite_breaks=True) as session:
             found = [*session.breaks, *seen_elsewhere]
             if not found:
-                raise ConflictError(f"the ledger of {self._name} has no break: there is nothing to accept.")
+                raise ConflictError(f"the ledger of {self._name} has no break, so there is nothing to accept.")
             session.restore_triggers()
             row = session.append(ACCEPT, reason=reason, details={"breaks": found})
         self._write_head(row)
@@ -159,9 +159,9 @@ class Ledger:
             return -1, ""
 
     def make_row(self, sequence: int, previous_hash: str, action: str, *, reason: str | None, **fields: Any) -> Row:
-        """A row for an effect of now, signed where the ledger is. Raises `UserError` for a blank reason."""
+        """A row for an action at this moment, signed if the ledger is. Raises `UserError` for a blank reason."""
         if reason is not None and is_blank(reason):
-            raise UserError("the reason is blank. Say why, in words that the next person understands.")
+            raise UserError("the reason is blank. Write a reason that other people understand.")
         row = Row(
             sequence=sequence,
             time=datetime.now(UTC).isoformat(),
@@ -177,15 +177,15 @@ class Ledger:
         row = replace(row, details=json.loads(canonical(row.details)), signed_by=signing[0] if signing else None)
         row = replace(row, hash=row.computed_hash())
         if not row.hash:
-            raise UserError("the reason is not text: it holds bytes that are not UTF-8.")
+            raise UserError("the reason has bytes that are not UTF-8. Write it as text.")
         return replace(row, signature=signing[1](row.hash) if signing else None)
 
     def _examine(self) -> tuple[list[Row], list[str], tuple[int, str] | None]:
-        """Rows, breaks and head: the head is read first, so that a row appended meanwhile is no loss."""
+        """Rows, breaks and head. The head is read first, so that a row appended meanwhile does not look lost."""
         head = self.head()
         rows, triggers = self._look()
         if head is None and rows:
-            # They may be the first, appended meanwhile: a head is always there before them.
+            # Another command may have just appended the first rows. It always writes the head before them.
             head = self.head()
             rows, triggers = self._look()
         return rows, self._broken(rows, head) + triggers, head
@@ -213,23 +213,23 @@ class Ledger:
     def _refuse(self, found: Sequence[str]) -> NoReturn:
         more = f"\n  and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
         raise ConflictError(
-            f"the ledger of {self._name} is not as it was written, so nothing is written on top:\n  "
+            f"the ledger of {self._name} was changed after it was written, so no command writes to it:\n  "
             + "\n  ".join(found[:_TOLD])
-            + f"{more}\n`champion audit` says all. Restore the database, or correct `database_url`; or, when you know "
-            'how it came to that, `champion accept-break --reason "..."`. In an emergency, `champion rollback '
-            '--emergency --reason "..."` goes on.'
+            + f"{more}\n`champion audit` lists them all. Restore the database, or correct `database_url`. If you know "
+            'the cause, run `champion accept-break --reason "..."`. In an emergency, `champion rollback --emergency '
+            '--reason "..."` still works.'
         )
 
     def _signer(self) -> Any:
         return signer(self._keys, self._name)
 
     def _keep_first_head(self, rows: Sequence[Row], head: tuple[int, str] | None) -> None:
-        """Before there is any row: a ledger whose rows all disappear is then told from one that never had any."""
+        """Write a head before the first row, so that a ledger that lost all rows differs from a new one."""
         if head is None and not rows:
             self._registry.write(HEAD, _as_json(0, ORIGIN))
 
     def _move_head(self, rows: Sequence[Row]) -> None:
-        """Let the registry know of the last row, unless what it knows of is not in the chain, or newer."""
+        """Write the last row to the registry's head, unless the old head is newer or not in the chain."""
         try:
             sequence, digest = self.head() or (-1, "")
             if sequence > rows[-1].sequence:
@@ -237,7 +237,7 @@ class Ledger:
             if (sequence, digest) != (0, ORIGIN) and all(
                 (row.sequence, row.hash) != (sequence, digest) for row in rows
             ):
-                print(f"warning: {HEAD} in the registry stays where it is: the chain is broken", file=sys.stderr)
+                print(f"warning: {HEAD} in the registry was not updated: the chain is broken", file=sys.stderr)
                 return
         except (OSError, UserError) as error:
             _warn_of_head(error)
@@ -283,8 +283,8 @@ class Ledger:
             )
         if state == "42501":
             return UnavailableError(
-                f"the role that opens the database of {self._name} lacks a right there. Its owner makes and updates "
-                "the table, others may read and insert (docs/operations.md)."
+                f"the database role of {self._name} lacks a permission. The owner of the table creates and updates it; "
+                "other roles may read and insert (docs/operations.md)."
             )
         return UnavailableError(
             f"the database of {self._name} cannot be used ({type(error.orig).__name__}): it is down or full, or the "

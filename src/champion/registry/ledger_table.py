@@ -1,4 +1,4 @@
-"""The ledger's table: its columns, and the triggers by which the database itself refuses an edit."""
+"""The ledger's table: its columns, and the triggers with which the database refuses edits."""
 
 from collections.abc import Iterable
 from functools import cached_property
@@ -11,16 +11,16 @@ NAME = "ledger"
 
 
 def _sqlite_trigger(name: str, event: str) -> dict[str, str]:
-    """The trigger that refuses the event, by its name, as SQLite keeps it."""
+    """The trigger that refuses the event, by name, in the form that SQLite stores."""
     refusal = "SELECT RAISE(ABORT, 'the ledger is append-only')"
     return {name: f"CREATE TRIGGER {name} BEFORE {event} BEGIN {refusal}; END"}
 
 
-# All that a table of before has.
+# A table of the first format has only these.
 _SQLITE = _sqlite_trigger("ledger_refuses_UPDATE", "UPDATE ON ledger") | _sqlite_trigger(
     "ledger_refuses_DELETE", "DELETE ON ledger"
 )
-# INSERT OR REPLACE deletes what it replaces, and no trigger hears of it. Beside the key, each row has a rowid.
+# INSERT OR REPLACE deletes a row without calling the DELETE trigger. Each row also has a rowid, besides its key.
 _SQLITE_REPLACE = _sqlite_trigger(
     "ledger_refuses_REPLACE",
     "INSERT ON ledger WHEN EXISTS (SELECT 1 FROM ledger WHERE sequence = NEW.sequence OR rowid = NEW.rowid)",
@@ -31,7 +31,7 @@ _POSTGRESQL = (
     "CREATE TRIGGER ledger_refuses BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger "
     "FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuses()",
 )
-# Name, kind (a statement's, before update, delete and truncate), enabled, function.
+# Name, kind (per statement, before update, delete and truncate), enabled, function.
 _POSTGRESQL_MADE = [("ledger_refuses", 2 | 8 | 16 | 32, "O", _BODY)]
 _POSTGRESQL_FOUND = (
     "SELECT t.tgname::text, t.tgtype::int, t.tgenabled::text, p.prosrc FROM pg_trigger t "
@@ -41,7 +41,7 @@ _POSTGRESQL_FOUND = (
 
 
 class Table:
-    """The table as SQLAlchemy knows it, made or brought up to date by whoever appends."""
+    """The table in SQLAlchemy. The command that appends a row creates or updates the table."""
 
     @cached_property
     def definition(self) -> "sa.Table":
@@ -61,14 +61,14 @@ class Table:
         )
 
     def columns(self, connection: "sa.Connection") -> set[str]:
-        """The columns that the database's table has; none where there is no table."""
+        """The columns of the table in the database; empty if there is no table."""
         import sqlalchemy as sa
 
         inspector = sa.inspect(connection)
         return {column["name"] for column in inspector.get_columns(NAME)} if inspector.has_table(NAME) else set()
 
     def prepare(self, connection: "sa.Connection") -> None:
-        """Make the table with its triggers, or add what a table of before lacks; without rights where all is there."""
+        """Create the table with its triggers, or add what an older table lacks. If complete, it needs no permission."""
         present = self.columns(connection)
         if not present:
             self.definition.create(connection)
@@ -83,7 +83,7 @@ class Table:
                 connection.exec_driver_sql(statement)
 
     def restore_triggers(self, connection: "sa.Connection") -> None:
-        """Make the triggers anew; others on the table, and PostgreSQL's rules, are removed."""
+        """Make the triggers again, and remove all other triggers of the table and PostgreSQL's rules."""
         statements: Iterable[str]
         if connection.dialect.name == "sqlite":
             for name in self._sqlite_triggers(connection):
@@ -101,7 +101,7 @@ class Table:
             connection.exec_driver_sql(statement)
 
     def wrong_triggers(self, connection: "sa.Connection") -> list[str]:
-        """One sentence when the triggers of the table are not those that we make; empty when they are."""
+        """One sentence when the triggers of the table are not ours; empty when they are."""
         present = self.columns(connection)
         if not present:
             return []

@@ -1,6 +1,6 @@
-"""Ed25519 signatures of ledger rows: the private key from CHAMPION_LEDGER_KEY, public ones from the environments' file.
+"""Ed25519 signatures of ledger rows. CHAMPION_LEDGER_KEY has the private key, config/environments.yaml the public keys.
 
-A key is the base64 of its 32 raw bytes (RFC 8032), the private one that of its seed.
+A key is the base64 of 32 raw bytes (RFC 8032); for a private key, these are the seed.
 """
 
 import base64
@@ -13,31 +13,31 @@ from champion.core.errors import ConflictError, UserError
 
 VARIABLE = "CHAMPION_LEDGER_KEY"
 KEYS = "`ledger_public_keys` in config/environments.yaml"
-# A signature of ours is for a ledger row, and for nothing else.
+# This prefix makes a signature valid only for a ledger row.
 _PURPOSE = b"champion ledger row "
 
 
 def new_key() -> tuple[str, str]:
-    """A new private key, and its public one."""
+    """A new private key, and its public key."""
     private = base64.b64encode(os.urandom(32)).decode()
     return private, public_key(private)
 
 
 def write_private_key(path: Path, private: str) -> None:
-    """Write the key to a new file that only its owner can read. Raises `UserError` where there is one already."""
+    """Write the key to a new file that only its owner can read. Raises `UserError` when the file exists."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise UserError(
-            f"{path}: there is a file already, and a key is not overwritten. Choose another --output."
+            f"{path}: the file already exists, and a key is never overwritten. Choose another --output."
         ) from None
     with os.fdopen(descriptor, "w") as stream:
         stream.write(f"{private}\n")
 
 
 def public_key(private: str) -> str:
-    """The public key of a private one."""
+    """The public key of a private key."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     return base64.b64encode(
@@ -46,15 +46,15 @@ def public_key(private: str) -> str:
 
 
 def signer(keys: Collection[str], environment: str) -> tuple[str, Callable[[str], str]] | None:
-    """The public key, and how to sign a hash with its private one; None where no key is asked for and none is given.
+    """The public key and a function that signs a hash; None if the ledger needs no key and none is set.
 
-    Raises `ConflictError` when a row signed with what is given, or not signed, would be a break.
+    Raises `ConflictError` when the key is missing or may not write, because the new row would be a break.
     """
     private = os.environ.get(VARIABLE, "").strip()
     if not private:
         if keys:
             raise ConflictError(
-                f"the ledger of {environment} is signed, and the environment variable {VARIABLE} is not set. Set it to "
+                f"the ledger of {environment} is signed, but the environment variable {VARIABLE} is not set. Set it to "
                 "a private key that may write there. Nothing was changed."
             )
         return None
@@ -74,7 +74,7 @@ def signer(keys: Collection[str], environment: str) -> tuple[str, Callable[[str]
 
 
 def is_signed(digest: str, public: str, signature: str | None) -> bool:
-    """Whether the signature of the hash is by the private key of this public one."""
+    """Whether the private key of this public key signed the hash."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 

@@ -50,15 +50,15 @@ def verify(root: Path, outs: Mapping[str, str], paths: Iterable[Path]) -> None:
     for path in paths:
         found = dvc_md5(root / path)
         if found is None:
-            raise NotFoundError(f"{path}: no such file. Run `dvc repro`, which makes it.")
+            raise NotFoundError(f"{path}: no such file. Run `dvc repro` to make it.")
         if found != outs.get(str(path)):
             raise UserError(f"{path}: it differs from {LOCK}. Run `dvc repro`, then run this again.")
 
 
 def verify_run(root: Path, paths: Iterable[Path]) -> dict[str, str]:
-    """The MD5 of every output, once dvc.lock is of one whole run, on today's params, that left these paths.
+    """The MD5 of every output, if dvc.lock comes from one complete run with the current params and fits these paths.
 
-    Raises `UserError` with the first reason why it is not, such as an interrupted `dvc repro`.
+    Otherwise raises `UserError` with the first reason, such as an interrupted `dvc repro`.
     """
     outs, stages = outs_of(root), read_stages(root)
     try:
@@ -66,42 +66,42 @@ def verify_run(root: Path, paths: Iterable[Path]) -> dict[str, str]:
     except (KeyError, TypeError, AttributeError):
         raise _unreadable(LOCK) from None
     if reasons:
-        raise UserError(f"{LOCK}: {reasons[0]}. Run `dvc repro` to its end, then this again.")
+        raise UserError(f"{LOCK}: {reasons[0]}. Run `dvc repro` to its end, then run this again.")
     verify(root, outs, paths)
     return outs
 
 
 def disconnections(stages: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """One sentence per input that is not what the stage before left: they were not all run, one after another."""
+    """One sentence per input that differs from the output of its stage, so that not all stages ran in order."""
     makers = {out["path"]: (name, out["md5"]) for name, stage in stages.items() for out in stage.get("outs", [])}
     for name, stage in stages.items():
         for dep in stage.get("deps", []):
             maker, md5 = makers.get(dep["path"], (None, dep["md5"]))
             if dep["md5"] != md5:
-                yield f"stage {name}: it was run on another {dep['path']} than stage {maker} left"
+                yield f"stage {name}: it read another {dep['path']} than the one that stage {maker} wrote"
 
 
 def _changed_params(root: Path, stages: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """One sentence per section of params.yaml that a stage was run with and that says something else now."""
+    """One sentence per param that changed since its stage ran."""
     for name, stage in stages.items():
         for file, used in stage.get("params", {}).items():
             here = _read_params(root, Path(file))
             for key, value in used.items():
                 if _at(here, key) != value:
-                    yield f"stage {name}: `{key}` of {file} is not what it was run with"
+                    yield f"stage {name}: `{key}` of {file} changed since it ran"
 
 
 def _read_params(root: Path, file: Path) -> Any:
     try:
         return parse_yaml((root / file).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise NotFoundError(f"{file}: no such file. `git restore {file}` brings it back.") from None
+        raise NotFoundError(f"{file}: no such file. `git restore {file}` restores it.") from None
     except ValueError as error:
         raise UserError(f"{file}: {error}.") from None
 
 
 def _at(params: Any, key: str) -> Any:
-    """The value at a key as DVC names it: `train`, or `train.seed`."""
+    """The value at a key in DVC's form, such as `train` or `train.seed`."""
     first, _, rest = key.partition(".")
     if not isinstance(params, dict):
         return None

@@ -73,10 +73,9 @@ def reproduce(repository: Path, *, fast: bool) -> None:
 def rebuild(
     repository: Path, commit: str, adjust: Callable[[Path], None], outs: Mapping[str, str], model_sha256: str
 ) -> None:
-    """Run the pipeline of a commit again in a clone, which `adjust` may change before.
+    """Run the pipeline of a commit again in a clone; `adjust` may change the clone before the run.
 
-    Raises `UserError` when the model does not come out with its SHA-256, or naming the first output that does not with
-    its MD5.
+    Raises `UserError` when the model has another SHA-256, or naming the first output with another MD5.
     """
     if git.commit_of(repository, commit) is None:
         raise NotFoundError(f"the commit {commit} is not in this repository. Fetch the branch that has it.")
@@ -86,10 +85,10 @@ def rebuild(
             raise UserError(f"`dvc repro --force` failed in a clone of {commit}; its output above says why.")
         found, model = outs_of(clone), sha256_of(clone / MODEL)
     if model != model_sha256:
-        raise UserError(f"not reproduced: {MODEL} came out as {model}, registered was {model_sha256}.")
+        raise UserError(f"not reproduced: {MODEL} has the sha256 {model}, but {model_sha256} was registered.")
     for path, md5 in outs.items():
         if found.get(path) != md5:
-            raise UserError(f"not reproduced: {path} came out as {found.get(path)}, registered was {md5}.")
+            raise UserError(f"not reproduced: {path} has the md5 {found.get(path)}, but {md5} was registered.")
 
 
 def recorded(repository: Path, record: Path) -> None:

@@ -1,4 +1,4 @@
-"""Make a registered version again, from nothing but its row in the ledger and the commit that the row names."""
+"""Make a registered version again, only from its row in the ledger and the commit in this row."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ from champion.retraining.as_of import set_as_of
 
 
 def rebuild(registry: Registry, name: str) -> Version:
-    """The version, once every output of its pipeline came out in a clone with the hash that was registered.
+    """Run the version's pipeline in a clone, and return the version if every output has its registered hash.
 
-    Raises `UserError` naming the first output that differs, or why it cannot be made again.
+    Raises `UserError` naming the first output that differs, or why the version cannot be made again.
     """
     version = registry.resolve(name)
     if version.dirty or version.git_commit is None or not version.lineage:
         raise ConflictError(
-            f"{version.name} cannot be made again: its files were not committed when it was registered, so no commit "
-            "holds what made it. Commit first, then `champion register`."
+            f"{version.name} cannot be made again: its files were not committed at its registration, so no commit has "
+            "them. Commit first, then `champion register`."
         )
 
     def move_as_of(clone: Path) -> None:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 VERSION = "champion.version"
-# The registered model's tag with number and hash of the ledger's last row: another place that knows when rows are lost.
+# This tag of the registered model has number and hash of the last ledger row, so that it shows when rows are lost.
 HEAD = "champion.ledger_head"
-# The last row that accepted a break when that was written.
+# The last row that accepted a break, at the time of that tag.
 ACCEPTED = "champion.ledger_accepted"
 
 
@@ -75,7 +75,7 @@ def differences(registry: Registry, rows: list[Row]) -> list[str]:
 
 
 def breaks(registry: Registry, rows: Sequence[Row]) -> list[str]:
-    """The same as a list, of an environment's MLflow; empty where that is not used or cannot be reached."""
+    """`wrong_head` of the environment's MLflow, as a list; empty if MLflow is not in use or cannot be reached."""
     if not in_use(registry.environment):
         return []
     try:
@@ -87,7 +87,7 @@ def breaks(registry: Registry, rows: Sequence[Row]) -> list[str]:
 
 
 def wrong_head(tags: Mapping[str, str], rows: Sequence[Row]) -> str | None:
-    """A sentence when the ledger has not got the row that MLflow's tag names, else None."""
+    """A sentence if the ledger lacks the row that MLflow's tag names, else None."""
     told = tags.get(HEAD)
     if told is None or any(f"{row.sequence} {row.hash}" == told for row in rows):
         return None
@@ -98,7 +98,7 @@ def wrong_head(tags: Mapping[str, str], rows: Sequence[Row]) -> str | None:
 
 
 def _move_head(client: "MlflowClient", rows: list[Row]) -> None:
-    """Tell MLflow of the last row, unless the row it knows of is lost, and nobody accepted a break since."""
+    """Write the last row to MLflow's tag, unless the tagged row is lost and nobody has accepted a break since."""
     tags = _tags(client)
     lost = wrong_head(tags, rows) is not None and tags.get(ACCEPTED) == _last_accepted(rows)
     if rows and not lost and client.search_registered_models(f"name = '{shared_name()}'"):
