@@ -49,7 +49,7 @@ def flatter(project: DeliveryProject) -> None:
 
 def test_replaced_held_out_rows_win_nothing(contest: DeliveryProject) -> None:
     flatter(contest)
-    assert_lost(contest, "data/prepared: not what dvc.lock says the pipeline made")
+    assert_lost(contest, "data/prepared: it differs from dvc.lock")
 
 
 def test_replaced_rows_with_a_lock_that_nobody_committed_are_not_judged(contest: DeliveryProject) -> None:
@@ -84,14 +84,14 @@ def edit_metrics(root: Path) -> None:
 def test_a_swapped_model_closes_the_gate(delivery_project: DeliveryProject) -> None:
     model = delivery_project.root / "models/model.skops"
     model.write_bytes(model.read_bytes() + b"\0")
-    with pytest.raises(UserError, match=r"models/model.skops: not what dvc.lock says"):
+    with pytest.raises(UserError, match=r"models/model.skops: it differs from dvc.lock"):
         failures(delivery_project.root)
 
 
 def test_edited_metrics_open_no_gate(delivery_project: DeliveryProject) -> None:
     assert failures(delivery_project.root) == []
     edit_metrics(delivery_project.root)
-    with pytest.raises(UserError, match=r"metrics/evaluation.json: not what dvc.lock says"):
+    with pytest.raises(UserError, match=r"metrics/evaluation.json: it differs from dvc.lock"):
         failures(delivery_project.root)
 
 
@@ -134,7 +134,7 @@ def test_an_interrupted_run_is_neither_judged_nor_registered(
     delivery_project.use_result("strong")
     interrupt(delivery_project)
     git(delivery_project.root, "commit", "--quiet", "--all", "--message", "Too early")
-    with pytest.raises(UserError, match=r"dvc.lock: stage evaluate: it was run on another .* than stage \w+ left"):
+    with pytest.raises(UserError, match=r"dvc.lock: stage evaluate: it read another .* than the one that stage \w+ wrote"):
         act(delivery_project)
 
 
@@ -143,7 +143,7 @@ def test_an_interrupted_run_wins_no_challenge(contest: DeliveryProject) -> None:
     lock["stages"]["prepare"]["outs"][0]["md5"] = "0" * 32 + ".dir"
     (contest.root / "dvc.lock").write_text(json.dumps(lock))
     git(contest.root, "commit", "--quiet", "--all", "--message", "Too early")
-    assert_lost(contest, "stage train: it was run on another data/prepared than stage prepare left")
+    assert_lost(contest, "stage train: it read another data/prepared than the one that stage prepare wrote")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Self
 
 
 class Webhook(ThreadingHTTPServer):
-    """A server that saves each text, calls `on_text` with it and answers with `status`. It runs as long as the block."""
+    """A server that saves each text, calls `on_text` with it and answers with `status`. It runs during the block."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
