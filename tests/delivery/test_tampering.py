@@ -134,7 +134,9 @@ def test_an_interrupted_run_is_neither_judged_nor_registered(
     delivery_project.use_result("strong")
     interrupt(delivery_project)
     git(delivery_project.root, "commit", "--quiet", "--all", "--message", "Too early")
-    with pytest.raises(UserError, match=r"dvc.lock: stage evaluate: it read another .* than the one that stage \w+ wrote"):
+    with pytest.raises(
+        UserError, match=r"dvc.lock: stage evaluate: it read another .* than the one that stage \w+ wrote"
+    ):
         act(delivery_project)
 
 

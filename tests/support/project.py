@@ -54,7 +54,7 @@ class Project:
     def champion(
         self, *arguments: str, check: bool = True, environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run `champion` in this process, with this working tree's code, which is faster than a new process.
+        """Run the `champion` command in this process, which is faster, with this working tree's code.
 
         The result includes the output of programs that the command runs.
         """
