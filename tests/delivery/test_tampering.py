@@ -134,7 +134,9 @@ def test_an_interrupted_run_is_neither_judged_nor_registered(
     delivery_project.use_result("strong")
     interrupt(delivery_project)
     git(delivery_project.root, "commit", "--quiet", "--all", "--message", "Too early")
-    with pytest.raises(UserError, match=r"dvc.lock: stage evaluate: it was run on another .* than stage \w+ left"):
+    with pytest.raises(
+        UserError, match=r"dvc.lock: stage evaluate: it read another .* than the one that stage \w+ wrote"
+    ):
         act(delivery_project)
 
 
@@ -143,7 +145,7 @@ def test_an_interrupted_run_wins_no_challenge(contest: DeliveryProject) -> None:
     lock["stages"]["prepare"]["outs"][0]["md5"] = "0" * 32 + ".dir"
     (contest.root / "dvc.lock").write_text(json.dumps(lock))
     git(contest.root, "commit", "--quiet", "--all", "--message", "Too early")
-    assert_lost(contest, "stage train: it was run on another data/prepared than stage prepare left")
+    assert_lost(contest, "stage train: it read another data/prepared than the one that stage prepare wrote")
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_a_tampered_output_that_dvc_blessed_is_the_one_output_that_differs(small
     assert small.champion("reproduce", "--fast", check=False).returncode == 0
     result = small.run("champion", "reproduce", check=False, environment=TWO_THREADS_FAR_WEST)
     assert result.returncode == 1
-    assert f"not reproduced: stage evaluate: {last} came out as" in result.stderr
+    assert f"not reproduced: stage evaluate: {last} has the md5" in result.stderr
 
 
 def test_a_version_is_made_again_from_its_row_and_commit(small: Project) -> None:

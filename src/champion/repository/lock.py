@@ -66,7 +66,7 @@ def verify_run(root: Path, paths: Iterable[Path]) -> dict[str, str]:
     except (KeyError, TypeError, AttributeError):
         raise _unreadable(LOCK) from None
     if reasons:
-        raise UserError(f"{LOCK}: {reasons[0]}. Run `dvc repro` to its end, then this again.")
+        raise UserError(f"{LOCK}: {reasons[0]}. Run `dvc repro` to its end, then run this again.")
     verify(root, outs, paths)
     return outs
 
@@ -78,7 +78,7 @@ def disconnections(stages: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         for dep in stage.get("deps", []):
             maker, md5 = makers.get(dep["path"], (None, dep["md5"]))
             if dep["md5"] != md5:
-                yield f"stage {name}: it was run on another {dep['path']} than stage {maker} left"
+                yield f"stage {name}: it read another {dep['path']} than the one that stage {maker} wrote"
 
 
 def _changed_params(root: Path, stages: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
