@@ -21,10 +21,12 @@ _PASSWORD = re.compile(r"://[^/@\s]*:(?P<password>[^/@\s]+)@")
 
 
 class Thresholds(Section):
-    """What a smoke test allows: the largest difference from a stored prediction, and the time to predict one row."""
+    """What a smoke test allows: the largest difference from a stored prediction, the time to predict one row, and for
+    all of the test."""
 
     prediction_tolerance: Annotated[float, Field(ge=0)]
     row_latency_ms: Annotated[float, Field(gt=0)]
+    seconds: Annotated[float, Field(gt=0)] = 60
 
 
 class Settings(Section):
