@@ -1,4 +1,4 @@
-"""`python -m champion`: the command, run by this interpreter."""
+"""`python -m champion` runs the command with this interpreter."""
 
 from champion.cli.main import app
 

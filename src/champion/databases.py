@@ -1,4 +1,4 @@
-"""Databases from SQLAlchemy URLs; no error shows a URL, which may hold a password."""
+"""Databases from SQLAlchemy URLs. No error shows a URL, because it may hold a password."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def make_engine(url: str, name: str, **options: Any) -> "sa.Engine":
-    """An engine for the URL, with `create_engine`'s options. Raises `UserError` with the name of what holds the URL."""
+    """An engine for the URL, with `create_engine`'s options. Raises `UserError` with `name`, the source of the URL."""
     import sqlalchemy as sa
 
     try:
@@ -23,7 +23,7 @@ def make_engine(url: str, name: str, **options: Any) -> "sa.Engine":
 
 
 def public_address(url: str) -> str:
-    """The URL of a database that can be opened, without user, password and options: it may be shown."""
+    """The URL of a usable database without user, password and options, so that it may be shown."""
     import sqlalchemy as sa
 
     parts = sa.make_url(url)

@@ -1,4 +1,4 @@
-"""Where each environment keeps things: config/environments.yaml, with secrets from environment variables only."""
+"""The addresses of each environment: config/environments.yaml, with secrets only from environment variables."""
 
 import os
 import re
@@ -21,8 +21,7 @@ _PASSWORD = re.compile(r"://[^/@\s]*:(?P<password>[^/@\s]+)@")
 
 
 class Thresholds(Section):
-    """What a smoke test allows: the largest difference from a stored prediction, the time to predict one row, and for
-    all of the test."""
+    """Limits of a smoke test: the largest difference from a stored prediction, and the time for one row and for all."""
 
     prediction_tolerance: Annotated[float, Field(ge=0)]
     row_latency_ms: Annotated[float, Field(gt=0)]
@@ -30,7 +29,7 @@ class Thresholds(Section):
 
 
 class Settings(Section):
-    """One environment as the file has it: `${NAME}` is not filled in yet, so it can be shown."""
+    """One environment as written in the file. `${NAME}` is not filled in, so it holds no secret."""
 
     database_url: str
     registry_url: str
@@ -52,7 +51,7 @@ class Settings(Section):
 
 
 class File(Sections):
-    """The whole of config/environments.yaml."""
+    """All of config/environments.yaml."""
 
     whole: ClassVar[bool] = True
     environments: dict[str, Settings]
@@ -67,7 +66,7 @@ class File(Sections):
 
 @dataclass(frozen=True)
 class Environment:
-    """One environment. Its addresses are filled in when they are read, so a missing variable stops only its users."""
+    """One environment. An address gets its variables when it is read, so a missing variable stops only its readers."""
 
     name: str
     root: Path
@@ -80,12 +79,12 @@ class Environment:
 
     @property
     def registry_url(self) -> str:
-        """fsspec URL of the files of every registered version."""
+        """fsspec URL of the registry, with the files of every version."""
         return self._filled("registry_url")
 
     @property
     def model_store_url(self) -> str:
-        """fsspec URL of what this environment serves from."""
+        """fsspec URL of the store that this environment serves from."""
         return self._filled("model_store_url")
 
     @property
@@ -100,7 +99,7 @@ class Environment:
 
     @property
     def thresholds(self) -> Thresholds:
-        """What a smoke test allows here."""
+        """The limits of a smoke test here."""
         return self.settings.thresholds
 
     @property
@@ -122,7 +121,7 @@ class Environment:
 
 
 def load_environments(root: Path = Path()) -> dict[str, Environment]:
-    """Every environment of the file by name. Raises `UserError` naming the key at fault."""
+    """Every environment of the file by name. Raises `UserError` naming the wrong key."""
     settings: Mapping[str, Settings] = read(File, root / FILE).environments
     return {name: Environment(name, root, one) for name, one in settings.items()}
 

@@ -1,4 +1,4 @@
-"""What MLflow stores as the loader of our models: this name stays, wherever the code behind it moves."""
+"""The loader that MLflow stores with our models. This name never changes, even if the code behind it moves."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 def _load_pyfunc(path: str, model_config: dict[str, Any]) -> "Loaded":
-    """MLflow calls this by name, with the hash that was logged."""
+    """MLflow calls this function by name, with the logged hash."""
     from champion.tracking.pyfunc import load_logged
 
     return load_logged(path, model_config)

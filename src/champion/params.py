@@ -1,4 +1,4 @@
-"""The whole of params.yaml; each stage reads only its own sections, from its own folder."""
+"""All of params.yaml. A stage reads only its own sections, with the class in its own folder."""
 
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -15,13 +15,13 @@ from champion.pipeline.validate.params import ValidateParams
 
 
 class Compare(Section):
-    """How far each held-out metric may move the wrong way, against a base, before `champion compare` fails."""
+    """How much worse than the base each held-out metric may be before `champion compare` fails."""
 
     tolerances: dict[str, Annotated[float, Field(ge=0)]] = Field(default={})
 
 
 class Challenge(Section):
-    """What a challenger must show against the champion, on held-out rows that neither trained on."""
+    """What a challenger must achieve against the champion, on held-out rows that neither was trained on."""
 
     metric: Literal["roc_auc", "f1_weighted"] = "roc_auc"
     margin: Annotated[float, Field(ge=0, lt=1)] = 0.01
@@ -48,7 +48,7 @@ STAGES: dict[str, type[Sections]] = {
 
 
 def check(path: Path) -> None:
-    """Raise `UserError` for a mistake in params.yaml, or in what it gives the estimator, with the stages that fail."""
+    """Raise `UserError`, with the stages that fail, for a mistake in params.yaml or in an estimator's parameter."""
     try:
         params = read(Params, path)
     except UserError as error:

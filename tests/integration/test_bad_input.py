@@ -11,7 +11,7 @@ from champion.core.errors import UserError
 from champion.core.strict_yaml import read
 from champion.params import Params
 from support.project import Project
-from support.refusals import refusal, run_stage, sentence, sentence_of_process
+from support.refusals import refusal, run_stage, sentence, sentence_of_process, snapshot
 from support.small import TABLE, small_table
 
 Break = Callable[[Project], None]
@@ -68,7 +68,7 @@ FILES: dict[str, tuple[Break, str]] = {
     "blank line": (text(lambda _: "\n"), f"{TABLE}: the column .* is missing"),
     "header only": (
         table(lambda rows: rows.head(0)),
-        f"{TABLE}: there are no rows below the header. Give a table with rows.",
+        f"{TABLE}: the table has a header but no rows. Give a table with rows.",
     ),
     "truncated parquet": (
         parquet(lambda rows: rows, keep=0.5),
@@ -80,7 +80,7 @@ FILES: dict[str, tuple[Break, str]] = {
     ),
     "empty parquet table": (
         parquet(lambda rows: rows.head(0)),
-        "data/source/cases.parquet: there are no rows below the header. Give a table with rows.",
+        "data/source/cases.parquet: the table has a header but no rows. Give a table with rows.",
     ),
     "csv named parquet": (
         lambda project: [
@@ -130,11 +130,11 @@ COLUMNS: dict[str, tuple[Break, str]] = {
     ),
     "reordered": (
         table(lambda rows: rows.select("opened", "case", pl.all().exclude("opened", "case"))),
-        f"{TABLE}: column 1 is 'opened' where params.yaml declares 'case'. Put `columns` in the table's order.",
+        f"{TABLE}: column 1 is 'opened', but params.yaml declares 'case'. Put `columns` in the table's order.",
     ),
     "duplicated": (
         text(lambda content: content.replace("case,", "opened,", 1)),
-        f"{TABLE}: the column 'opened' is there 2 times. Rename one.",
+        f"{TABLE}: the column 'opened' occurs 2 times. Rename one.",
     ),
     "missing in parquet": (
         parquet(lambda rows: rows.drop("outcome")),
@@ -146,7 +146,7 @@ COLUMNS: dict[str, tuple[Break, str]] = {
     ),
     "reordered in parquet": (
         parquet(lambda rows: rows.select(reversed(rows.columns))),
-        "data/source/cases.parquet: column 1 is 'outcome' where params.yaml declares 'case'. Put `columns` in",
+        "data/source/cases.parquet: column 1 is 'outcome', but params.yaml declares 'case'. Put `columns` in",
     ),
 }
 
@@ -171,7 +171,7 @@ VALUES: dict[str, tuple[Break, str]] = {
     ),
     "a type of parquet": (
         parquet(lambda rows: rows.with_columns(pl.col("opened").dt.year())),
-        "data/source/cases.parquet: the column 'opened' holds Int32, and params.yaml declares date. Correct `type`",
+        "data/source/cases.parquet: the column 'opened' holds Int32, but params.yaml declares date. Correct its `type`",
     ),
     "a date in another format": (
         value("opened", "31/12/2020"),
@@ -181,16 +181,16 @@ VALUES: dict[str, tuple[Break, str]] = {
     "no day of the calendar": (value("opened", "2021-02-29"), "column 'opened' cannot be read as date.* '2021-02-29'"),
     "no date at all": (
         table(lambda rows: rows.with_columns(opened=None)),
-        f"{TABLE}: the column 'opened' holds no date at all. Correct the table or `columns`.",
+        f"{TABLE}: the column 'opened' holds no date. Correct the table, or `columns` in params.yaml.",
     ),
     "as_of before the data": (
         params(lambda p: p.update(as_of="2010-01-01")),
-        f"{TABLE}: no row is dated from 2006-07-01 to before 2009-07-01, the window that `as_of` leaves; the rows run "
+        f"{TABLE}: no row is in the window, from 2006-07-01 to before 2009-07-01; the rows have dates "
         r"from 2019-01-\d\d to 2021-12-\d\d. Correct `as_of`, `window_months` or `label.horizon_months` in params",
     ),
     "as_of long after the data": (
         params(lambda p: p.update(as_of="2040-01-01")),
-        f"{TABLE}: no row is dated from 2036-07-01 to before 2039-07-01, .*Correct `as_of`",
+        f"{TABLE}: no row is in the window, from 2036-07-01 to before 2039-07-01, .*Correct `as_of`",
     ),
 }
 
@@ -212,7 +212,7 @@ def test_a_refusing_process_fails_with_one_line_and_changes_nothing(small: Proje
 SPLITS: dict[str, tuple[Break, str]] = {
     "one class only": (
         table(lambda rows: rows.with_columns(outcome=pl.lit("good"))),
-        "the training split has rows of one class only.* Correct `split`, `window_months`, `as_of` or `label`",
+        "the training split has rows of only one class.* Correct `split`, `window_months`, `as_of` or `label`",
     ),
     "one class in the held-out rows": (
         table(
@@ -220,19 +220,19 @@ SPLITS: dict[str, tuple[Break, str]] = {
                 outcome=pl.when(pl.col("opened").dt.year() == 2021).then(pl.lit("good")).otherwise("outcome")
             )
         ),
-        "the held-out split has rows of one class only.* Correct `split`",
+        "the held-out split has rows of only one class.* Correct `split`",
     ),
     "a positive value nobody has": (
         params(lambda p: p["label"].update(positive=["terrible"])),
-        "the training split has rows of one class only.* Correct `split`, `window_months`, `as_of` or `label`",
+        "the training split has rows of only one class.* Correct `split`, `window_months`, `as_of` or `label`",
     ),
     "all rows are held out": (
         params(lambda p: p["split"].update(test_months=36)),
-        "the training split has no row: .* Correct `split`, `window_months`, `as_of` or `label` in params.yaml.",
+        "the training split has no rows, .* Correct `split`, `window_months`, `as_of` or `label` in params.yaml.",
     ),
     "too few rows": (
         table(lambda rows: rows.head(3)),
-        "the held-out split has no row: .* Correct `split`, `window_months`, `as_of` or `label` in params.yaml.",
+        "the held-out split has no rows, .* Correct `split`, `window_months`, `as_of` or `label` in params.yaml.",
     ),
     "too few rows to stratify": (
         lambda project: [
@@ -299,7 +299,7 @@ PARAMS: dict[str, tuple[str, str, str]] = {
         "columns:\n    visit:",
         r"contract.columns.visit: no such column \(did you mean `visits`\?\)",
     ),
-    "no such source": ("source: file", "source: fiel", r"`ingest.source`: should be one of .* \(found 'fiel'\)."),
+    "no such source": ("source: file", "source: fiel", r"`ingest.source` should be one of .* \(found 'fiel'\)."),
     "not YAML": ("window_months: 36", "window_months: [36", r"not valid YAML \(.+\)."),
 }
 
@@ -374,11 +374,23 @@ def test_a_truncated_input_of_a_stage_says_how_to_make_it_again(small: Project) 
     assert re.match("error: data/raw.parquet: not readable Parquet .*`dvc repro --force`", sentence(small, "prepare"))
 
 
-def test_under_dvc_a_refused_table_leaves_every_earlier_output(small: Project) -> None:
-    value("amount", "a lot")(small)
-    assert "column 'amount' cannot be read as number" in refusal(small, "dvc", "repro")
-
-
-def test_under_dvc_refused_params_leave_every_earlier_output(small: Project) -> None:
-    small.edit_params(lambda p: p["columns"]["amount"].update(typo=1))
-    assert "unknown key `columns.amount.typo`" in refusal(small, "dvc", "repro")
+@pytest.mark.parametrize(
+    ("file", "spoil", "said"),
+    [
+        (TABLE, value("amount", "a lot"), "column 'amount' cannot be read as number"),
+        ("params.yaml", params(lambda p: p["columns"]["amount"].update(typo=1)), "unknown key `columns.amount.typo`"),
+    ],
+    ids=["table", "params"],
+)
+def test_under_dvc_a_refused_input_that_is_put_back_restores_every_output(
+    small: Project, file: str, spoil: Break, said: str
+) -> None:
+    before, content = snapshot(small), (small.folder / file).read_bytes()
+    spoil(small)
+    result = small.run("dvc", "repro", check=False)
+    assert result.returncode != 0
+    assert said in result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+    (small.folder / file).write_bytes(content)
+    assert small.ran(small.run("dvc", "repro").stdout) == []
+    assert snapshot(small) == before

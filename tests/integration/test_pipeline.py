@@ -135,7 +135,7 @@ def test_a_failed_contract_stops_what_follows_until_the_input_is_put_back(projec
     assert project.ran(result.stdout) == ["validate"]
     assert "class" in result.stderr or "target" in result.stderr
     assert "Traceback" not in result.stderr
-    assert "Nothing is lost: put back what you changed, or correct it, and run `dvc repro`." in result.stderr
+    assert "Nothing is lost: undo or correct your change, then run `dvc repro`." in result.stderr
     (project.folder / "params.yaml").write_text(params, encoding="utf-8")
     assert project.ran(project.run("dvc", "repro").stdout) == []
     assert outputs(project) == before

@@ -318,7 +318,7 @@ SOURCES: dict[str, tuple[dict[str, str], str]] = {
     ),
     "columns in another order": (
         {"query": 'SELECT outcome, opened, region, amount, visits, member, "case" FROM cases'},
-        "ingest.query: column 1 is 'outcome' where params.yaml declares 'case'. Put `columns` in the table's order.",
+        "ingest.query: column 1 is 'outcome', but params.yaml declares 'case'. Put `columns` in the table's order.",
     ),
     "a column missing": (
         {"query": 'SELECT "case", opened FROM cases'},
@@ -402,7 +402,8 @@ def test_under_dvc_bad_credentials_change_nothing_and_are_not_shown(sql: Project
     assert result.returncode != 0
     assert f"the database of {VARIABLE} cannot be reached" in result.stderr
     assert PASSWORD not in result.stdout + result.stderr
-    assert snapshot(sql) == before
+    # DVC removes the output before it runs the stage.
+    assert snapshot(sql) == {path: digest for path, digest in before.items() if path != "data/raw.parquet"}
     for path in (sql.folder / ".dvc").rglob("*"):
         assert not path.is_file() or PASSWORD.encode() not in path.read_bytes(), path
 

@@ -132,7 +132,7 @@ def test_cross_validation_is_reported_beside_the_held_out_truth(real_run: Projec
 
 
 def test_a_swapped_model_file_closes_the_gate(real_run: Project, tmp_path: Path) -> None:
-    for name in ("params.yaml", "metrics", "models"):
+    for name in (".dvc", ".git", "dvc.lock", "params.yaml", "metrics", "models"):
         (tmp_path / name).symlink_to(real_run.folder / name)
     (tmp_path / "models").unlink()
     (tmp_path / "models").mkdir()

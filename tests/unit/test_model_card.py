@@ -39,13 +39,13 @@ def test_the_card_says_what_the_model_is_and_how_good() -> None:
     for line in (
         "A `logistic_regression` classifier, parameters chosen by grid search: max_iter 5, learning_rate 0.05, depth "
         "None. It gives the probability that a row is positive within 36 months, from what is known when the row is "
-        "made. It ranks and prices risk; it explains no single decision.",
-        "Built as of 2010-01-01, seeing nothing later. The test split is the last months of the window; no model saw "
-        "it.",
+        "made. It ranks and prices risk; it does not explain single decisions.",
+        "The data is built as of 2010-01-01 and holds nothing later. The test split is the last months of the window; "
+        "training never used it.",
         "| train | 2,000 | 12.50% | 2001-01-02 | 2005-12-30 |",
         "`state` (category), `same_state` (boolean)",
         "| ROC AUC | 0.5000 |  |",
-        "Rows are called positive from a probability of 0.1250 up.",
+        "A row is called positive if its probability is at least 0.1250.",
         "| `roc_auc` | 0.5000 | min 0.65 and max 1 | -0.1500 | **fail** |",
         "- The worst segment is `sector` = 32: ROC AUC 0.6000 on 1,558 rows.",
         "- `data/raw.parquet` sha256 `404c`",
@@ -64,7 +64,7 @@ def test_a_table_without_dates_has_no_window() -> None:
     plain = SCHEMA | {"as_of": None, "horizon_months": None, "strategy": "random", "train": SIDE, "test": SIDE}
     text = card(schema=plain, training=training("logistic_regression", "none", {}), worst=None)
     assert "\nA `logistic_regression` classifier. It gives the probability that a row is positive, from" in text
-    assert "\nThe test split is a stratified random share; no model saw it.\n" in text
+    assert "\nThe test split is a stratified random share; training never used it.\n" in text
     assert "| test | 2,000 | 12.50% |  |  |" in text
     assert "worst segment" not in text
 

@@ -78,9 +78,9 @@ def test_equal_bounds_are_in_order() -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("", "expected sections, such as `split:`, found none"),
-        ("just text", "expected sections, such as `split:`, found none"),
-        ("- a\n- b", "expected sections, such as `split:`, found none"),
+        ("", "it has no sections such as `split:`. Add them"),
+        ("just text", "it has no sections such as `split:`. Add them"),
+        ("- a\n- b", "it has no sections such as `split:`. Add them"),
         ("split: {strategy: stratified", "not valid YAML"),
         ("split: {strategy: stratified}\nsplit: {strategy: stratified}", "not valid YAML"),
         ("split: !!python/object/apply:os.getcwd []", "not valid YAML"),
@@ -109,5 +109,5 @@ def test_a_param_means_to_us_what_it_means_to_dvc(value: str) -> None:
 
 
 def test_no_file_says_where_it_belongs(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no such file\. The root of the repository should have it"):
+    with pytest.raises(UserError, match=r"no such file\. It belongs in the root of the repository"):
         read(OnlySplit, tmp_path / "params.yaml")

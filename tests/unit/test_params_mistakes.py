@@ -72,7 +72,7 @@ MISTAKES: list[tuple[Edit, str]] = [
     (lambda c: c["columns"].update(file={"role": "feature"}), "the key `columns.file.type` is missing"),
     (lambda c: c["ingest"].pop("path"), "the key `ingest.path` is missing"),
     (lambda c: c["ingest"].pop("source"), "the key `ingest.source` is missing"),
-    (lambda c: c["ingest"].update(source="fiel"), "`ingest.source`: should be one of 'wheel', 'file', 'sql'"),
+    (lambda c: c["ingest"].update(source="fiel"), "`ingest.source` should be one of 'wheel', 'file', 'sql'"),
     (lambda c: c["ingest"].update(separator=";;"), "`ingest.separator`: string should have at most 1 character"),
     (lambda c: c.update(ingest={"source": "sql"}), "`ingest`: give either `table` or `query`"),
     (lambda c: c.update(ingest={"source": "sql", "table": "t", "query": "q"}), "`ingest`: give either `table` or"),
@@ -143,7 +143,7 @@ MISTAKES: list[tuple[Edit, str]] = [
         "at most one column can have the role id",
     ),
     (lambda c: [c["columns"][n].update(role="ignore") for n in ("amount", "branch")], "no column has the role feature"),
-    (lambda c: c["columns"].update(target={"type": "number"}), "columns: the name `target` is taken"),
+    (lambda c: c["columns"].update(target={"type": "number"}), "columns: prepare uses the name `target`"),
     (lambda c: c.update(columns=None), "`columns`: input should be a valid dictionary (found None)"),
     (
         lambda c: c["columns"].update({1: {"type": "number"}}),
@@ -162,10 +162,13 @@ MISTAKES: list[tuple[Edit, str]] = [
     ),
     (lambda c: c.update(label={"kind": "value"}), "`label`: a value label needs `positive`"),
     (lambda c: valued(c, "date", ["x"]), "label: a value label cannot be read from a label column of type date"),
-    (lambda c: valued(c, "boolean", ["yes"]), "label: `positive` holds 'yes', and the label column is of type boolean"),
+    (
+        lambda c: valued(c, "boolean", ["yes"]),
+        "label: `positive` holds 'yes', but the label column has the type boolean",
+    ),
     (
         lambda c: valued(c, "integer", [1, "bad"]),
-        "label: `positive` holds 'bad', and the label column is of type integer",
+        "label: `positive` holds 'bad', but the label column has the type integer",
     ),
 ]
 

@@ -109,13 +109,13 @@ def test_a_value_of_another_type_is_refused_alone_and_in_a_table(column_type: Co
 )
 def test_a_wrong_type_is_told_with_the_column(column_type: ColumnType, value: object) -> None:
     features = [Feature(name="x", type=column_type)]
-    with pytest.raises(UserError, match=r"^the column 'x' holds what is not .+\. Correct it\.$"):
+    with pytest.raises(UserError, match=r"^the column 'x' holds a value that is not .+\. Correct it\.$"):
         to_row({"x": value}, features)
 
 
 def test_a_feature_that_is_not_there_is_named() -> None:
     for read in (lambda: to_row({}, FEATURES), lambda: to_frame(pl.DataFrame({"y": [1]}), FEATURES)):
-        with pytest.raises(UserError, match="'count', which the model needs, is missing"):
+        with pytest.raises(UserError, match="the model needs the column 'count', which is missing"):
             read()
 
 

@@ -65,10 +65,10 @@ def test_another_seed_is_another_split() -> None:
 @pytest.mark.parametrize(
     ("days", "target", "expected"),
     [
-        ([1, 2], [0, 1], "the training split has no row"),
-        ([-2, -1], [0, 1], "the held-out split has no row"),
-        ([-2, -1, 1, 2], [0, 0, 0, 1], "the training split has rows of one class only"),
-        ([-2, -1, 1, 2], [0, 1, 1, 1], "the held-out split has rows of one class only"),
+        ([1, 2], [0, 1], "the training split has no rows"),
+        ([-2, -1], [0, 1], "the held-out split has no rows"),
+        ([-2, -1, 1, 2], [0, 0, 0, 1], "the training split has rows of only one class"),
+        ([-2, -1, 1, 2], [0, 1, 1, 1], "the held-out split has rows of only one class"),
     ],
 )
 def test_a_side_that_cannot_be_used_is_refused(days: list[int], target: list[int], expected: str) -> None:
@@ -80,7 +80,7 @@ def test_a_side_that_cannot_be_used_is_refused(days: list[int], target: list[int
 @pytest.mark.parametrize("target", [[0, 0, 0, 0], [1, 1, 1], [0, 0, 0, 1]])
 def test_stratifying_needs_two_rows_of_each_class(target: list[int]) -> None:
     table = pl.DataFrame({TARGET: target}, schema={TARGET: pl.Int8})
-    with pytest.raises(UserError, match="the label has one class only, or one row of a class"):
+    with pytest.raises(UserError, match="each class needs at least two rows"):
         split_rows(table, Split(strategy="stratified"), None, None)
 
 

@@ -10,7 +10,7 @@ from champion.core.stage import progress, stage_errors
 
 def test_a_stage_that_dvc_runs_says_how_to_get_its_outputs_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_STAGE", "train")
-    hint = r"^error: no\.\nNothing is lost: put back what you changed, or correct it"
+    hint = r"^error: no\.\nNothing is lost: undo or correct your change"
     with pytest.raises(SystemExit, match=hint), stage_errors():
         raise UserError("no.")
 

@@ -145,7 +145,7 @@ def test_predicting_takes_columns_by_name_from_either_kind_of_frame(saved: Path)
 
 @pytest.mark.parametrize("convert", [pl.DataFrame.clone, pl.DataFrame.to_pandas])
 def test_a_missing_column_is_named(convert: Callable[[pl.DataFrame], Any], saved: Path) -> None:
-    with pytest.raises(UserError, match="the column 'kind', which the model needs, is missing"):
+    with pytest.raises(UserError, match="the model needs the column 'kind', which is missing"):
         load(saved).predict(convert(rows().drop("kind")))
 
 
@@ -186,7 +186,7 @@ def test_a_file_that_names_code_is_refused_and_nothing_runs(
 ) -> None:
     path, trace = tmp_path / "model.skops", tmp_path / "trace"
     disguise(path, make(str(trace)))
-    assert f"holds the type {name}, which no model of ours holds" in refusal(path)
+    assert f"holds the type {name}, which our models never hold" in refusal(path)
     assert not trace.exists()
 
 

@@ -64,10 +64,13 @@ def data_docs(
 ) -> None:
     """Build Great Expectations' Data Docs of the contract and of what it finds, as HTML."""
     from champion.core.layout import PARAMS
+    from champion.core.stage import progress
     from champion.core.strict_yaml import read
     from champion.pipeline.validate.params import ValidateParams
     from champion.pipeline.validate.stage import read_tables
     from champion.report.data_docs import build_data_docs
 
-    tables = read_tables(read(ValidateParams, PARAMS))
-    typer.echo(build_data_docs(tables, folder or Path("reports/data-docs")))
+    with progress("building the pages of the data contract", line=False):
+        tables = read_tables(read(ValidateParams, PARAMS))
+        page = build_data_docs(tables, folder or Path("reports/data-docs"))
+    typer.echo(page)

@@ -91,6 +91,7 @@ def challenge(
     as_json: Json = False,
 ) -> None:
     """Judge a version against the champion, on held-out rows that neither trained on; exit non-zero when it loses."""
+    from champion.core.stage import progress
     from champion.delivery.challenge import challenge as judge
     from champion.delivery.challenge import unchallenged
 
@@ -101,7 +102,8 @@ def challenge(
         else:
             typer.echo(f"{champion} is champion already, and the newest version: there is nothing to judge")
         return
-    verdict = judge(registry, version or "challenger")
+    with progress("comparing the challenger with the champion", line=False):
+        verdict = judge(registry, version or "challenger")
     row = verdict.row
     if as_json:
         print_json(

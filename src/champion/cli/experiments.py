@@ -23,11 +23,13 @@ def track(env: Env = None) -> None:
     """Log to MLflow what `dvc repro` left: params, metrics, data, lineage, plots, card, model; once per result."""
     from pathlib import Path
 
+    from champion.core.stage import progress
     from champion.environments import load_environment
     from champion.tracking.result import read_result
     from champion.tracking.runs import track as track_result
 
-    tracked = track_result(load_environment(env), read_result(Path()))
+    with progress("logging the result to MLflow", line=False):
+        tracked = track_result(load_environment(env), read_result(Path()))
     typer.echo(
         f"{tracked.name}: {'tracked' if tracked.new else 'this result was tracked before'}, run {tracked.run_id}"
     )

@@ -84,6 +84,7 @@ def report(
     """Show what the working tree does to the model against the base: the Markdown that a pull request gets."""
     from champion.core.files import replacing
     from champion.core.layout import PARAMS
+    from champion.core.stage import progress
     from champion.core.strict_yaml import read
     from champion.delivery.gate import failures
     from champion.report.html import to_html
@@ -94,14 +95,15 @@ def report(
     from champion.repository.revision import default_base, revision, working_tree
 
     before, params = revision(Path(), base or default_base(Path())), read(ReportParams, PARAMS)
-    try:
-        closed = failures(Path())
-    except UserError as error:
-        closed = [str(error)]
-    reproduced, reason = last_answer(Path())
-    checks = Checks(closed, changed_stages(Path()), reproduced, reason)
-    document = build(working_tree(Path()), before, params.gates, params.compare, checks)
-    contents = {output: to_markdown(document)} | ({html: to_html(document)} if html else {})
+    with progress("writing the report", line=False):
+        try:
+            closed = failures(Path())
+        except UserError as error:
+            closed = [str(error)]
+        reproduced, reason = last_answer(Path())
+        checks = Checks(closed, changed_stages(Path()), reproduced, reason)
+        document = build(working_tree(Path()), before, params.gates, params.compare, checks)
+        contents = {output: to_markdown(document)} | ({html: to_html(document)} if html else {})
     for path, content in contents.items():
         if path is None:
             typer.echo(content, nl=False)

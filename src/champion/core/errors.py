@@ -1,4 +1,4 @@
-"""A user's mistake or a missing service, told in one sentence; its kind says what to do about it."""
+"""Errors that a user can fix, each with a one-sentence message; the class says what kind of fix is needed."""
 
 import sys
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ class UserError(Exception):
 
 
 class NotFoundError(UserError):
-    """What was asked for by name does not exist."""
+    """Nothing with the requested name exists."""
 
 
 class ConflictError(UserError):
-    """The request is valid, and the state of what it is about does not allow it."""
+    """The request is valid, but the current state of its object does not allow it."""
 
 
 class UnavailableError(UserError):

@@ -1,4 +1,4 @@
-"""Files that a stage writes: written whole or not at all, and the same bytes for the same content."""
+"""Files that a stage writes: each is written completely or not at all, and equal content gives equal bytes."""
 
 import hashlib
 import io
@@ -20,7 +20,7 @@ ROW_GROUP_ROWS = 131_072
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write a file or folder to, which takes the place of `path` only when the block ends well."""
+    """A draft path for a file or folder. The draft replaces `path` only if the block ends without an exception."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft, old = path.with_name(f".{path.name}.new"), path.with_name(f".{path.name}.old")
     _remove(draft)
@@ -36,7 +36,7 @@ def replacing(path: Path) -> Iterator[Path]:
                 old.rename(path)
             raise
     except OSError as error:
-        # A full disk names no file, and the draft's name tells a user nothing.
+        # The error of a full disk names no file, and a user does not know the draft's name.
         if error.filename is None or str(error.filename).startswith(str(draft)):
             raise OSError(error.errno, error.strerror or str(error), str(path)) from error
         raise
@@ -46,13 +46,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """JSON with sorted keys and floats of six decimals, which hides the last-digit differences between processors."""
+    """Write JSON with sorted keys and six decimals, because processors differ in the last digits of a float."""
     with replacing(path) as draft:
         draft.write_text(json.dumps(rounded(content), indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object written by a stage. Raises `UserError` when it is not there or not one."""
+    """A JSON object written by a stage. Raises `UserError` when the file is missing or not a JSON object."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -60,13 +60,13 @@ def read_json(path: Path) -> dict[str, Any]:
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        raise UserError(f"{path}: not a JSON object. Run `dvc repro`, which makes it again.")
+        raise UserError(f"{path}: not a JSON object. Run `dvc repro` to make it again.")
     return content
 
 
 def parse_yaml(text: str) -> Any:
-    """What a YAML text says to DVC, and so to us. Raises `ValueError` when it is not valid."""
-    # DVC reads with ruamel.yaml too. To PyYAML `1e-05` is text, `012` is 10, `on` is true, and a key may stand twice.
+    """The content of a YAML text, read as DVC reads it. Raises `ValueError` when it is not valid."""
+    # DVC uses ruamel.yaml too. PyYAML reads `1e-05` as text, `012` as 10, `on` as true, and accepts duplicate keys.
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -77,7 +77,7 @@ def parse_yaml(text: str) -> Any:
 
 
 def write_parquet(path: Path, table: "pl.DataFrame") -> None:
-    """Parquet whose bytes depend on the rows alone, not on the number of threads."""
+    """Write Parquet whose bytes depend only on the rows, not on the number of threads."""
     buffer = io.BytesIO()
     table.rechunk().write_parquet(buffer, compression="zstd", row_group_size=ROW_GROUP_ROWS)
     with replacing(path) as draft:
@@ -85,7 +85,7 @@ def write_parquet(path: Path, table: "pl.DataFrame") -> None:
 
 
 def read_parquet(path: Path) -> "pl.DataFrame":
-    """A table written by a stage. Raises `UserError` when it is not there or not readable."""
+    """A table written by a stage. Raises `UserError` when the file is missing or not readable."""
     import polars as pl
 
     try:
@@ -98,7 +98,7 @@ def read_parquet(path: Path) -> "pl.DataFrame":
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes. Raises `UserError` when it is not there."""
+    """Hexadecimal SHA-256 of a file's bytes. Raises `UserError` when the file is missing."""
     try:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Markdown from templates, in which no text from outside can be anything but text."""
+"""Markdown from templates. Text from outside stays plain text: it cannot become Markdown or HTML."""
 
 import re
 from typing import Any
@@ -7,32 +7,32 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 _PLAIN_CODE = re.compile(r"(?! )[A-Za-z0-9_./,:;=+*%(){}\[\]'\" -]+(?<! )")
-# An underscore or a dot is plain only where it can neither emphasise nor make a link.
+# An underscore or a dot is plain only where it cannot start emphasis or a link.
 _PLAIN_WORDS = re.compile(r"(?! )(?:[A-Za-z0-9]_(?=[A-Za-z0-9])|[0-9]\.(?=[0-9])|[A-Za-z0-9 ,()%-])+(?<! )")
 
 
 def printable(text: str, length: int = 80) -> str:
-    """The text on one line, cut to its length, with everything that does not print replaced."""
+    """The text on one line, cut to `length` characters, with every unprintable character replaced."""
     shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     return shown if len(shown) <= length else shown[: length - 1] + "…"
 
 
 def as_code(text: str, length: int = 80) -> Markup:
-    """The text as code: GitHub interprets nothing there but a backtick, or a pipe in a table, which entities hide."""
+    """The text as code. In code, GitHub interprets only backticks, and pipes in tables; entities hide those."""
     shown = printable(text, length)
     if _PLAIN_CODE.fullmatch(shown):
-        return Markup("`{}`").format(Markup(shown))  # noqa: S704 - no character of it means anything in code
+        return Markup("`{}`").format(Markup(shown))  # noqa: S704 - none of its characters has a meaning in code
     encoded = "".join(c if c.isalnum() or c == " " else f"&#{ord(c)};" for c in shown)
     return Markup("<code>{}</code>").format(Markup(encoded))  # noqa: S704
 
 
 def as_words(text: str) -> Markup:
-    """The text as it is, when Markdown sees nothing in it but words; else as code."""
+    """The text unchanged if Markdown reads it as plain words, else as code."""
     return Markup(text) if len(text) <= 80 and _PLAIN_WORDS.fullmatch(text) else as_code(text)  # noqa: S704
 
 
 def environment(package: str) -> Environment:
-    """The templates beside the package's code. They print each `str` as code, and only `Markup` as it stands."""
+    """The templates in the package's folder. They print each `str` as code, and only `Markup` unchanged."""
     made = Environment(
         loader=PackageLoader(package, ""),
         autoescape=True,

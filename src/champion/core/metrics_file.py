@@ -1,4 +1,4 @@
-"""Metrics as a JSON file that `dvc metrics show` fits on a terminal: DVC shows an object's numbers, and drops lists."""
+"""Metrics as a JSON file. `dvc metrics show` fits a terminal, because DVC shows numbers in objects and omits lists."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from champion.core.errors import UserError
 from champion.core.files import read_json
 
-# What a person compares first. The rest is read by gates, reports and MLflow.
+# The metrics that people compare first. Gates, reports and MLflow read the others too.
 HEADLINE = (
     "accuracy",
     "average_precision",
@@ -29,7 +29,7 @@ def lay_out_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def metrics_of(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Every metric of such a file by its name. Raises a `ValueError` when the list has another form."""
+    """Every metric of such a file by name. Raises a `ValueError` when the list has another form."""
     try:
         listed = {detail["metric"]: detail["value"] for detail in content.get(DETAILS, [])}
     except (KeyError, TypeError):
@@ -38,8 +38,8 @@ def metrics_of(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
-    """Every metric of a file that a stage wrote. Raises `UserError` when it is not there or not one."""
+    """Every metric of a file that a stage wrote. Raises `UserError` when it is missing or not a metrics file."""
     try:
         return metrics_of(read_json(path))
     except ValueError as error:
-        raise UserError(f"{path}: {error}. Run `dvc repro`, which makes it again.") from None
+        raise UserError(f"{path}: {error}. Run `dvc repro` to make it again.") from None

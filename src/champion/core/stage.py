@@ -1,4 +1,4 @@
-"""A stage as a program: what it says while it works, and when it cannot go on."""
+"""What a long run shows: its progress, and a stage's errors."""
 
 import os
 import sys
@@ -10,24 +10,23 @@ from champion.core.errors import UserError, one_line_errors
 
 @contextmanager
 def stage_errors() -> Iterator[None]:
-    """`one_line_errors`, and how to get back what the stage had, which DVC removes before it runs a stage."""
+    """`one_line_errors`, plus how to restore the stage's old outputs, as DVC removes them before it runs a stage."""
     with one_line_errors():
         try:
             yield
         except UserError as error:
-            # Set by DVC. Who runs the module by hand has lost nothing.
+            # DVC sets the variable. Without DVC, no output was removed.
             if "DVC_STAGE" not in os.environ:
                 raise
-            raise UserError(
-                f"{error}\nNothing is lost: put back what you changed, or correct it, and run `dvc repro`."
-            ) from None
+            raise UserError(f"{error}\nNothing is lost: undo or correct your change, then run `dvc repro`.") from None
 
 
 @contextmanager
-def progress(what: str) -> Iterator[None]:
-    """Say what is going on: by a moving bar with the time on a terminal, by one line elsewhere."""
+def progress(what: str, *, line: bool = True) -> Iterator[None]:
+    """Show what goes on: a moving bar with the time on a terminal, elsewhere one line on stdout if `line` is set."""
     if not sys.stderr.isatty():
-        print(f"{what} ...", flush=True)
+        if line:
+            print(f"{what} ...", flush=True)
         yield
         return
     from rich.console import Console

@@ -1,6 +1,6 @@
-"""YAML files read strictly: a wrong type, a missing or an unknown key is one sentence that names the key.
+"""YAML files read strictly: a wrong type, a missing key or an unknown key gives one sentence that names the key.
 
-An unknown key is told with the nearest known one.
+For an unknown key, the sentence also names the nearest known key.
 """
 
 import difflib
@@ -17,7 +17,7 @@ from champion.core.files import parse_yaml
 
 
 class Section(BaseModel):
-    """A part of a YAML file: immutable, strict about types (no text for a number), closed to unknown keys."""
+    """A part of a YAML file. It is immutable, converts no types (text is no number) and refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -25,7 +25,7 @@ class Section(BaseModel):
 class Sections(Section):
     """The top-level sections of a YAML file that one reader uses; a reader declares its own in a subclass."""
 
-    # Whether the reader declares every section there is, so that another one is a mistake.
+    # Whether the reader declares all sections of the file, so that any other section is a mistake.
     whole: ClassVar[bool] = False
 
 
@@ -33,22 +33,22 @@ SectionsT = TypeVar("SectionsT", bound=Sections)
 
 
 def read(model: type[SectionsT], path: Path) -> SectionsT:
-    """Read the sections that `model` declares from a YAML file (one that is `whole` also refuses any other).
+    """Read the sections that `model` declares from a YAML file. A `whole` model refuses all other sections.
 
-    Raises `UserError` naming the key at fault and the nearest known one.
+    Raises `UserError` naming the wrong key and the nearest known one.
     """
     try:
         document = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise NotFoundError(
-            f"{path}: no such file. The root of the repository should have it; `git restore` brings it back."
+            f"{path}: no such file. It belongs in the root of the repository; `git restore` restores it."
         ) from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: not valid YAML (it is not UTF-8 text).") from None
     except ValueError as error:
         raise UserError(f"{path}: {error}.") from None
     if not isinstance(document, dict):
-        raise UserError(f"{path}: expected sections, such as `{next(iter(model.model_fields))}:`, found none.")
+        raise UserError(f"{path}: it has no sections such as `{next(iter(model.model_fields))}:`. Add them.")
     wanted = document if model.whole else {k: v for k, v in document.items() if k in model.model_fields}
     try:
         return model.model_validate(wanted)
@@ -64,9 +64,9 @@ def in_order(bounds: tuple[float | None, float | None], name: str) -> None:
 
 
 def explain(path: Path, model: type[BaseModel], document: Mapping[str, Any], error: ValidationError) -> str:
-    """One sentence on an unknown key, else on all keys that are missing, else on the first mistake.
+    """One sentence about an unknown key, else about all missing keys, else about the first mistake.
 
-    A misspelt key is both unknown and missing.
+    Unknown keys come first, because a misspelt key is both unknown and missing.
     """
     mistakes = error.errors(include_url=False)
     unknown = next((mistake for mistake in mistakes if mistake["type"] == "extra_forbidden"), None)
@@ -83,7 +83,7 @@ def explain(path: Path, model: type[BaseModel], document: Mapping[str, Any], err
     key = _key(first, document)
     if first["type"] == "union_tag_invalid":
         tags, tag = first["ctx"]["expected_tags"], first["ctx"]["tag"]
-        return f"{path}: `{key}.{_discriminator(first)}`: should be one of {tags} (found {tag!r})."
+        return f"{path}: `{key}.{_discriminator(first)}` should be one of {tags} (found {tag!r})."
     message = ", or ".join(dict.fromkeys(_message(other) for other in mistakes if _key(other, document) == key))
     if not key:
         return f"{path}: {message}."
@@ -92,13 +92,13 @@ def explain(path: Path, model: type[BaseModel], document: Mapping[str, Any], err
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A hint in brackets when a known name is close to this one, else nothing."""
+    """A hint in brackets if a known name is close to `name`, else an empty string."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean `{close[0]}`?)" if close else ""
 
 
 def _missing_key(mistake: ErrorDetails, document: Mapping[str, Any]) -> str | None:
-    """The key that the mistake says is missing; None for any other mistake."""
+    """The missing key, if the mistake is a missing key, else None."""
     match mistake["type"]:
         case "missing":
             return _key(mistake, document)
@@ -108,17 +108,17 @@ def _missing_key(mistake: ErrorDetails, document: Mapping[str, Any]) -> str | No
 
 
 def _discriminator(mistake: ErrorDetails) -> str:
-    """The key that says which of several kinds a section is."""
+    """The key that selects the kind of a section."""
     return str(mistake["ctx"]["discriminator"]).strip("'")
 
 
 def _key(mistake: ErrorDetails, document: Mapping[str, Any]) -> str:
-    """The mistake's place in the document, without the union branches that pydantic puts in between."""
+    """The mistake's dotted key in the document, without the names of union branches that pydantic inserts."""
     parts: list[str] = []
     node: Any = document
     location = mistake["loc"]
     for depth, part in enumerate(location):
-        # A branch of a union is named by a value of its section, and is no key there.
+        # The name of a union branch is a value of its section, not a key.
         named = mistake["type"] == "missing" and depth == len(location) - 1
         if isinstance(node, dict) and part not in node and not named:
             continue
@@ -137,7 +137,7 @@ def _message(mistake: ErrorDetails) -> str:
 
 
 def _known_keys(model: type[BaseModel], location: Iterable[int | str]) -> list[str]:
-    """Field names of the model nested at a validation error's location."""
+    """Field names of the nested model at the location of a validation error."""
     candidates: list[Any] = [model]
     for part in location:
         inner = [_unwrap(c.model_fields[part].annotation) for c in candidates if part in getattr(c, "model_fields", {})]

@@ -1,4 +1,4 @@
-"""Values as files and comparisons need them: finite, rounded, or as leaves of nested mappings."""
+"""Values for files and comparisons: finite, rounded, or as leaves of nested mappings."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -8,13 +8,13 @@ DECIMALS = 6
 
 
 def finite(value: Any) -> float | None:
-    """The value when it is a finite number, else None: what is not a number proves nothing."""
+    """The value as a float if it is a finite number, else None."""
     usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return float(value) if usable else None
 
 
 def rounded(value: Any) -> Any:
-    """The value with every float in it at six decimals, and None for one that is not finite."""
+    """The value with every float rounded to six decimals, and None for floats that are not finite."""
     if isinstance(value, float):
         return round(value, DECIMALS) + 0.0 if math.isfinite(value) else None
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What a model file may hold: known before it is unpacked, so a forged one costs no memory and runs no code."""
+"""What a model file may hold. This is checked before anything is unpacked, so a forged file fills no memory."""
 
 import io
 import json
@@ -15,7 +15,7 @@ MEMBERS = 100_000
 PROTOCOL = 2
 ARRAY = npy.magic(1, 0)
 
-# Types that skops does not trust by itself. A partial is as harmless as the function it wraps, which must be here too.
+# Types that skops does not trust by default. A partial is harmless if its function is, which must be in this list too.
 TRUSTED = [
     "functools.partial",
     "numpy.dtype",
@@ -23,7 +23,7 @@ TRUSTED = [
     "sklearn.tree._tree.Tree",
     "sklearn.utils.validation.check_array",
 ]
-# Everything that a model of ours is made of. Skops trusts far more: estimators whose compiled code believes the file.
+# All types of our models. Skops trusts many more by default, and some of them crash when their state is forged.
 TYPES = {
     *TRUSTED,
     "builtins.bool",
@@ -77,13 +77,13 @@ LOADERS = {
 
 
 class ForgedError(ValueError):
-    """The file is none that this program writes; the message says in what."""
+    """The file is not one that we write; the message says why."""
 
 
 def check_archive(archive: zipfile.ZipFile, size: int) -> None:
-    """Raise `ForgedError` when the archive, in a file of that size, would be unpacked to more, or holds a foreign type.
+    """Raise `ForgedError` if the archive claims more bytes than its file has, or holds another type than our models.
 
-    Raises whatever reading a broken archive raises, too.
+    A broken archive can raise any other exception.
     """
     _check_sizes(archive.infolist(), size)
     for member in archive.infolist():
@@ -93,31 +93,33 @@ def check_archive(archive: zipfile.ZipFile, size: int) -> None:
 
 
 def _check_sizes(members: list[zipfile.ZipInfo], size: int) -> None:
-    if len(members) > MEMBERS or len({member.filename for member in members}) < len(members):
-        raise ForgedError(f"it holds {len(members)} members, which is too many, or two of one name")
+    if len(members) > MEMBERS:
+        raise ForgedError(f"it has {len(members)} members, and {MEMBERS} are allowed")
+    if len({member.filename for member in members}) < len(members):
+        raise ForgedError("it has two members of one name")
     for member in members:
         if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
-            raise ForgedError(f"its member {member.filename!a} is compressed, which none of ours is")
+            raise ForgedError(f"its member {member.filename!a} is compressed, which ours never are")
     claimed = sum(member.file_size for member in members)
     if claimed > size:
-        raise ForgedError(f"its members claim {claimed} bytes, more than the whole file has")
+        raise ForgedError(f"its members claim {claimed} bytes, and the whole file has {size}")
 
 
 def _check_array(name: str, content: bytes) -> None:
-    """An array is as large as its member, whatever its header says."""
+    """The header must claim exactly the bytes that follow it."""
     end = 10 + int.from_bytes(content[8:10], "little")
     if not content.startswith(ARRAY) or _claimed(content[:end]) != len(content) - end:
-        raise ForgedError(f"its member {name!a} is not the array that it says")
+        raise ForgedError(f"its member {name!a} is not an array of the size that it claims")
 
 
 @lru_cache
 def _claimed(header: bytes) -> int:
-    """The bytes of the array that follows the header: most of a forest's are the same."""
+    """The size of the array in bytes. Most trees of a forest have the same headers."""
     stream = io.BytesIO(header)
     npy.read_magic(stream)
     shape, _, dtype = npy.read_array_header_1_0(stream)
     if dtype.hasobject or not dtype.itemsize:
-        raise ForgedError(f"it holds an array of {dtype}, which no model of ours holds")
+        raise ForgedError(f"it holds an array of {dtype}, which our models never hold")
     return math.prod(shape) * dtype.itemsize
 
 
@@ -132,7 +134,7 @@ def _check_types(schema: bytes) -> None:
     content = json.loads(schema, object_hook=note)
     foreign = sorted(name for name, _ in found if name not in TYPES)
     if foreign:
-        raise ForgedError(f"it holds the type {foreign[0]}, which no model of ours holds")
+        raise ForgedError(f"it holds the type {foreign[0]}, which our models never hold")
     loaders = sorted(loader for _, loader in found if loader not in LOADERS)
     if loaders or content["protocol"] != PROTOCOL:
-        raise ForgedError(f"it is read by {loaders[0] if loaders else 'another protocol'}, which no model of ours is")
+        raise ForgedError(f"it is read by {loaders[0] if loaders else 'another protocol'}, which our models never are")

@@ -1,4 +1,4 @@
-"""Metrics as functions of the rows' weights, and their 95% intervals over resamples: how far off each could be."""
+"""Metrics as functions of row weights, and their 95% bootstrap intervals."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,14 +11,14 @@ Weighted = Callable[[Scores], float]
 
 
 def weighted_roc_auc(target: Target, probability: Scores) -> Weighted:
-    """ROC AUC of these predictions as a function of the rows' weights; NaN when one class weighs nothing.
+    """ROC AUC of these predictions as a function of the row weights; NaN when a class has no weight.
 
-    Rows are sorted once, so that each score costs a few passes over the rows.
+    Rows are sorted only once, so each score takes only a few passes over the rows.
     """
-    # Rows that come sorted need no copy of their weights.
+    # If the rows are already sorted, their weights need no copy.
     order = slice(None) if (np.diff(probability) >= 0).all() else np.argsort(probability, kind="stable")
     positive = target[order].astype(np.float64)
-    # Rows of equal probability form one group: a pair within it counts half.
+    # Rows of equal probability form one group; a pair inside a group counts half.
     group = np.concatenate([[0], np.cumsum(np.diff(probability[order]) > 0)])
 
     def score(weight: Scores) -> float:
@@ -32,7 +32,7 @@ def weighted_roc_auc(target: Target, probability: Scores) -> Weighted:
 
 
 def weighted_brier_skill(target: Target, probability: Scores) -> Weighted:
-    """Brier skill against the rows' own base rate, as a function of their weights; NaN when one class has none."""
+    """Brier skill against the rows' base rate, as a function of the row weights; NaN when a class has no weight."""
     positive = target.astype(np.float64)
     error = (positive - probability) ** 2
 
@@ -45,7 +45,7 @@ def weighted_brier_skill(target: Target, probability: Scores) -> Weighted:
 
 
 def weighted_f1(target: Target, called: np.ndarray) -> Weighted:
-    """The F1 of both classes, averaged by how often each occurs, as a function of the rows' weights."""
+    """F1 of both classes, averaged by their frequencies, as a function of the row weights."""
     cell = 2 * target.astype(np.int64) + called
 
     def score(weight: Scores) -> float:
@@ -60,9 +60,9 @@ def weighted_f1(target: Target, called: np.ndarray) -> Weighted:
 
 
 def bootstrap(target: Target, probability: Scores, samples: int, seed: int) -> dict[str, Scores]:
-    """ROC AUC and Brier skill of `samples` resamples of the rows with replacement, shape (samples,) each.
+    """ROC AUC and Brier skill of `samples` resamples of the rows with replacement, each of shape (samples,).
 
-    A resample without both classes gives NaN.
+    A resample with only one class gives NaN.
     """
     order = np.argsort(probability, kind="stable")
     rows = target[order], probability[order]
@@ -72,9 +72,9 @@ def bootstrap(target: Target, probability: Scores, samples: int, seed: int) -> d
 
 
 def paired_interval(rows: int, first: Weighted, second: Weighted, samples: int, seed: int) -> tuple[float, float]:
-    """The central 95% of `second - first` over resamples of the rows, each of them the same for both.
+    """The central 95% of `second - first` over resamples of the rows; both metrics get the same resamples.
 
-    A resample of one class counts for neither; NaN when none counts.
+    Resamples with only one class are ignored. The ends are NaN when no resample is left.
     """
     return interval(np.array([second(weight) - first(weight) for weight in _resamples(rows, samples, seed)]))
 

@@ -1,7 +1,7 @@
-"""What scikit-learn's compiled code believes without a look: indices that a forged model file may point anywhere.
+"""The indices that scikit-learn's compiled code uses without a check: a forged model file can point them anywhere.
 
-Trees follow their nodes, and a one-hot encoder's matrix its column numbers, by address. Everything else that predicts
-is Python or NumPy, which check for themselves.
+These are the nodes of a tree, and the column numbers of a one-hot encoder. All other code that predicts is Python or
+NumPy, which check their own indices.
 """
 
 import math
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.ensemble._hist_gradient_boosting.binning import _BinMapper
 from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
@@ -23,15 +24,15 @@ from sklearn.tree._tree import Tree
 from champion.model.archive import ForgedError
 from champion.table.features import Feature, to_row_frame
 
-# scikit-learn's sets of categories have one bit for each of 256 codes.
+# scikit-learn keeps a set of categories as 256 bits.
 BITSET_WORDS = 8
 NO_CHILD = -1
 
 
 def check_bounds(pipeline: Pipeline, features: list[Feature]) -> None:
-    """Raise `ForgedError` when the pipeline, asked for rows of these features, would leave the bounds of its arrays.
+    """Raise `ForgedError` if the pipeline would use an index out of bounds when it predicts rows of these features.
 
-    Raises whatever a broken pipeline raises when it is asked for one row, too.
+    It transforms one row, so a broken pipeline can raise any other exception.
     """
     (first, preprocess), (second, model) = pipeline.steps
     known = type(model) in (HistGradientBoostingClassifier, RandomForestClassifier, LogisticRegression)
@@ -39,16 +40,13 @@ def check_bounds(pipeline: Pipeline, features: list[Feature]) -> None:
         raise ForgedError("it is not a preprocessor and one of the three estimators")
     parts = list(_parts(pipeline))
     for part in parts:
-        for name in getattr(part, "__dict__", ()):
-            if callable(getattr(type(part), name, None)):
-                raise ForgedError(f"it replaces {type(part).__name__}.{name}")
-    for part in parts:
-        # What a preprocessor was made from stands beside what it became.
+        _check_state(part)
+        # A preprocessor keeps the encoder that it was made from, which is not fitted.
         if isinstance(part, OneHotEncoder) and hasattr(part, "categories_"):
             _check_one_hot(part)
-    # One row with nothing in it is as wide as any other.
-    nothing = dict.fromkeys(feature.name for feature in features)
-    rows = preprocess.transform(to_row_frame(nothing, features))
+    # Every row has as many columns as one whose values are all missing.
+    missing = dict.fromkeys(feature.name for feature in features)
+    rows = preprocess.transform(to_row_frame(missing, features))
     if isinstance(model, HistGradientBoostingClassifier):
         rows = model._preprocess_X(rows, reset=False)
         _check_mapper(model._bin_mapper, rows.shape[1])
@@ -60,7 +58,7 @@ def check_bounds(pipeline: Pipeline, features: list[Feature]) -> None:
 
 
 def _parts(whole: Any) -> Iterator[Any]:
-    """Every object that can be reached from the whole by attributes and items, the whole among them, each once."""
+    """Every object with a state that the whole refers to, directly or not, and the whole itself; each object once."""
     waiting, seen = [whole], set()
     while waiting:
         part = waiting.pop()
@@ -71,11 +69,24 @@ def _parts(whole: Any) -> Iterator[Any]:
             waiting.extend(part.values())
         elif isinstance(part, list | tuple):
             waiting.extend(part)
+        elif isinstance(part, np.ndarray):
+            waiting.extend(part.flat if part.dtype == object else ())
         elif isinstance(part, Tree):
             yield part
         elif not isinstance(part, type | partial) and hasattr(part, "__dict__"):
             yield part
             waiting.extend(vars(part).values())
+
+
+def _check_state(part: Any) -> None:
+    """Refuse a state that makes an object predict in another way than the one that is checked here."""
+    state = getattr(part, "__dict__", {})
+    for name in state:
+        if callable(getattr(type(part), name, None)):
+            raise ForgedError(f"it replaces the method {name} of a {type(part).__name__}")
+    # The first means that rows come as bins; the second starts processes.
+    if state.get("_in_fit") or (isinstance(part, ColumnTransformer) and part.n_jobs is not None):
+        raise ForgedError(f"it has a {type(part).__name__} that is not ready to predict")
 
 
 def _check_one_hot(encoder: OneHotEncoder) -> None:
@@ -89,14 +100,14 @@ def _check_one_hot(encoder: OneHotEncoder) -> None:
         strict=True,
     )
     for categories, mapping, infrequent, width in columns:
-        # Of text the code is looked up, of numbers it is searched, as if they were in order.
+        # scikit-learn looks text up in a dict, but searches numbers as if they were sorted.
         text = categories.dtype == object and all(map(_is_text, categories))
         codes = np.arange(len(categories)) if mapping is None else mapping
         sound = text and codes.dtype.kind in "iu" and len(codes) == len(categories)
         if not sound or (mapping is None) != (infrequent is None) or not ((codes >= 0) & (codes < width)).all():
-            raise ForgedError("a category's column is out of bounds")
+            raise ForgedError("the column of a category is out of bounds")
     if type(encoder._n_features_outs) is not list or encoder._drop_idx_after_grouping is not None:
-        raise ForgedError("a category's column is out of bounds")
+        raise ForgedError("the column of a category is out of bounds")
 
 
 def _is_text(category: Any) -> bool:
@@ -107,11 +118,11 @@ def _check_mapper(mapper: _BinMapper, width: int) -> None:
     bitsets, index = mapper.make_known_categories_bitsets()
     shapes = (mapper.is_categorical_.shape, index.shape, bitsets.shape[1:])
     if type(mapper) is not _BinMapper or shapes != ((width,), (width,), (BITSET_WORDS,)):
-        raise ForgedError("the categories of a column are out of bounds")
+        raise ForgedError("the categories of a feature are out of bounds")
 
 
 def _check_tree(tree: Tree, width: int) -> None:
-    # Before anything is read: a tree's own views go by this count.
+    # This comes first, because the arrays below have this length.
     if not 1 <= tree.node_count <= tree.capacity:
         raise ForgedError("a tree has no nodes")
     left, right = tree.children_left, tree.children_right
@@ -129,16 +140,16 @@ def _check_predictor(tree: TreePredictor, width: int, categorical: NDArray[np.bo
     split = nodes[~leaf & nodes["is_categorical"].astype(bool)]
     known = bitsets.shape[1:] == (BITSET_WORDS,) and (split["bitset_idx"] < len(bitsets)).all()
     if not known or not categorical[split["feature_idx"]].all():
-        raise ForgedError("a tree's categories are out of bounds")
+        raise ForgedError("the categories of a tree node are out of bounds")
 
 
 def _check_nodes(
     left: NDArray[Any], right: NDArray[Any], feature: NDArray[Any], leaf: NDArray[np.bool_], width: int
 ) -> None:
-    """A node's children come after it, as scikit-learn writes them, so no path comes back to a node."""
+    """A child must have a larger index than its parent, as scikit-learn writes them, so there is no cycle."""
     inner = np.flatnonzero(~leaf)
     for child in (left[inner], right[inner]):
         if not ((child > inner) & (child < len(leaf))).all():
-            raise ForgedError("a tree's child is out of bounds, or comes before its parent")
+            raise ForgedError("the child of a tree node is out of bounds, or comes before its parent")
     if not ((feature[inner] >= 0) & (feature[inner] < width)).all():
-        raise ForgedError("a tree's feature is out of bounds")
+        raise ForgedError("the feature of a tree node is out of bounds")

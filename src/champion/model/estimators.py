@@ -1,4 +1,4 @@
-"""The estimators params.yaml can name, each as one scikit-learn Pipeline with the preprocessing it needs."""
+"""The estimators that params.yaml can name, each as one scikit-learn Pipeline with its preprocessing."""
 
 from typing import Any
 
@@ -17,9 +17,9 @@ from champion.table.features import Feature
 
 
 def build_pipeline(recipe: Recipe, features: list[Feature]) -> Pipeline:
-    """An unfitted Pipeline of the steps `preprocess` and `model`.
+    """An unfitted Pipeline with the steps `preprocess` and `model`.
 
-    Raises `UserError` naming a parameter in params.yaml that the estimator does not have, or a value it refuses.
+    Raises `UserError` naming a parameter in params.yaml that the estimator does not have or whose value it refuses.
     """
     model = _build_model(recipe, sum(feature.kind == "category" for feature in features))
     params: dict[str, Any] = getattr(recipe, recipe.estimator)
@@ -39,15 +39,15 @@ def build_pipeline(recipe: Recipe, features: list[Feature]) -> Pipeline:
 
 
 def drop_machine_state(pipeline: Pipeline) -> Pipeline:
-    """A fitted pipeline without what the machine decides: thread counts, and the last digits of coefficients."""
+    """A fitted pipeline without what depends on the machine: thread counts and the last digits of coefficients."""
     model = pipeline.named_steps["model"]
     if isinstance(model, HistGradientBoostingClassifier):
         model._bin_mapper.n_threads = 1
     elif isinstance(model, RandomForestClassifier):
-        # Threads add up the trees' votes in the order they end: one thread, one order.
+        # Several threads add up the trees' votes in a random order, which changes the last digits.
         model.n_jobs = None
     elif isinstance(model, LogisticRegression):
-        # BLAS has other kernels, which round otherwise, on another processor.
+        # On another processor, BLAS has other kernels, which round differently.
         model.coef_, model.intercept_ = model.coef_.round(DECIMALS), model.intercept_.round(DECIMALS)
     return pipeline
 
@@ -62,7 +62,7 @@ def _build_model(recipe: Recipe, categories: int) -> ClassifierMixin:
         case "random_forest":
             return RandomForestClassifier(n_jobs=-1, random_state=recipe.seed)
         case "logistic_regression":
-            # This solver ends within 1e-12 of the same coefficients on any processor; the default one only within 1e-5.
+            # On any processor this solver finds the same coefficients within 1e-12, the default solver within 1e-5.
             return LogisticRegression(solver="newton-cholesky", max_iter=1000, random_state=recipe.seed)
 
 

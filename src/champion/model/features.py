@@ -1,4 +1,4 @@
-"""Preprocessing as one ColumnTransformer, fitted on training rows with the model and never apart from it."""
+"""Preprocessing as one ColumnTransformer, which is only ever fitted together with the model, on training rows."""
 
 from typing import Literal
 
@@ -18,8 +18,8 @@ def build_preprocessor(
 ) -> ColumnTransformer:
     """Numbers: median imputation with an indicator of missingness, scaled on request. Categories: encoded.
 
-    The `max_categories - 1` most frequent categories keep their own code, the rest share one. Ordinal: a category not
-    seen in training becomes missing. One-hot: it joins the shared rest, or is all zeros where there is none.
+    The `max_categories - 1` most frequent categories have their own codes; all others share one code. A category not
+    seen in training becomes missing (ordinal), or gets the shared code, or all zeros without a shared code (one-hot).
     """
     numbers = [feature.name for feature in features if feature.kind == "number"]
     categories = [feature.name for feature in features if feature.kind == "category"]

@@ -1,4 +1,4 @@
-"""Held-out metrics of predicted probabilities, with bootstrap intervals and the same by segment."""
+"""Held-out metrics of predicted probabilities, with bootstrap intervals, for all rows and by segment."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ from champion.model.model import is_positive
 def score(target: Target, probability: Scores, threshold: float) -> dict[str, float]:
     """Metrics of binary predictions; a row is called positive when its probability is at least `threshold`.
 
-    `brier_skill` is 1 - Brier / Brier of always predicting these rows' own base rate, the best constant there is
-    (Murphy 1973); `average_precision_lift` is average precision over the base rate, what a random order would get.
-    Ranking metrics are NaN when the rows hold one class only.
+    `brier_skill` is 1 - Brier / reference Brier (Murphy 1973). The reference predicts the base rate of these rows, the
+    best constant. `average_precision_lift` is average precision / base rate, as a random order has the base rate as its
+    average precision. Ranking metrics are NaN when the rows hold only one class.
     """
     called = is_positive(probability, threshold)
     base_rate = float(target.mean())
@@ -41,7 +41,7 @@ def score(target: Target, probability: Scores, threshold: float) -> dict[str, fl
 def score_with_intervals(
     target: Target, probability: Scores, threshold: float, samples: int, seed: int
 ) -> dict[str, float]:
-    """`score`, with `_low` and `_high` ends of the 95% intervals of ROC AUC and Brier skill."""
+    """`score`, plus the ends (`_low`, `_high`) of the 95% intervals of ROC AUC and Brier skill."""
     scores = score(target, probability, threshold)
     for name, draws in bootstrap(target, probability, samples, seed).items():
         scores[f"{name}_low"], scores[f"{name}_high"] = interval(draws)
@@ -51,7 +51,7 @@ def score_with_intervals(
 def score_segments(
     segment: pl.Series, target: Target, probability: Scores, threshold: float, min_rows: int, samples: int, seed: int
 ) -> list[dict[str, Any]]:
-    """One row of metrics per value of the segment column with at least `min_rows` rows, sorted by the value's text."""
+    """One row of metrics for each segment value that has at least `min_rows` rows, sorted by the value's text."""
     text = segment.cast(pl.String).fill_null("(missing)").alias("value")
     counts = text.value_counts().filter(pl.col("count") >= min_rows).sort("value")
     rows = []

@@ -17,29 +17,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted pipeline with what is needed to use it: its features and the share of positives in training."""
+    """A fitted pipeline with its features and the training base rate (the share of positives)."""
 
     pipeline: "Pipeline"
     features: list[Feature]
     base_rate: float
 
     def predict(self, rows: pl.DataFrame | pd.DataFrame) -> NDArray[np.float64]:
-        """Probability of the positive class, shape (rows,), each row treated as in training.
+        """Probability of the positive class, shape (rows,). Rows are read in the same way as in training.
 
-        Columns are taken by name; others are ignored. Raises `UserError` naming a feature that the rows lack, or whose
-        values are not of its type.
+        Columns are found by name; extra columns are ignored. Raises `UserError` naming a feature that is missing or
+        has values of the wrong type.
         """
         return self._probabilities(to_frame(rows, self.features))
 
     def predict_row(self, values: Mapping[str, Any]) -> float:
-        """Probability of the positive class of one row, given as Python values by name: what `predict` answers.
+        """Probability of the positive class for one row, given as Python values by name: the same as `predict` gives.
 
-        Raises `UserError` as that does.
+        Raises `UserError` in the same cases as `predict`.
         """
         return float(self._probabilities(to_row_frame(values, self.features))[0])
 
     def threshold(self, rule: float | Literal["base_rate"]) -> float:
-        """The probability from which a row is called positive: the rule's own, or the training share."""
+        """The lowest probability that is called positive: the number given, or the training base rate."""
         return self.base_rate if rule == "base_rate" else rule
 
     def _probabilities(self, frame: pd.DataFrame) -> NDArray[np.float64]:
@@ -48,6 +48,6 @@ class Model:
 
 
 def is_positive(probability: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
-    """Which rows are called positive: those of a probability of at least the threshold."""
+    """Which rows are called positive: those whose probability is at least the threshold."""
     called: NDArray[np.bool_] = probability >= threshold
     return called

@@ -1,4 +1,4 @@
-"""The model file: a skops archive that holds data, never code, with its feature schema inside, as the same bytes."""
+"""The model file: a skops archive with the features inside. It holds no code, and equal models give equal bytes."""
 
 import io
 import json
@@ -24,7 +24,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def save(model: Model, path: Path) -> None:
-    """Write the model. Equal models give equal bytes on any day and machine: no times, memory ids or compression."""
+    """Write the model. Equal models give equal bytes, as the file has no times, memory ids or compression."""
     manifest = {"features": describe_features(model.features), "base_rate": model.base_rate}
     content = _normalised(skops.io.dumps(model.pipeline), manifest)
     with replacing(path) as draft:
@@ -32,10 +32,10 @@ def save(model: Model, path: Path) -> None:
 
 
 def load(path: Path, sha256: str | None = None) -> Model:
-    """Read a model without running any code from it; with `sha256`, only if the file has that hash.
+    """Read a model without running any code from it; if `sha256` is given, the file must have that hash.
 
-    Raises `UserError` when the hash differs, the file is not a model, or it holds what no model of ours holds: a type,
-    a size, or an index out of bounds.
+    Raises `UserError` when the hash differs, the file is not a model, or it holds what our models never hold: another
+    type, more than the file's size, or an index out of bounds.
     """
     found = sha256_of(path)
     if sha256 is not None and found != sha256:
@@ -45,12 +45,10 @@ def load(path: Path, sha256: str | None = None) -> Model:
     try:
         return _read(path)
     except ForgedError as error:
-        raise UserError(f"{path}: not a model file: {error}. Run `dvc repro`, which makes it.") from None
+        raise UserError(f"{path}: not a model file: {error}. Run `dvc repro` to make it.") from None
     except Exception as error:
-        # A forged file can make its readers raise anything, a RecursionError or a MemoryError too.
-        raise UserError(
-            f"{path}: not a model file ({type(error).__name__}). Run `dvc repro`, which makes it."
-        ) from None
+        # A forged file can make skops, NumPy or scikit-learn raise any exception, a RecursionError or MemoryError too.
+        raise UserError(f"{path}: not a model file ({type(error).__name__}). Run `dvc repro` to make it.") from None
 
 
 def _read(path: Path) -> Model:
@@ -68,9 +66,9 @@ def _read(path: Path) -> Model:
 
 
 def _normalised(archive: bytes, manifest: Mapping[str, Any]) -> bytes:
-    """The archive with memory ids renumbered in order of appearance, members named by them, and a fixed date.
+    """The archive with a fixed date, and with memory ids and member names renumbered in order of appearance.
 
-    Stored, not compressed: zlib builds differ in their output.
+    It is not compressed, because different zlib builds give different bytes.
     """
     source = zipfile.ZipFile(io.BytesIO(archive))
     schema = source.read(SCHEMA).decode("utf-8")
@@ -94,7 +92,7 @@ def _normalised(archive: bytes, manifest: Mapping[str, Any]) -> bytes:
 
 
 def _without_padding(content: bytes) -> bytes:
-    """An array file whose records, a tree's nodes, have zeros between their fields, not left-over memory."""
+    """The array file with zeros in the padding of its records (the nodes of a tree), not random memory."""
     array = np.load(io.BytesIO(content), allow_pickle=False)
     if array.dtype.names is None:
         return content

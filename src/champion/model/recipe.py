@@ -24,7 +24,7 @@ class Search(Section):
 
 
 class Recipe(Section):
-    """The model. The section named like an estimator holds that scikit-learn estimator's own parameters."""
+    """The model. Each section with the name of an estimator holds the parameters of that scikit-learn estimator."""
 
     estimator: Literal["hist_gradient_boosting", "random_forest", "logistic_regression"]
     hist_gradient_boosting: dict[str, Any] = Field(default={})

@@ -31,7 +31,7 @@ def parse_stages(text: str) -> dict[str, dict[str, Any]]:
 
 
 def uncached_outs(root: Path) -> set[str]:
-    """The outputs that git has and DVC's cache does not: metrics, plots, the model card."""
+    """The outputs that git has and DVC's cache does not: metrics and plots."""
     stages = read_stages(root, PIPELINE)
     outs = [out for stage in stages.values() for kind in ("outs", "metrics", "plots") for out in stage.get(kind, [])]
     return {path for out in outs if isinstance(out, dict) for path, spec in out.items() if spec.get("cache") is False}

@@ -1,4 +1,4 @@
-"""The one line of params.yaml that a retraining moves."""
+"""The only line of params.yaml that a retraining changes."""
 
 import re
 from datetime import date
@@ -12,7 +12,7 @@ LINE = re.compile(r"^as_of:.*$", re.MULTILINE)
 
 
 def set_as_of(root: Path, day: str) -> None:
-    """Let the dataset be as of that day. Raises `UserError` when it is none, or params.yaml has no such line."""
+    """Set `as_of` in params.yaml. Raises `UserError` when `day` is no date, or params.yaml has no `as_of` line."""
     try:
         line = f"as_of: '{date.fromisoformat(day)}'"
     except ValueError:
@@ -20,6 +20,6 @@ def set_as_of(root: Path, day: str) -> None:
     path = root / PARAMS
     text, found = LINE.subn(line, path.read_text(encoding="utf-8"))
     if found != 1:
-        raise UserError(f"{PARAMS}: {found} lines begin with `as_of:`, one is needed.")
+        raise UserError(f"{PARAMS}: {found} lines begin with `as_of:`, but one is needed. Correct the file.")
     with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8")

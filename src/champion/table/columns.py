@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 ColumnType = Literal["integer", "number", "category", "boolean", "date"]
 Role = Literal["feature", "label", "id", "date", "ignore"]
 
-# The column that prepare makes of the label: 0 or 1.
+# The column of 0 and 1 that prepare makes from the label.
 TARGET = "target"
 
 
 class Column(Section):
-    """What one column is. A value outside `values` or `range` is invalid: counted by validate, emptied by prepare."""
+    """One column. A value outside `values` or `range` is invalid: validate counts it, prepare makes it missing."""
 
     type: ColumnType
     role: Role = "feature"
@@ -39,7 +39,7 @@ class Column(Section):
 
 
 class Columns(dict[str, Column]):
-    """The table's columns in their order, with the lookups by role that the stages need."""
+    """The columns in the table's order, with lookups by role."""
 
     def named(self, role: Role) -> list[str]:
         """Names of the columns that have the role, in order."""
@@ -58,8 +58,8 @@ class Columns(dict[str, Column]):
 class Label(Section):
     """When the label is 1.
 
-    `event`: the label column is a date, and 1 means it falls within `horizon_months` of the row's own date.
-    `value`: the label column holds one of `positive`; the answer is known `horizon_months` after the row's date.
+    `event`: the label column is a date; the label is 1 if it is within `horizon_months` of the row's own date.
+    `value`: the label is 1 if the column holds one of `positive`; it is known `horizon_months` after the row's date.
     """
 
     kind: Literal["event", "value"]
@@ -90,7 +90,7 @@ def dtype(column_type: ColumnType) -> "pl.DataType":
 
 
 def check_roles(columns: Mapping[str, Column]) -> None:
-    """Raise a `ValueError` unless one column is the label and the other roles are there as often as they may be."""
+    """Raise a `ValueError` unless one column is the label, and every other role has an allowed number of columns."""
     roles = [column.role for column in columns.values()]
     if roles.count("label") != 1:
         raise ValueError(f"columns: exactly one column needs the role label, found {roles.count('label')}")
@@ -102,7 +102,7 @@ def check_roles(columns: Mapping[str, Column]) -> None:
     if any(column.role == "date" and column.type != "date" for column in columns.values()):
         raise ValueError("columns: the column with the role date needs the type date")
     if TARGET in columns:
-        raise ValueError(f"columns: the name `{TARGET}` is taken by the label that prepare makes; rename the column")
+        raise ValueError(f"columns: prepare uses the name `{TARGET}` for the label that it makes; rename the column")
 
 
 def check_label(columns: Columns, label: Label) -> None:
@@ -117,7 +117,7 @@ def check_label(columns: Columns, label: Label) -> None:
 
 
 def check_known(names: Iterable[str], known: Iterable[str], where: str) -> None:
-    """Raise a `ValueError` naming the first name that is no known column, and the nearest known one."""
+    """Raise a `ValueError` naming the first unknown column, and the nearest known one."""
     for name in names:
         if name not in set(known):
             raise ValueError(f"{where}.{name}: no such column{did_you_mean(name, known)}")
@@ -129,5 +129,5 @@ def _check_numbers(positive: Iterable[str | bool | int], column_type: ColumnType
             float(value)
         except ValueError:
             raise ValueError(
-                f"label: `positive` holds {value!r}, and the label column is of type {column_type}"
+                f"label: `positive` holds {value!r}, but the label column has the type {column_type}"
             ) from None

@@ -1,4 +1,4 @@
-"""Prepared rows as a model sees them."""
+"""Prepared rows in the form that a model reads."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from champion.table.features import Feature, parse_features, to_frame
 
 @dataclass(frozen=True)
 class Dataset:
-    """One split: the whole table, its features, and the target as an array of 0 and 1."""
+    """One split: all its columns, its features, and the target as an array of 0 and 1."""
 
     rows: pl.DataFrame
     features: list[Feature]

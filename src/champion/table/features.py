@@ -1,7 +1,7 @@
-"""A model's input columns, and what a model sees of a row: the same for a whole table and for one row alone.
+"""A model's input columns, and how a model reads them: the same way in a whole table and in a single row.
 
-A value keeps its type (a number, or text), and a value that is invalid, not finite or missing is missing. What is not
-of the declared type is no value at all, and refused.
+A valid value stays a number or text. An invalid or infinite value becomes missing. A value that does not have the
+declared type is an error.
 """
 
 import math
@@ -25,13 +25,13 @@ EXPECTED = {
 
 
 class Feature(Column):
-    """A model's input column with its type, and with `values` or `range` where only some are valid."""
+    """A model's input column with its type, and with `values` or `range` if not all values are valid."""
 
     name: str
 
     @property
     def kind(self) -> Literal["number", "category"]:
-        """What a model sees: `number` (integers and booleans too) as float64, `category` as text."""
+        """How a model reads the column: `number` (also integers and booleans) as float64, `category` as text."""
         return "category" if self.type == "category" else "number"
 
 
@@ -41,7 +41,7 @@ def features_of(columns: Columns) -> list[Feature]:
 
 
 def describe_features(features: Iterable[Feature]) -> list[dict[str, Any]]:
-    """The features as JSON: what `parse_features` reads."""
+    """The features as JSON, for `parse_features`."""
     return [feature.model_dump(mode="json", exclude={"role"}, exclude_none=True) for feature in features]
 
 
@@ -51,7 +51,7 @@ def parse_features(described: Iterable[Mapping[str, Any]]) -> list[Feature]:
 
 
 def empty_invalid(table: pl.DataFrame, features: Iterable[Feature]) -> pl.DataFrame:
-    """The table with every invalid value of a feature made missing."""
+    """The table, with every invalid value of a feature set to missing."""
     emptied = []
     for feature in features:
         invalid = is_invalid(feature, pl.col(feature.name))
@@ -73,10 +73,10 @@ def is_invalid(spec: Column, value: pl.Expr) -> pl.Expr | None:
 
 
 def to_frame(rows: pl.DataFrame | pd.DataFrame, features: list[Feature]) -> pd.DataFrame:
-    """What a model sees of the rows: a column for each feature, float64 with NaN, or Python text with NaN.
+    """The rows as a model reads them: one column per feature, as float64 or Python text, with NaN for missing.
 
-    Columns are taken by name; others are ignored. Raises `UserError` naming a feature that the rows lack, or whose
-    values are not of its type.
+    Columns are found by name; extra columns are ignored. Raises `UserError` naming a feature that is missing or has
+    values of the wrong type.
     """
     for feature in features:
         if feature.name not in rows.columns:
@@ -90,9 +90,9 @@ def to_frame(rows: pl.DataFrame | pd.DataFrame, features: list[Feature]) -> pd.D
 
 
 def to_row(values: Mapping[str, Any], features: list[Feature]) -> dict[str, float | str]:
-    """What a model sees of one row, given as Python values by name: what `to_frame` makes of a table of that one row.
+    """One row, given as Python values by name, as a model reads it: equal to `to_frame` of a one-row table.
 
-    Raises `UserError` as that does.
+    Raises `UserError` in the same cases as `to_frame`.
     """
     row = {}
     for feature in features:
@@ -112,11 +112,11 @@ def to_row_frame(values: Mapping[str, Any], features: list[Feature]) -> pd.DataF
 
 
 def _typed(column: "pl.Series | pd.Series[Any]", feature: Feature) -> pl.Series:
-    """The column as Float64 or String, null where nothing is known."""
+    """The column as Float64 or String, with null for missing."""
     try:
         found = column if isinstance(column, pl.Series) else pl.from_pandas(column)
     except (TypeError, ValueError, pl.exceptions.PolarsError):
-        # Python objects of several types.
+        # The column holds Python objects of several types.
         raise _wrong(feature) from None
     if found.dtype.is_float():
         found = found.fill_nan(None)
@@ -138,7 +138,7 @@ def _typed(column: "pl.Series | pd.Series[Any]", feature: Feature) -> pl.Series:
 
 
 def _typed_value(value: Any, feature: Feature) -> float | str | None:
-    """The value as a number or text, None where nothing is known."""
+    """The value as a number or text, with None for missing."""
     if value is None or (isinstance(value, Real) and math.isnan(value)):
         return None
     truth = isinstance(value, bool | np.bool_)
@@ -173,8 +173,8 @@ def _is_invalid_value(spec: Column, value: float | str) -> bool:
 
 
 def _missing(feature: Feature) -> UserError:
-    return UserError(f"the column {feature.name!r}, which the model needs, is missing. Add it.")
+    return UserError(f"the model needs the column {feature.name!r}, which is missing. Add it.")
 
 
 def _wrong(feature: Feature) -> UserError:
-    return UserError(f"the column {feature.name!r} holds what is not {EXPECTED[feature.type]}. Correct it.")
+    return UserError(f"the column {feature.name!r} holds a value that is not {EXPECTED[feature.type]}. Correct it.")

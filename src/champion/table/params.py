@@ -1,4 +1,4 @@
-"""The sections of params.yaml that describe the table, for every stage that reads it."""
+"""The sections of params.yaml that describe the table; several stages read them."""
 
 from typing import Self
 
@@ -10,7 +10,7 @@ from champion.table.window import AsOf, Months, Window
 
 
 class TableParams(Sections):
-    """What each column is, when the label is 1, and how far back the dataset looks from which date."""
+    """What each column is, when the label is 1, and which dates the dataset covers."""
 
     as_of: AsOf | None
     columns: dict[str, Column]
@@ -35,7 +35,7 @@ class TableParams(Sections):
 
     @property
     def window(self) -> Window | None:
-        """The dates that the dataset may see; None for a table without dates."""
+        """The dates that the dataset covers; None for a table without dates."""
         if self.as_of is None or self.window_months is None:
             return None
         return Window.of(self.as_of, self.label.horizon_months, self.window_months)

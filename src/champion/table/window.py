@@ -1,4 +1,4 @@
-"""Which dates a dataset built as of a date may see."""
+"""Which dates a dataset covers that is built as of a date."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -17,7 +17,7 @@ def _quoted_date(value: Any) -> date:
     except ValueError:
         raise ValueError(f'{value!r} is not a date such as "2010-01-01"') from None
     if day.year < 1000:
-        # The window, of up to 200 years, must begin after year 0.
+        # Horizon and window have up to 100 years each, and the window must begin after year 0.
         raise ValueError(f"{value!r} is before the year 1000")
     return day
 
@@ -35,7 +35,7 @@ class Window:
 
     @classmethod
     def of(cls, as_of: date, horizon_months: int, window_months: int) -> Self:
-        """The `window_months` whose labels are all known at `as_of`: they end one horizon before it."""
+        """The last `window_months` whose labels are all known at `as_of`; they end one horizon before `as_of`."""
         end = as_of - relativedelta(months=horizon_months)
         return cls(end - relativedelta(months=window_months), end)
 

@@ -1,4 +1,4 @@
-"""Stage 5: score the model on held-out rows -> metrics, plot data, verdicts and the model card. It fails no model."""
+"""Stage 5: score the model on held-out rows -> metrics, plot data, verdicts, card. A bad model does not fail it."""
 
 from champion.core.files import read_json, replacing, sha256_of, write_json
 from champion.core.layout import (

@@ -1,4 +1,4 @@
-"""The model card: what the model is, from which data, how good, and where it must not be trusted."""
+"""The model card: what the model is, its data, how good it is, and its limits."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +28,7 @@ def render(
     verdicts: Mapping[str, Mapping[str, Any]],
     hashes: Mapping[str, str],
 ) -> str:
-    """The card in Markdown. It holds no date of the run: equal results give equal cards."""
+    """The card in Markdown. It holds no date of the run, so equal results give equal cards."""
     return (
         environment(__package__)
         .get_template("model_card.md.j2")

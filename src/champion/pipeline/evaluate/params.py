@@ -1,4 +1,4 @@
-"""What evaluate reads of params.yaml."""
+"""The sections of params.yaml that evaluate reads."""
 
 from typing import Annotated, Literal, Self
 
@@ -8,7 +8,7 @@ from champion.core.strict_yaml import Section, Sections, in_order
 
 
 class Evaluate(Section):
-    """How held-out rows are scored. A row is called positive from `threshold` up; `base_rate` is the training share."""
+    """How to score held-out rows. A row is positive from `threshold` up; `base_rate` means the training base rate."""
 
     threshold: Annotated[float, Field(gt=0, lt=1)] | Literal["base_rate"] = "base_rate"
     bootstrap_samples: Annotated[int, Field(ge=100, le=100_000)] = 1000
@@ -20,7 +20,7 @@ class Evaluate(Section):
 
 
 class Gate(Section):
-    """The bounds within which one held-out metric must lie; a bound itself passes."""
+    """The bounds of one held-out metric; a value equal to a bound passes."""
 
     min: float | None = None
     max: float | None = None

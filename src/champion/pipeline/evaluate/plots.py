@@ -1,4 +1,4 @@
-"""Plot data of held-out predictions, small enough for git, drawn by `dvc plots`."""
+"""Plot data of held-out predictions for `dvc plots`, small enough for git."""
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ def precision_recall(target: Target, probability: Scores) -> pl.DataFrame:
 
 
 def calibration(target: Target, probability: Scores) -> pl.DataFrame:
-    """Mean probability against the observed share, in 20 bins of equally many rows (fewer where ranks tie)."""
+    """Mean probability and observed share in 20 bins with equal numbers of rows (fewer bins if probabilities tie)."""
     bins = pd.qcut(probability, BINS, labels=False, duplicates="drop")
     rows = pl.DataFrame({"bin": bins, "probability": probability, "target": target.astype(float)})
     return (
@@ -38,14 +38,14 @@ def calibration(target: Target, probability: Scores) -> pl.DataFrame:
 
 
 def confusion(target: Target, probability: Scores, threshold: float) -> pl.DataFrame:
-    """Rows by `actual` and `predicted` class: all four cells, whether or not they hold rows."""
+    """Number of rows by `actual` and `predicted` class: always all four cells."""
     called = is_positive(probability, threshold).astype(int)
     cells = [(a, p, int(((target == a) & (called == p)).sum())) for a in (0, 1) for p in (0, 1)]
     return pl.DataFrame(cells, schema=["actual", "predicted", "rows"], orient="row")
 
 
 def score_distribution(target: Target, probability: Scores) -> pl.DataFrame:
-    """The share of each class's rows in each of 20 equal-width probability bins."""
+    """For each class, the share of its rows in each of 20 probability bins of equal width."""
     edges = np.linspace(0, 1, BINS + 1)
     return pl.DataFrame(
         {"probability": edges[:-1] + 0.5 / BINS}

@@ -1,4 +1,4 @@
-"""Score the model on held-out rows: metrics, segments, plot data and what a person sees at the end."""
+"""Score the model on held-out rows: metrics, segments, plot data and the printed summary."""
 
 from typing import Any
 
@@ -18,18 +18,18 @@ from champion.table.dataset import Dataset
 
 
 def score_model(data: Dataset, probability: Scores, threshold: float, params: Evaluate) -> dict[str, Any]:
-    """The held-out metrics, with the number of rows and the threshold they were called at."""
+    """The held-out metrics, with the number of rows and the threshold."""
     scores = score_with_intervals(data.target, probability, threshold, params.bootstrap_samples, params.seed)
     return {"rows": len(data.target), "threshold": threshold, **scores}
 
 
 def score_by_segment(data: Dataset, probability: Scores, threshold: float, params: Evaluate) -> dict[str, Any]:
-    """Metrics of every large enough segment, and of the `worst` one by ROC AUC, each as a list."""
+    """Metrics of every large enough segment, and of the `worst` one (lowest ROC AUC), each as a list."""
     rows: list[dict[str, Any]] = []
     for name in params.segments:
         if name not in data.rows.columns:
             raise UserError(
-                f"params.yaml: `evaluate.segments` names {name!r}, which is no feature, id or date. Correct it."
+                f"params.yaml: `evaluate.segments` names {name!r}, which is not a feature, id or date. Correct it."
             )
         rows += score_segments(
             data.rows[name],
@@ -47,7 +47,7 @@ def score_by_segment(data: Dataset, probability: Scores, threshold: float, param
 def permutation_drops(model: Model, data: Dataset, params: Evaluate) -> NDArray[np.float64]:
     """How much ROC AUC falls when one feature's values are shuffled, shape (features, repeats).
 
-    On a seeded sample of at most `importance_rows` held-out rows (Breiman 2001, with the AUC as the score).
+    It uses a seeded sample of at most `importance_rows` held-out rows (Breiman 2001, with ROC AUC as the score).
     """
     rng = np.random.default_rng(params.seed)
     chosen = np.sort(rng.permutation(len(data.target))[: params.importance_rows])
@@ -73,7 +73,7 @@ def _shuffled_auc(
 def plot_tables(
     model: Model, data: Dataset, probability: Scores, threshold: float, params: Evaluate
 ) -> dict[str, pl.DataFrame]:
-    """Every plot's data by the name of its file."""
+    """The data of each plot, by the name of its file."""
     return {
         "roc": plots.roc(data.target, probability),
         "precision_recall": plots.precision_recall(data.target, probability),
@@ -85,7 +85,7 @@ def plot_tables(
 
 
 def summary(metrics: dict[str, Any], verdicts: dict[str, dict[str, Any]]) -> str:
-    """What a person sees when `dvc repro` ends."""
+    """The summary that `dvc repro` prints at its end."""
     lines = [f"held-out rows: {metrics['rows']:,}, {metrics['base_rate']:.2%} positive"]
     for name, title in model_card.SHOWN.items():
         low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")

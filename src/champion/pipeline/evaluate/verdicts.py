@@ -1,4 +1,4 @@
-"""Verdicts on held-out metrics against the bounds of params.yaml; whatever is missing or not a number is a no."""
+"""Verdicts on held-out metrics against the bounds in params.yaml. A value that is missing or no number fails."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,15 +8,15 @@ from champion.pipeline.evaluate.params import Gate
 
 
 def judge(metrics: Mapping[str, Any], gates: Mapping[str, Gate]) -> dict[str, dict[str, Any]]:
-    """A verdict per gate: the metric's value, its bounds, whether it passed, and by how much.
+    """A verdict per gate: the metric's value, its bounds, whether it passed, and its margin.
 
-    `margin` is the distance to the nearest bound, negative when the metric is beyond it; None with no usable value.
+    `margin` is the distance to the nearest bound: negative if the value is outside, None if there is no usable value.
     """
     return {name: _judge_one(metrics.get(name), gate) for name, gate in gates.items()}
 
 
 def listed(verdicts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The verdicts as metrics/gates.json has them: a list, which `dvc metrics show` leaves out."""
+    """The verdicts as a list, as in metrics/gates.json; `dvc metrics show` omits lists."""
     return [{"metric": name, **verdict} for name, verdict in sorted(verdicts.items())]
 
 

@@ -11,7 +11,7 @@ from champion.pipeline.ingest.stage import ingest
 def main() -> None:
     with stage_errors():
         params = read(IngestParams, PARAMS)
-        with progress(f"reading the table from a {params.ingest.source}"):
+        with progress(f"reading the table (source: {params.ingest.source})"):
             table = ingest(params)
         write_parquet(RAW, table)
         print(f"{RAW}: {table.height:,} rows, {table.width} columns")

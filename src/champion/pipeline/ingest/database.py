@@ -1,4 +1,4 @@
-"""Reading a table or a query from a database, with the window applied there."""
+"""Reading a table or a query from a database, which applies the window."""
 
 import os
 from collections.abc import Iterator
@@ -20,20 +20,20 @@ BATCH_ROWS = 65_536
 
 
 def read_sql(source: SqlSource, columns: Columns, window: Window | None) -> pl.DataFrame:
-    """Rows of the table or query, streamed in batches and sorted: a database promises no order, equal rows must.
+    """Rows of the table or query, streamed in batches and sorted, because a database guarantees no order.
 
-    A table is read within the window, declared columns only. A query may use `:start` and `:end`, the window's bounds.
-    Raises `UserError`, which never shows the URL: it may hold a password.
+    Of a table, only declared columns and rows in the window are read. A query may use `:start` and `:end`, the window's
+    bounds. Raises `UserError`, which never shows the URL, because it may hold a password.
     """
     with _connected(source) as connection:
         statement = _select_table(source, columns, window, connection) if source.table else _bind(source, window)
-        # Closed when a row is refused as well: the cursor is the server's.
+        # The cursor is on the server, so it must be closed even if a row is refused.
         with connection.execution_options(stream_results=True).execute(statement) as result:
             names = list(result.keys())
             batches = [_frame(source, names, [tuple(row) for row in rows]) for rows in result.partitions(BATCH_ROWS)]
     if not batches:
         raise UserError(
-            f"{source.table or 'ingest.query'}: the database gives no row{' of the window' if window else ''}. Correct "
+            f"{source.table or 'ingest.query'}: the database has no row{' in the window' if window else ''}. Correct "
             f"{'`as_of`, or ' if window else ''}`ingest.{'table' if source.table else 'query'}` in params.yaml."
         )
     rows = pl.concat(batches, how="vertical_relaxed").drop(columns.named("ignore"), strict=False)
@@ -65,16 +65,16 @@ def _connected(source: SqlSource) -> Iterator[sa.Connection]:
         reason = reason.partition(" (Background on")[0].rstrip(".")
         raise UserError(
             f"the database of {source.url_env} cannot give the rows of `ingest.{'table' if source.table else 'query'}` "
-            f"({reason}). Correct it in params.yaml, or the data there."
+            f"({reason}). Correct it in params.yaml, or correct the data."
         ) from None
     finally:
         engine.dispose()
 
 
 def _refuse_new_file(url: sa.URL, source: SqlSource) -> None:
-    """SQLite would make an empty database of a file that is not there."""
+    """Refuse a missing SQLite file, because SQLite would create an empty database."""
     if url.get_backend_name() == "sqlite" and not (url.database and Path(url.database).is_file()):
-        raise UserError(f"{source.url_env}: its SQLite database is no file. Correct the path in the variable.")
+        raise UserError(f"{source.url_env}: its SQLite database is not a file. Correct the path in the variable.")
 
 
 def _frame(source: SqlSource, names: list[str], rows: list[tuple[Any, ...]]) -> pl.DataFrame:
@@ -87,7 +87,7 @@ def _frame(source: SqlSource, names: list[str], rows: list[tuple[Any, ...]]) -> 
         if dtype == pl.Object:
             kind = type(frame[name].drop_nulls()[0]).__name__
             raise UserError(
-                f"{source.table or 'ingest.query'}: the column {name!r} holds {kind} values, which no `type` is for. "
+                f"{source.table or 'ingest.query'}: the column {name!r} holds {kind} values, which fit no `type`. "
                 "Cast it to text in `ingest.query`."
             )
     return frame
@@ -117,7 +117,7 @@ def _select_table(
 
 
 def _comparable(column: sa.Column[Any], source: SqlSource) -> bool:
-    """Dates kept as text compare as text only when they are ISO dates."""
+    """Whether the database can compare the dates: dates in text can be compared only if they are ISO dates."""
     return isinstance(column.type, sa.Date | sa.DateTime) or source.date_format is None
 
 

@@ -1,4 +1,4 @@
-"""Typed columns read from a source, and which of their values do not parse."""
+"""Typed columns of a source, and which of their values do not parse."""
 
 from dataclasses import dataclass
 
@@ -11,9 +11,9 @@ _TRUE, _FALSE = ["true", "t", "yes", "y", "1"], ["false", "f", "no", "n", "0"]
 
 @dataclass(frozen=True)
 class Field:
-    """A column as lazy expressions over a source: its typed `value`, and the `origin` it is read from.
+    """A column as lazy expressions over a source: the typed `value`, and the `origin` that it is parsed from.
 
-    Where the origin has something and the value is null, it could not be read. None: that cannot happen.
+    A row did not parse if its `origin` is not null and its `value` is null. `origin` is None if every value parses.
     """
 
     name: str
@@ -22,7 +22,7 @@ class Field:
 
 
 def read_text(name: str, column_type: ColumnType, date_format: str | None = None) -> Field:
-    """A text column as the type; booleans are true/false, t/f, yes/no, y/n or 1/0, dates ISO 8601 or `date_format`."""
+    """A text column as the type. Booleans: true/false, t/f, yes/no, y/n, 1/0. Dates: ISO 8601 or `date_format`."""
     text = pl.col(name).cast(pl.String)
     match column_type:
         case "category":
@@ -39,7 +39,7 @@ def read_text(name: str, column_type: ColumnType, date_format: str | None = None
 
 
 def read_typed(name: str, column_type: ColumnType, found: pl.DataType, date_format: str | None = None) -> Field | None:
-    """A column that has a type already, or None when that type is not the declared one."""
+    """A column that already has a type, or None if this type does not fit the declared one."""
     column = pl.col(name)
     if found == pl.Null:
         return Field(name, pl.lit(None, dtype=dtype(column_type)))

@@ -1,7 +1,7 @@
 """The loan adapter: the SBA national loan file (Li, Mickel and Taylor, 2018) as a tidy, typed table.
 
-Personal columns (name, city, zip) are not read, nor is anything known only after approval, except the charge-off
-date, from which the label is made. Invalid codes stay as they are: the contract counts them.
+It does not read personal columns (name, city, zip). Of the facts known only after approval, it reads only the
+charge-off date, which gives the label. Invalid codes stay unchanged, and the contract counts them.
 """
 
 import polars as pl
@@ -15,12 +15,12 @@ SOURCE_COLUMNS = [
     "SBA_Appv",
 ]  # fmt: skip
 
-# The file's dates run from 1961 to 2014 with two-digit years; later ones can only be of the last century.
+# The file has dates from 1961 to 2014 with two-digit years, so a later date belongs to the last century.
 LAST_YEAR = 2049
 
 
 def loan_fields() -> list[Field]:
-    """The tidy columns over the source's text columns."""
+    """The tidy columns, made from the source's text columns."""
     sector = pl.col("NAICS").str.slice(0, 2)
     approved, guaranteed = pl.col("GrAppv"), pl.col("SBA_Appv")
     return [

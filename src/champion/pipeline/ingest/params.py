@@ -1,4 +1,4 @@
-"""What ingest reads of params.yaml."""
+"""The sections of params.yaml that ingest reads."""
 
 from typing import Annotated, Literal, Self
 
@@ -9,7 +9,7 @@ from champion.table.params import TableParams
 
 
 class WheelSource(Section):
-    """A CSV file inside an installed wheel that the lock pins by hash; the wheel is never imported."""
+    """A CSV file inside an installed wheel. The lock pins the wheel by hash, and the wheel is never imported."""
 
     source: Literal["wheel"]
     distribution: str
@@ -20,7 +20,7 @@ class WheelSource(Section):
 
 
 class FileSource(Section):
-    """A CSV or Parquet file, which lives in `data/source/` so that DVC sees it change."""
+    """A CSV or Parquet file. It must be in `data/source/`, so that DVC notices its changes."""
 
     source: Literal["file"]
     path: str
@@ -30,7 +30,7 @@ class FileSource(Section):
 
 
 class SqlSource(Section):
-    """A table or a query, read from the SQLAlchemy URL that the environment variable `url_env` holds."""
+    """A table or a query of the database whose SQLAlchemy URL is in the environment variable `url_env`."""
 
     source: Literal["sql"]
     table: str | None = None

@@ -1,4 +1,4 @@
-"""Reading a table from an installed wheel, a file or a database, inside a window of dates, typed as declared."""
+"""Reading the rows in the window from an installed wheel, a file or a database, with the declared types."""
 
 import csv
 import hashlib
@@ -25,9 +25,9 @@ EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Origin:
-    """An opened source: a name for messages, its rows, and the typed fields to take from them.
+    """An opened source: a name for messages, its rows, and the typed fields to read from them.
 
-    `whole_rows`: parse the columns nobody takes as well, or a row with a separator too many shifts values unseen.
+    With `whole_rows`, unused columns are parsed too; otherwise an extra separator could shift values unnoticed.
     """
 
     name: str
@@ -37,10 +37,10 @@ class Origin:
 
 
 def read_table(source: Source, columns: Columns, window: Window | None) -> pl.DataFrame:
-    """The declared columns, in order and typed, of the rows dated inside the window (undated rows are kept).
+    """The declared columns, in order and typed, of the rows in the window and of rows without a date.
 
-    Raises `UserError` when the source is not there, its columns are not the declared ones, a value does not parse as
-    its type, or no row lies in the window.
+    Raises `UserError` when the source is missing, its columns are not the declared ones, a value does not parse as its
+    type, or no row is in the window.
     """
     origin = _open(source, columns, window)
     date = columns.only("date")
@@ -64,7 +64,7 @@ def read_table(source: Source, columns: Columns, window: Window | None) -> pl.Da
             f"({_first_line(error)}). Repair or re-export the file."
         ) from None
     if table.is_empty():
-        raise UserError(f"{origin.name}: there are no rows below the header. Give a table with rows.")
+        raise UserError(f"{origin.name}: the table has a header but no rows. Give a table with rows.")
     return table
 
 
@@ -93,15 +93,15 @@ def _wheel_path(source: WheelSource) -> Path:
     try:
         path = Path(str(distribution(source.distribution).locate_file(source.path)))
     except PackageNotFoundError:
-        raise UserError(f"{source.distribution}: not installed. Run `make repro`, which installs it.") from None
+        raise UserError(f"{source.distribution}: not installed. Run `make repro` to install it.") from None
     if not path.is_file():
-        raise UserError(f"{source.distribution}: holds no file {source.path}. Correct `ingest.path` in params.yaml.")
+        raise UserError(f"{source.distribution}: it has no file {source.path}. Correct `ingest.path` in params.yaml.")
     with path.open("rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != source.sha256:
         raise UserError(
-            f"{source.path} of {source.distribution}: its sha256 is {found}, not the one of `ingest.sha256` in "
-            "params.yaml. Reinstall the environment (remove .venv and run `make repro`)."
+            f"{source.path} of {source.distribution}: its sha256 is {found}, but `ingest.sha256` in params.yaml has "
+            "another one. Reinstall the environment (remove .venv and run `make repro`)."
         )
     return path
 
@@ -136,12 +136,10 @@ def _read_header(path: Path, name: str, separator: str) -> list[str]:
         raise UserError(f"{name}: the text is not UTF-8. Save the file with the encoding UTF-8.") from None
     repeated = [column for column, times in Counter(header).items() if times > 1]
     if repeated:
-        raise UserError(
-            f"{name}: the column {repeated[0]!r} is there {Counter(header)[repeated[0]]} times. Rename one."
-        )
+        raise UserError(f"{name}: the column {repeated[0]!r} occurs {Counter(header)[repeated[0]]} times. Rename one.")
     if len(header) == 1:
         raise UserError(
-            f"{name}: the header is one column, {header[0]!r}, with {separator!r} as the separator. Correct "
+            f"{name}: with the separator {separator!r}, the header has only one column, {header[0]!r}. Correct "
             "`ingest.separator` in params.yaml, or the file."
         )
     return header
@@ -158,12 +156,12 @@ def _refuse_other_columns(name: str, found: list[str], expected: list[str]) -> N
     if extra:
         raise UserError(
             f"{name}: the column {_listed(extra)} is not declared. Declare it under `columns` in params.yaml "
-            "(role `ignore` leaves it out)."
+            "(with the role `ignore` to leave it out)."
         )
     for place, (has, wants) in enumerate(zip(found, expected, strict=True), start=1):
         if has != wants:
             raise UserError(
-                f"{name}: column {place} is {has!r} where params.yaml declares {wants!r}. "
+                f"{name}: column {place} is {has!r}, but params.yaml declares {wants!r}. "
                 "Put `columns` in the table's order."
             )
 
@@ -184,8 +182,8 @@ def _typed_fields(name: str, schema: pl.Schema, columns: Columns, date_format: s
         field = read_typed(column, spec.type, schema[column], date_format)
         if field is None:
             raise UserError(
-                f"{name}: the column {column!r} holds {schema[column]}, and params.yaml declares {spec.type}. "
-                "Correct `type` there, or convert the column."
+                f"{name}: the column {column!r} holds {schema[column]}, but params.yaml declares {spec.type}. "
+                "Correct its `type` in params.yaml, or convert the column."
             )
         fields.append(field)
     return fields
@@ -221,10 +219,10 @@ def _explain_empty_window(name: str, rows: pl.LazyFrame, date: str, window: Wind
     if not height:
         return
     if first is None:
-        raise UserError(f"{name}: the column {date!r} holds no date at all. Correct the table or `columns`.")
+        raise UserError(f"{name}: the column {date!r} holds no date. Correct the table, or `columns` in params.yaml.")
     raise UserError(
-        f"{name}: no row is dated from {window.start} to before {window.end}, the window that `as_of` leaves; the rows "
-        f"run from {first} to {last}. Correct `as_of`, `window_months` or `label.horizon_months` in params.yaml."
+        f"{name}: no row is in the window, from {window.start} to before {window.end}; the rows have dates from "
+        f"{first} to {last}. Correct `as_of`, `window_months` or `label.horizon_months` in params.yaml."
     )
 
 

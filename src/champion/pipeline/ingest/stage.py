@@ -1,4 +1,4 @@
-"""The source's rows inside the window, typed, with nothing known only after `as_of`."""
+"""The source's rows in the window, typed, without any fact that was known only after `as_of`."""
 
 import polars as pl
 

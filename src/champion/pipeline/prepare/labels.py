@@ -6,10 +6,10 @@ from champion.table.columns import TARGET, Columns, Label
 
 
 def label_rows(columns: Columns, label: Label) -> pl.Expr:
-    """The target as 0 or 1: null where the label is not known.
+    """The target as 0 or 1, or null if the label is not known.
 
-    An event label is 1 when the event's date is at most `horizon_months` after the row's own, 0 when it is later or
-    there was none. A value label is 1 for each of `positive`, 0 for any other value, null for a missing one.
+    An event label is 1 if the event's date is at most `horizon_months` after the row's date, else 0 (a later event or
+    no event). A value label is 1 for each value of `positive`, 0 for any other value, and null for a missing value.
     """
     column = pl.col(columns.label)
     if label.kind == "event":

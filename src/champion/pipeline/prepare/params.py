@@ -1,4 +1,4 @@
-"""What prepare reads of params.yaml."""
+"""The sections of params.yaml that prepare reads."""
 
 from typing import Annotated, Literal, Self
 

@@ -1,4 +1,4 @@
-"""Which rows train and which are held out."""
+"""Which rows are for training and which are held out."""
 
 from datetime import date
 
@@ -10,9 +10,9 @@ from champion.table.columns import TARGET
 
 
 def split_rows(table: pl.DataFrame, split: Split, date_column: str | None, holdout_from: date | None) -> pl.Series:
-    """True for the held-out rows: those from `holdout_from` on, or a seeded stratified share of each class.
+    """True for the held-out rows: all rows from `holdout_from` on, or a seeded share of each class.
 
-    Raises `UserError` when either side would be empty or hold one class only.
+    Raises `UserError` when either side would be empty or have only one class.
     """
     if split.strategy == "out_of_time" and date_column is not None and holdout_from is not None:
         held_out = table[date_column] >= holdout_from
@@ -20,9 +20,9 @@ def split_rows(table: pl.DataFrame, split: Split, date_column: str | None, holdo
         held_out = _stratified(table[TARGET], split)
     for side, rows in (("training", table.filter(~held_out)), ("held-out", table.filter(held_out))):
         if rows[TARGET].n_unique() < 2:
-            what = "no row" if rows.is_empty() else "rows of one class only"
+            what = "no rows" if rows.is_empty() else "rows of only one class"
             raise UserError(
-                f"the {side} split has {what}: a model can be neither trained nor scored on it. Correct `split`, "
+                f"the {side} split has {what}, so no model can be trained or scored on it. Correct `split`, "
                 "`window_months`, `as_of` or `label` in params.yaml."
             )
     return held_out
@@ -32,7 +32,7 @@ def _stratified(target: pl.Series, split: Split) -> pl.Series:
     from sklearn.model_selection import train_test_split
 
     if min(target.eq(value).sum() for value in (0, 1)) < 2:
-        raise UserError("the label has one class only, or one row of a class. Correct `label` in params.yaml.")
+        raise UserError("each class needs at least two rows, and one has fewer. Correct `label` in params.yaml.")
     try:
         _, chosen = train_test_split(
             range(len(target)), test_size=split.test_share, random_state=split.seed, stratify=target

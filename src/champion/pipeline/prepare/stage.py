@@ -13,16 +13,16 @@ from champion.table.features import describe_features, empty_invalid, features_o
 
 
 def prepare(raw: pl.DataFrame, params: PrepareParams) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Training and held-out rows: id, date, features, target. Rows without a label or, where one is due, a date go.
+    """Training and held-out rows with id, date, features and target. Rows without a label or a needed date are dropped.
 
-    Raises `UserError` when a split would be empty or of one class.
+    Raises `UserError` when a split would be empty or have only one class.
     """
     columns = params.table
     when = columns.only("date")
     table = raw.with_columns(label_rows(columns, params.label))
     table = table.drop_nulls([TARGET] if when is None else [TARGET, when])
     table = empty_invalid(table, features_of(columns)).select([*_kept(params), TARGET])
-    # Last: without an id, rows that differed only in what was just taken away are the same row.
+    # This comes last: without an id, rows that differed only in the removed values are now the same row.
     table = drop_repeated(table, columns.only("id"))
     holdout_from = params.window.last(params.split.test_months) if params.window is not None else None
     held_out = split_rows(table, params.split, when, holdout_from)
@@ -30,7 +30,7 @@ def prepare(raw: pl.DataFrame, params: PrepareParams) -> tuple[pl.DataFrame, pl.
 
 
 def describe(train: pl.DataFrame, test: pl.DataFrame, params: PrepareParams) -> dict[str, Any]:
-    """What later stages need to know of the splits: roles and types of columns, and each split's rows and dates."""
+    """What later stages need: roles and types of columns, and the number of rows and the dates of each split."""
     columns = params.table
     when = columns.only("date")
     sides: dict[str, dict[str, Any]] = {}

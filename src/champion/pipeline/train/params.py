@@ -1,4 +1,4 @@
-"""What train reads of params.yaml."""
+"""The sections of params.yaml that train reads."""
 
 from champion.core.strict_yaml import Sections
 from champion.model.recipe import Recipe

@@ -1,4 +1,4 @@
-"""Choosing hyper-parameters, and measuring what is chosen, by cross-validation on training rows."""
+"""Choosing and scoring hyper-parameters by cross-validation on training rows."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +33,7 @@ CV_SCORES = {
 
 @dataclass(frozen=True)
 class Fitted:
-    """A pipeline fitted on all training rows, the parameters chosen for it, and its scores: one array per metric."""
+    """A pipeline fitted on all training rows, its chosen parameters, and its scores (one array of folds per metric)."""
 
     pipeline: Pipeline
     chosen: dict[str, Any]
@@ -43,17 +43,17 @@ class Fitted:
 def fit(pipeline: Pipeline, search: Search, seed: int, frame: pd.DataFrame, target: NDArray[np.int8]) -> Fitted:
     """Choose parameters as `search` says, cross-validate the choice on the same folds, and fit it on all rows.
 
-    After a search the scores are of the parameters the search liked best on these folds, hence optimistic: the
-    held-out rows judge. Raises `UserError` when a class has fewer rows than there are folds, or when the estimator
-    refuses parameters together that it accepts one by one.
+    After a search the scores are optimistic, because the same folds chose the parameters; only held-out rows judge a
+    model. Raises `UserError` when a class has fewer rows than folds, or when the estimator refuses a combination of
+    parameters.
     """
     if np.bincount(target, minlength=2).min() < search.folds:
         raise UserError(
-            f"the rarer class has fewer training rows than the {search.folds} folds of `train.search.folds` in "
-            "params.yaml. Lower it, or give more data."
+            f"the smaller class has fewer training rows than the {search.folds} folds of `train.search.folds` in "
+            "params.yaml. Lower the number of folds, or give more data."
         )
     folds = StratifiedKFold(search.folds, shuffle=True, random_state=seed)
-    # BLAS sums in another order on another number of threads: one thread, the same bytes anywhere.
+    # The order of sums in BLAS depends on the number of threads; with one thread the bytes are the same everywhere.
     with threadpool_limits(1, user_api="blas"), _refusals_in_one_line(pipeline):
         chosen = _choose(pipeline, search, folds, seed, frame, target)
         pipeline.set_params(**chosen)
@@ -86,7 +86,7 @@ def _choose(
 
 @contextmanager
 def _refusals_in_one_line(pipeline: Pipeline) -> Iterator[None]:
-    """Tell what the estimator has against its parameters in one sentence; scikit-learn raises no type of its own."""
+    """Say in one sentence why the estimator refuses its parameters; scikit-learn raises only a `ValueError`."""
     try:
         yield
     except ValueError as error:

@@ -11,13 +11,13 @@ from champion.table.dataset import Dataset
 
 
 def train_model(recipe: Recipe, data: Dataset) -> tuple[Model, Fitted]:
-    """The fitted model, and how it was chosen and scored. Raises `UserError` for parameters the estimator refuses."""
+    """The fitted model, its chosen parameters and scores. Raises `UserError` for parameters the estimator refuses."""
     fitted = fit(build_pipeline(recipe, data.features), recipe.search, recipe.seed, data.frame, data.target)
     return Model(drop_machine_state(fitted.pipeline), data.features, float(data.target.mean())), fitted
 
 
 def describe_work(recipe: Recipe, rows: int) -> str:
-    """What `train_model` is about to do, for people who wait."""
+    """What `train_model` will do, as a progress message."""
     folds = f"{recipe.search.folds} folds, then all {rows:,} rows"
     if recipe.search.method == "none":
         return f"fitting {recipe.estimator} on {folds}"
@@ -25,7 +25,7 @@ def describe_work(recipe: Recipe, rows: int) -> str:
 
 
 def summarise(recipe: Recipe, data: Dataset, fitted: Fitted) -> dict[str, Any]:
-    """Cross-validated metrics (the mean over folds by name, the standard deviation as `NAME_std`), and the recipe."""
+    """Cross-validated metrics (`NAME`: mean over folds, `NAME_std`: standard deviation), and the recipe."""
     metrics: dict[str, float] = {"rows": len(data.target), "base_rate": float(data.target.mean())}
     for name, scores in fitted.scores.items():
         metrics |= {name: float(scores.mean()), f"{name}_std": float(scores.std())}

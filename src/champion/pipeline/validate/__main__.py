@@ -1,8 +1,8 @@
-"""Stage 3: the data contract, on raw and on both splits -> metrics/validation.json, or a table of breaches and stop."""
+"""Stage 3: check the data contract on raw and both splits -> metrics/validation.json, or an error with all breaches."""
 
 import os
 
-# Great Expectations reads this at import: a stage makes no network call.
+# Great Expectations reads this at import; without it, the stage would make a network call.
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
 
 from champion.core.errors import UserError
@@ -18,7 +18,7 @@ def main() -> None:
         params = read(ValidateParams, PARAMS)
         read_json(SCHEMA)
         with progress("checking the data contract with Great Expectations"):
-            # Here, for the import alone takes seconds.
+            # Imported here, because the import takes seconds.
             from champion.pipeline.validate.findings import breach_table, check, summarise
             from champion.pipeline.validate.stage import hash_validated_files, read_tables
 

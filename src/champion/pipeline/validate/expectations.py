@@ -1,4 +1,4 @@
-"""The data contract of params.yaml as Great Expectations' expectations."""
+"""The data contract of params.yaml as expectations of Great Expectations."""
 
 import sys
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ LARGEST = sys.float_info.max
 
 @dataclass(frozen=True)
 class Checked:
-    """A table and what is expected of it."""
+    """A table and its expectations."""
 
     name: str
     frame: pd.DataFrame
@@ -29,7 +29,7 @@ class Checked:
 def tables_to_check(
     raw: pl.DataFrame, splits: dict[str, pl.DataFrame], columns: Columns, contract: Contract, window: Window | None
 ) -> Iterator[Checked]:
-    """Everything the contract says, table by table; only columns and types, when those are not the declared ones."""
+    """All expectations of the contract, table by table; if columns or types are wrong, only those about them."""
     present = Columns({name: column for name, column in columns.items() if column.role != "ignore"})
     declared = {name: dtype(column.type) for name, column in present.items()}
     prepared = {name: declared[name] for name in present if name != present.label} | {TARGET: pl.Int8()}
@@ -46,7 +46,7 @@ def tables_to_check(
 
 
 def _structure(name: str, table: pl.DataFrame, expected: dict[str, pl.DataType]) -> Checked:
-    """Types are compared exactly, from the Parquet schema: Great Expectations' own type checks are loose."""
+    """Compare types exactly, with the Parquet schema, because Great Expectations' own type checks are not exact."""
     frame = pd.DataFrame({column: [str(found)] for column, found in table.schema.items()})
     expectations: list[Expectation] = [gxe.ExpectTableColumnsToMatchOrderedList(column_list=list(expected))]
     for column, expected_type in expected.items():
@@ -61,7 +61,7 @@ def _raw(raw: pl.DataFrame, columns: Columns, contract: Contract, window: Window
     for name in columns:
         limits = contract.columns.get(name, Limits())
         expectations += _column_expectations(columns, name, limits.max_missing, limits.max_invalid)
-    # Dates are compared here: row by row, Great Expectations compares them one Python object at a time.
+    # Dates are compared here, because Great Expectations compares one Python object at a time, which is slow.
     when = columns.only("date")
     if when is not None and window is not None:
         name = f"{when} outside {window.start} to before {window.end}"
@@ -101,7 +101,7 @@ def _column_expectations(columns: Columns, name: str, missing: float, invalid: f
 
 
 def _overlap(splits: dict[str, pl.DataFrame], key: str | None) -> Checked:
-    """Rows of both splits: by the id when there is one, else by all columns."""
+    """Rows that are in both splits, found by the id if there is one, else by all columns."""
     train, test = splits.values()
     name = "row number" if key is None else key
     numbered = test.with_row_index("row number") if key is None else test

@@ -1,4 +1,4 @@
-"""What the expectations found, as rows, as a table of breaches and as the report that git keeps."""
+"""The results of the expectations: as rows, as a table of breaches, and as the report in git."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Finding:
-    """What one expectation found: `unexpected` rows, with examples, where it counts rows; else the `observed` value."""
+    """The result of one expectation: `unexpected` rows with examples if it counts rows, else the `observed` value."""
 
     table: str
     column: str
@@ -28,7 +28,7 @@ class Finding:
 
 
 def check(tables: list[Checked]) -> list[Finding]:
-    """Run every expectation. One that cannot run counts as not met."""
+    """Run every expectation. An expectation that cannot run counts as not met."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
     source = context.data_sources.add_pandas("champion")
@@ -43,7 +43,7 @@ def check(tables: list[Checked]) -> list[Finding]:
 
 
 def breach_table(findings: list[Finding]) -> str:
-    """The failed findings as plain text: where, what, how many rows, example values."""
+    """The failed findings as a plain text table: table, column, expectation, number of rows, example values."""
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
@@ -64,7 +64,7 @@ def breach_table(findings: list[Finding]) -> str:
 
 
 def summarise(findings: list[Finding], tables: list[Checked]) -> dict[str, Any]:
-    """The report that git keeps, as lists: rows of each table, and every check with what it found."""
+    """The report in git, as lists: the number of rows of each table, and every check with its result."""
     return {
         "tables": [
             {"name": table.name, "rows": len(table.frame)} for table in tables if table.name in ("raw", "train", "test")
@@ -102,7 +102,7 @@ def _finding(table: Checked, outcome: Any) -> Finding:
 
 
 def _observed(kwargs: dict[str, Any], value: Any) -> Any:
-    """What was found; of a list of columns, the first difference from the expected one."""
+    """The observed value; for a list of columns, its first difference from the expected list."""
     expected = kwargs.get("column_list")
     if expected is None or value == expected:
         return value

@@ -1,4 +1,4 @@
-"""How far a single feature alone separates the classes."""
+"""How well a single feature separates the classes."""
 
 import numpy as np
 import polars as pl
@@ -7,11 +7,11 @@ BINS = 50
 
 
 def separation(feature: pl.Series, target: pl.Series) -> float:
-    """ROC AUC, in [0.5, 1], of ranking rows by the class share of their value's bin; 0.5 when one class is missing.
+    """ROC AUC, in [0.5, 1], if rows are ranked by the share of positives in their bin; 0.5 if one class is missing.
 
-    Numbers are cut into at most 50 quantile bins, so a relation of any shape counts, and so does being missing. Each
-    half of the rows is ranked by the shares of the other, or values seen once would look like a leak. The halves are
-    random (and always the same), since rows may come ordered by class.
+    Numbers are cut into at most 50 quantile bins, so a relation of any shape is found; missing is a bin too. Each half
+    of the rows is ranked by the shares in the other half; otherwise values that occur once would look like a leak. The
+    halves are random, because rows may be sorted by class, and always the same.
     """
     half = np.random.default_rng(0).permutation(len(target)) % 2 == 0
     rows = pl.DataFrame({"bin": _binned(feature), "half": half, "target": target})
@@ -35,7 +35,7 @@ def _binned(feature: pl.Series) -> pl.Series:
 
 
 def _ranked(counts: pl.DataFrame, half: str, *, by: str) -> float:
-    """ROC AUC of one half's rows ranked by the other half's share of positives in their bin; ties count half."""
+    """ROC AUC of one half, ranked by the share of positives that the other half has in each bin; ties count half."""
     base = float(counts[f"{by}_positive"].sum()) / max(1, int(counts[by].sum()))
     ranks = (
         counts.with_columns(share=(pl.col(f"{by}_positive") / pl.col(by)).fill_nan(base))

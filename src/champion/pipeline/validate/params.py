@@ -1,4 +1,4 @@
-"""What validate reads of params.yaml."""
+"""The sections of params.yaml that validate reads."""
 
 from typing import Annotated, Self
 
@@ -12,14 +12,14 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Limits(Section):
-    """The share of one raw column's rows that may be missing, and that may be invalid."""
+    """The share of rows in which one raw column may be missing, and in which it may be invalid."""
 
     max_missing: Share = 0.0
     max_invalid: Share = 0.0
 
 
 class Contract(Section):
-    """What the data must look like; a breach stops the pipeline. Columns not named allow nothing missing or invalid."""
+    """What the data must look like; a breach stops the pipeline. Columns not named here may have no bad values."""
 
     rows: tuple[Annotated[int, Field(ge=1)], int | None] = Field(strict=False)
     class_share: tuple[Share, Share] = Field(strict=False)
