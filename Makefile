@@ -1,4 +1,4 @@
-# Set-up and CI; everything else is a command of `champion`. `make help` lists what is here.
+# Set-up and CI; everything else is a command of `champion`. `make help` lists all targets.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 PYTHON ?= python3
@@ -10,7 +10,7 @@ RESOLVE := $(BIN)/uv pip compile --quiet --no-header --universal --python-versio
 	--generate-hashes
 LOCK := $(RESOLVE) pyproject.toml
 
-# What setup can add to the pipeline's own environment: none, one or more of these.
+# The package groups that setup can add to the pipeline's environment: none, one or more of these.
 GROUPS := tracking report s3
 GROUP :=
 ifneq ($(filter-out $(GROUPS),$(GROUP)),)
@@ -26,19 +26,19 @@ repro: $(BIN)/.runtime ## set everything up and run the pipeline: dvc repro
 	@champion check
 	dvc repro
 
-setup: $(BIN)/.runtime $(GROUP:%=$(BIN)/.%) ## set .venv up; GROUP=tracking, report or s3 adds what those need
+setup: $(BIN)/.runtime $(GROUP:%=$(BIN)/.%) ## set .venv up; GROUP=tracking, report or s3 adds their packages
 	@echo '.venv is set up. `. .venv/bin/activate` puts champion and dvc on the path.'
 
-test: $(BIN)/.development lint ## set everything up, check style and types, and run the whole suite
+test: $(BIN)/.development lint ## set everything up, check style and types, and run all tests but the slow sweeps
 	python -m pytest
 
-test-fast: $(BIN)/.development ## the unit and data tests that need no run on the whole loan file
+test-fast: $(BIN)/.development ## run the unit and data tests that need no run on the whole loan file
 	python -m pytest tests/unit tests/data -m "not real and not sweep"
 
-test-all: $(BIN)/.development lint ## the suite and its slow sweeps, which stop deliveries at every line and S3 in the middle of a transfer
+test-all: $(BIN)/.development lint ## run all tests and the slow sweeps, which stop deliveries at every line and S3 during a transfer
 	python -m pytest -m ""
 
-lint: $(BIN)/.development ## ruff, mypy, the import rules, and the workflows
+lint: $(BIN)/.development ## check style, types, the import rules and the workflows
 	ruff check .
 	ruff format --check .
 	mypy
@@ -47,16 +47,16 @@ lint: $(BIN)/.development ## ruff, mypy, the import rules, and the workflows
 	actionlint
 	zizmor --offline --no-progress --quiet --pedantic .github/workflows
 
-s3: $(BIN)/.s3 ## an S3 server on this machine, with the bucket of the default remote, until Ctrl-C
+s3: $(BIN)/.s3 ## run an S3 server on this machine, with the bucket of the default remote, until Ctrl-C
 	@champion s3
 
-ui: $(BIN)/.tracking ## MLflow's page for what was tracked on this machine, until Ctrl-C
+ui: $(BIN)/.tracking ## serve MLflow's page with the runs of this machine, until Ctrl-C
 	@champion ui
 
 docs: $(BIN)/.development ## write the command reference and the picture of the result again
 	python docs/build.py
 
-bench: $(BIN)/.development ## measure every figure that the docs quote (half an hour)
+bench: $(BIN)/.development ## measure every figure in docs/measurements.md (half an hour)
 	for script in tables validate noop latency delivery search; do python benchmarks/$$script.py || exit 1; done
 
 lock: $(BIN)/.bootstrap ## resolve requirements/*.txt again from pyproject.toml

@@ -1,8 +1,8 @@
-"""`champion status`, `deploy` and `rollback`, against a bare `python -c pass`: at most 1.5 s of wall time more.
+"""`champion status`, `deploy` and `rollback` take at most 1.5 s of wall time more than `python -c pass`.
 
     python benchmarks/delivery.py
 
-In a local store with a SQLite ledger, between two versions of the model that `dvc repro` left.
+They use a local store, a SQLite ledger, and two versions of the model that `dvc repro` made.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ def register_twice(registry: Registry) -> None:
 
 
 def seconds_more(*arguments: str, after: tuple[str, ...] = ()) -> float:
-    """The median of what the command takes more than a bare Python; `after` undoes it, uncounted."""
+    """The median extra time of the command over a bare Python. `after` undoes the command and is not measured."""
     champion, bare = [str(BIN / "champion"), *arguments], [sys.executable, "-c", "pass"]
     pairs = []
     for _ in range(ROUNDS):

@@ -1,9 +1,9 @@
-"""One row and many through Model.predict, against scikit-learn's own predict_proba on the same prepared rows.
+"""Model.predict for one row and for many, compared with scikit-learn's predict_proba on the same prepared rows.
 
     python benchmarks/latency.py
 
-Two floors: the pipeline's predict_proba on a pandas frame that is there already, and the bare estimator's on the matrix
-that preprocessing makes of it. One thread, as a server that answers one row at a time has it.
+There are two baselines: predict_proba of the pipeline on a ready pandas frame, and predict_proba of the bare estimator
+on the preprocessed matrix. All use one thread, like a server that predicts one row at a time.
 """
 
 import statistics
@@ -42,7 +42,7 @@ def main() -> None:
                 "pipeline": lambda frame=frame: model.pipeline.predict_proba(frame),
                 "estimator": lambda matrix=matrix: estimator.predict_proba(matrix),
             }
-            # In turn, so that a noisy machine slows all sides alike.
+            # The sides take turns, so that a busy machine slows all of them equally.
             took = [{name: seconds(call) for name, call in sides.items()} for _ in range(rounds + 1)][1:]
             ours = statistics.median(times["Model.predict"] for times in took)
             ratios = {

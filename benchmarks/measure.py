@@ -1,4 +1,4 @@
-"""Whole-process measurements from the operating system's own accounting."""
+"""Measurements of whole processes by the operating system."""
 
 import os
 import statistics
@@ -23,7 +23,7 @@ class Usage:
 
 
 def run(command: list[str], folder: Path, environment: Mapping[str, str] | None = None) -> Usage:
-    """Run a command to its end; its output is thrown away, a failure is raised."""
+    """Run a command to its end, ignore its output, and raise an error if it fails."""
     programs = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     env = os.environ | {"PATH": programs, "PYTHONPATH": str(folder / "src")} | dict(environment or {})
     start = time.perf_counter()
@@ -36,7 +36,7 @@ def run(command: list[str], folder: Path, environment: Mapping[str, str] | None 
 
 
 def in_turn(ours: Callable[[], Usage], floor: Callable[[], Usage], rounds: int) -> list[tuple[Usage, Usage]]:
-    """Both, one after the other, after one uncounted round: a noisy machine slows both sides of a pair."""
+    """Measure both in turns, after one round that does not count, so that a busy machine slows both equally."""
     ours(), floor()
     return [(ours(), floor()) for _ in range(rounds)]
 

@@ -1,4 +1,4 @@
-"""`dvc repro` with nothing to do, against DVC's own with as many stages that do and depend on nothing but each other.
+"""`dvc repro` with nothing to do, compared with the same number of trivial stages.
 
     python benchmarks/noop.py
 
@@ -14,7 +14,7 @@ from measure import BIN, REPOSITORY, in_turn, median, run
 
 
 def bare_pipeline(folder: Path, stages: int) -> None:
-    """A pipeline of that many stages, each copying the file of the one before, run once."""
+    """A pipeline with this number of stages, run once; each stage copies the file of the stage before it."""
     (folder / "0.txt").write_text("x", encoding="utf-8")
     document = {
         "stages": {

@@ -1,4 +1,4 @@
-"""Our model against the tutorial's search: quality on the same held-out rows, CPU seconds of searching and fitting.
+"""Our model and a tutorial's grid search: metrics on the same held-out rows, and CPU seconds of search and fit.
 
     python benchmarks/search.py [ROWS]
 
@@ -40,7 +40,7 @@ Predict = Callable[[Dataset], NDArray[np.float64]]
 
 
 def tutorial(train: Dataset) -> Predict:
-    """Search, refit; what is returned predicts."""
+    """Search and refit. Returns a function that predicts."""
     categories = [feature.name for feature in train.features if feature.kind == "category"]
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1)
     encoder.fit(train.frame[categories])

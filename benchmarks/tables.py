@@ -1,4 +1,4 @@
-"""ingest + prepare on the whole loan file, against Polars only reading and writing the same columns.
+"""ingest + prepare on the whole loan file, compared with Polars that only reads and writes the same columns.
 
     python benchmarks/tables.py
 

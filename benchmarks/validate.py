@@ -1,4 +1,4 @@
-"""The validate stage on the default window, against a bare import of Great Expectations.
+"""The validate stage on the default window, compared with a bare import of Great Expectations.
 
     python benchmarks/validate.py
 

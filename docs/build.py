@@ -1,7 +1,7 @@
-"""Build what the docs do not write by hand: the command-line reference and the picture of the result.
+"""Build the generated parts of the docs: the command-line reference and the picture of the result.
 
 python docs/build.py            write docs/reference.md and docs/images/result.png
-python docs/build.py --check    exit non-zero when docs/reference.md is not what this would write
+python docs/build.py --check    exit non-zero when docs/reference.md is stale
 """
 
 import re
@@ -25,18 +25,18 @@ COLUMNS, GAP = 3, 20
 
 INTRODUCTION = """# Command reference
 
-Written by `python docs/build.py` from `champion --help`; a test keeps it true. Every command works in any folder of the
-repository. A path on the command line is from the folder where you are.
+`python docs/build.py` writes this page from `champion --help`, and a test checks it. Every command works in any folder
+of the repository. Paths on the command line are relative to your current folder.
 
 | exit status | means |
 |---|---|
 | 0 | done, or yes |
-| 1 | no (a closed gate, a lost challenge, an environment that cannot be read), or a mistake that the message names |
-| 2 | wrong usage: no such command, option or value |"""
+| 1 | no (a closed gate, a lost challenge, an environment that cannot be read), or an error that the message explains |
+| 2 | wrong usage: an unknown command, option or value |"""
 
 
 def reference() -> str:
-    """Every command with its options, from the help the command itself gives, in the panels of that help."""
+    """Every command with its options, from the commands' help texts and in their panels."""
     command = typer.main.get_command(app)
     parts = [INTRODUCTION, *_options(command)]
     panel = None
@@ -58,7 +58,7 @@ def _described(command: Any, path: str) -> Iterator[str]:
 
 
 def _options(command: Any) -> Iterator[str]:
-    """A list of what a command takes."""
+    """A list of a command's options and arguments."""
     options = []
     for option in command.params:
         shown = ", ".join(f"`{flag}`" for flag in option.opts) or f"`{option.name}`"
@@ -70,7 +70,7 @@ def _options(command: Any) -> Iterator[str]:
 
 
 def picture() -> bytes:
-    """The plots of dvc.yaml in one PNG, in columns as wide as their widest."""
+    """The plots of dvc.yaml in one PNG; each column is as wide as its widest plot."""
     drawn = [plot.svg() for plot in read_plots({"model": working_tree(FOLDER.parent)})]
     sizes = [[float(re.search(rf'{side}="([\d.]+)"', svg)[1]) for side in ("width", "height")] for svg in drawn]
     widths = [max(width for width, _ in sizes[column::COLUMNS]) for column in range(min(COLUMNS, len(sizes)))]

@@ -1,4 +1,4 @@
-"""What every kind of test starts from: the pipeline run on a sample and on the whole real file."""
+"""Fixtures for all tests: the pipeline run on a sample and on the whole real file."""
 
 import os
 from pathlib import Path
@@ -9,13 +9,13 @@ pytest.register_assert_rewrite("support")
 
 from support.project import Project, built_once, copy_working_tree, use_loan_sample  # noqa: E402
 
-# The workers share the cores: a program has one thread, and where a test asks for more, those that wait do not spin.
+# The workers share the cores, so a program uses one thread. If a test asks for more, waiting threads use no CPU.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 pytest_plugins = ["support.delivery", "support.postgresql"]
 
-# A worker runs whole files: the longest begin first, so that none is left for one worker at the end.
+# A worker runs whole files. The longest files start first, so that no worker has to run one alone at the end.
 LONGEST = (
     "test_pull_request_workflows",
     "test_contract_on_real_data",
@@ -52,7 +52,7 @@ def sample_run(shared: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def real_run(shared: Path) -> Project:
-    """The whole pipeline on the whole loan file, by force, in a copy of the working tree. Read only."""
+    """The whole pipeline on the whole loan file, run with --force in a copy of the working tree. Read only."""
     folder = shared / "real"
 
     def build() -> None:

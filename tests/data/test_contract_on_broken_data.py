@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Data:
-    """What validate reads."""
+    """The inputs of validate."""
 
     raw: pl.DataFrame
     train: pl.DataFrame
@@ -59,7 +59,7 @@ def breaches(data: Data) -> "list[Finding]":
 
 
 def put(table: pl.DataFrame, column: str, value: object, share: float = 1.0) -> pl.DataFrame:
-    """The table with the value in that share of its rows, the first ones."""
+    """The table with the value in the first `share` of its rows."""
     chosen = pl.int_range(pl.len()) < math.ceil(share * table.height)
     return table.with_columns(
         pl.when(chosen).then(pl.lit(value)).otherwise(column).cast(table[column].dtype).alias(column)
@@ -78,7 +78,7 @@ def held_out(change: Callable[[pl.DataFrame], pl.DataFrame]) -> Callable[[Data],
     return lambda data: replace(data, test=change(data.test))
 
 
-# What is broken, and the line of the breach table that tells it: table, column, expectation, allowed, rows, found.
+# The defect, and its line in the breach table: table, column, expectation, allowed, rows, found.
 BROKEN: dict[str, tuple[Callable[[Data], Data], str]] = {
     "missing where nothing may be": (
         raw(lambda rows: put(rows, "amount_approved", None, 0.0001)),
@@ -244,7 +244,7 @@ def test_every_breach_is_told_at_once(whole: Data) -> None:
 
 
 def with_feature(data: Data, feature: pl.DataFrame) -> Data:
-    """The data with one more feature, given by loan id, as its last column but the label."""
+    """The data with one more feature, given by loan id, as the column before the label."""
 
     def add(rows: pl.DataFrame) -> pl.DataFrame:
         return rows.join(feature, on="loan_id", how="left", maintain_order="left").select(

@@ -37,7 +37,7 @@ def written_date(column: str) -> pl.Expr:
 
 @pytest.fixture(scope="module")
 def source() -> pl.DataFrame:
-    """The file itself, as text, with its two dates and the id read apart from the pipeline's own reading."""
+    """The file as text, with its two dates and the id parsed independently of the pipeline."""
     return pl.read_csv(loan_file(), infer_schema=False).with_columns(
         approved=written_date("ApprovalDate"),
         charged_off=written_date("ChgOffDate"),
@@ -73,8 +73,9 @@ def test_the_share_of_defaults_is_what_the_file_says(real_run: Project, source: 
     labels = prepared(real_run).join(source.select("loan_id", "charged_off", "MIS_Status"), on="loan_id")
     known = (pl.col("charged_off") <= pl.col("approval_date").dt.offset_by("36mo")).fill_null(False)
     assert labels.filter(pl.col("target").cast(pl.Boolean) != known).is_empty()
-    # Fiscal years begin in October. The shares were measured before this pipeline was written, of loans that also
-    # ended as charged off; the few charged off in time and paid in the end count here: that end is not known at as_of.
+    # Fiscal years begin in October. The shares were measured before this pipeline was written, and only for loans that
+    # stayed charged off. Here, loans that were charged off in time and paid later count too, as at as_of nobody knows
+    # this.
     year = pl.col("approval_date").dt.offset_by("3mo").dt.year()
     lost = (pl.col("target") == 1) & (pl.col("MIS_Status") == "CHGOFF")
     shares = dict(labels.group_by(year).agg(lost.fill_null(False).mean()).iter_rows())
@@ -96,7 +97,7 @@ def test_nothing_in_raw_is_dated_after_as_of(real_run: Project, source: pl.DataF
     latest = raw.select(pl.col("approval_date", "charge_off_date").max()).row(0)
     assert latest[0] < END
     assert latest[1] < AS_OF
-    # The file knows of later ones: they are hidden, and all others are not.
+    # The file has later events: these are hidden, and no others.
     both = raw.join(source.select("loan_id", "charged_off"), on="loan_id")
     hidden = both.filter(pl.col("charged_off") >= AS_OF)
     assert hidden.height > 1000
@@ -108,7 +109,7 @@ def test_nothing_in_raw_is_dated_after_as_of(real_run: Project, source: pl.DataF
 def test_a_dataset_as_of_an_earlier_date_is_what_it_would_have_been_then(
     real_run: Project, source: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same rows from the file of today and from that day's, which knew neither later loans nor later losses."""
+    """Rows from the current file equal rows from a file of that day, which has no later loans and losses."""
     then = date(2006, 1, 1)
     lost = pl.col("charged_off") < then
     known = source.filter(pl.col("approved") < then).with_columns(

@@ -1,6 +1,8 @@
-"""Who becomes champion: fair rows, a paired interval, and a no whenever something is missing."""
+"""Which version becomes champion: fair rows, a paired interval, and a loss whenever something is missing."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,12 +11,12 @@ from sklearn.metrics import f1_score, roc_auc_score
 from champion.core.errors import UserError
 from champion.core.files import read_parquet, write_parquet
 from champion.delivery import deployment
-from champion.delivery.challenge import Verdict, challenge, unchallenged
+from champion.delivery.challenge import Verdict, challenge
 from champion.delivery.register import register
 from champion.model.bootstrap import paired_interval, weighted_f1, weighted_roc_auc
 from champion.registry import history
 from support.delivery import DeliveryProject
-from support.results import write_lock
+from support.project import Project
 
 
 def judged(delivery_project: DeliveryProject, result: str) -> Verdict:
@@ -65,7 +67,7 @@ def test_a_gain_within_chance_loses_whatever_the_margin(delivery_project: Delive
     delivery_project.use_result("same")
     delivery_project.edit_params("challenge", margin=0)
     register(delivery_project.staging)
-    assert any("the gain may be none" in reason for reason in challenge(delivery_project.staging).reasons)
+    assert any("the gain may be zero" in reason for reason in challenge(delivery_project.staging).reasons)
 
 
 def test_rows_that_the_champion_trained_on_are_not_counted(delivery_project: DeliveryProject) -> None:
@@ -85,7 +87,8 @@ def test_too_few_new_rows_are_a_no(delivery_project: DeliveryProject) -> None:
     register(delivery_project.staging)
     verdict = challenge(delivery_project.staging)
     assert verdict.reasons == [
-        "only 3,000 of 3,000 held-out rows are new to both, 3,001 are needed (`challenge.min_rows` in params.yaml)"
+        "only 3,000 of 3,000 held-out rows are new to both models, but 3,001 are needed "
+        "(`challenge.min_rows` in params.yaml)"
     ]
 
 
@@ -94,28 +97,19 @@ def test_rows_the_challenger_itself_trained_on_are_not_counted(delivery_project:
     prepared = delivery_project.root / "data/prepared"
     delivery_project.use_result("strong")
     write_parquet(prepared / "test.parquet", read_parquet(prepared / "train.parquet"))
-    write_lock(delivery_project.root)
+    delivery_project.commit()
     register(delivery_project.staging)
     assert "only 0 of 3,000 held-out rows are new to both" in challenge(delivery_project.staging).reasons[0]
 
 
-@pytest.mark.parametrize(
-    ("missing", "sentence"),
-    [
-        ("metrics/evaluation.json", "no such file"),
-        ("metrics/gates.json", "no such file"),
-        ("models/model.skops", "no such file"),
-        ("data/prepared/test.parquet", "no such file"),
-    ],
-)
-def test_anything_missing_is_a_recorded_no(delivery_project: DeliveryProject, missing: str, sentence: str) -> None:
+@pytest.mark.parametrize("missing", ["models/model.skops", "data/prepared/test.parquet"])
+def test_anything_missing_is_a_recorded_no(delivery_project: DeliveryProject, missing: str) -> None:
     judged(delivery_project, "weak")
     delivery_project.use_result("strong")
     register(delivery_project.staging)
     (delivery_project.root / missing).unlink()
-    verdict = challenge(delivery_project.staging)
-    assert sentence in verdict.reasons[0]
-    assert missing in verdict.reasons[0]
+    verdict = challenge(delivery_project.staging, "v2")
+    assert Path(missing).parts[0] in verdict.reasons[0]
     assert delivery_project.staging.rows[-1].details["promoted"] is False
     assert champion_of(delivery_project) == "v1"
 
@@ -124,7 +118,7 @@ def test_anything_missing_is_a_recorded_no(delivery_project: DeliveryProject, mi
 def test_a_champion_whose_files_are_gone_cannot_be_beaten(delivery_project: DeliveryProject, name: str) -> None:
     first = judged(delivery_project, "weak").row
     delivery_project.staging.files.remove(f"{first.model_sha256}/{name}")
-    assert "is not there" in judged(delivery_project, "strong").reasons[0]
+    assert "is missing" in judged(delivery_project, "strong").reasons[0]
 
 
 def test_a_closed_gate_is_a_no(delivery_project: DeliveryProject) -> None:
@@ -136,33 +130,83 @@ def test_a_closed_gate_is_a_no(delivery_project: DeliveryProject) -> None:
     assert champion_of(delivery_project) is None
 
 
-def test_nan_in_the_metrics_is_a_no(delivery_project: DeliveryProject) -> None:
-    delivery_project.use_result("strong")
+def test_another_version_than_that_on_disk_cannot_be_judged(delivery_project: DeliveryProject) -> None:
     register(delivery_project.staging)
-    (delivery_project.root / "metrics/evaluation.json").write_text('{"roc_auc": NaN}')
-    assert not challenge(delivery_project.staging).won
+    delivery_project.use_result("strong")
+    assert "is not v1" in challenge(delivery_project.staging, "v1").reasons[0]
+    with pytest.raises(UserError, match=r"models/model.skops is no registered version. `champion register` makes it"):
+        challenge(delivery_project.staging)
 
 
-def test_only_the_model_on_disk_can_be_judged(delivery_project: DeliveryProject) -> None:
+@pytest.mark.parametrize("name", ["v1", None])
+def test_the_champion_stays_when_it_is_the_model_to_judge(delivery_project: DeliveryProject, name: str | None) -> None:
+    before = judged(delivery_project, "weak").row
+    verdict = challenge(delivery_project.staging, name)
+    assert (verdict.won, verdict.stays) == (None, "it is itself the version to judge")
+    assert delivery_project.staging.rows[-1] == before
+
+
+def test_the_version_on_disk_is_judged_and_not_the_newest(delivery_project: DeliveryProject) -> None:
+    for result in ("weak", "strong", "same"):
+        delivery_project.use_result(result)
+        register(delivery_project.staging)
     delivery_project.use_result("weak")
-    register(delivery_project.staging)
+    assert challenge(delivery_project.staging).won
     delivery_project.use_result("strong")
-    assert "is not v1" in challenge(delivery_project.staging).reasons[0]
+    assert challenge(delivery_project.staging).challenger == "v2"
 
 
-def test_the_champion_does_not_challenge_itself(delivery_project: DeliveryProject) -> None:
-    judged(delivery_project, "weak")
-    with pytest.raises(UserError, match="v1 is the champion already"):
-        challenge(delivery_project.staging, "v1")
+def lost(delivery_project: DeliveryProject) -> Verdict:
+    judged(delivery_project, "strong")
+    verdict = judged(delivery_project, "same")
+    assert verdict.won is False
+    return verdict
 
 
-def test_the_newest_version_has_no_challenger_when_it_is_champion(delivery_project: DeliveryProject) -> None:
-    assert unchallenged(delivery_project.staging) is None
-    judged(delivery_project, "weak")
-    assert unchallenged(delivery_project.staging) == "v1"
-    delivery_project.use_result("same")
-    register(delivery_project.staging)
-    assert unchallenged(delivery_project.staging) is None
+def test_a_pair_is_not_compared_again_on_the_same_rows(on_each_database: DeliveryProject) -> None:
+    first = lost(on_each_database)
+    again = challenge(on_each_database.staging)
+    assert (again.won, again.row) == (None, None)
+    assert again.stays == f"v2 lost to it on these rows before (ledger row 4): {first.row.reason}"
+    assert on_each_database.staging.rows[-1] == first.row
+    told = Project(on_each_database.root).champion("challenge", "--env", "staging")
+    assert told.stdout.startswith("the champion v1 stays: v2 lost to it")
+    assert json.loads(Project(on_each_database.root).champion("challenge", "--json").stdout)["won"] is None
+
+
+def test_a_pair_is_compared_again_by_other_rules(delivery_project: DeliveryProject) -> None:
+    lost(delivery_project)
+    delivery_project.edit_params("challenge", margin=0.02)
+    assert challenge(delivery_project.staging).won is False
+
+
+def test_a_pair_is_compared_again_on_other_rows(delivery_project: DeliveryProject) -> None:
+    lost(delivery_project)
+    file = delivery_project.root / "data/prepared/test.parquet"
+    write_parquet(file, read_parquet(file).tail(2999))
+    delivery_project.commit()
+    assert challenge(delivery_project.staging).comparison.rows == 2999
+
+
+def test_a_challenge_recorded_before_rows_had_a_hash_is_no_comparison(delivery_project: DeliveryProject) -> None:
+    row = lost(delivery_project).row
+    old = {key: value for key, value in row.details.items() if key != "held_out_md5"}
+    rows = [*delivery_project.staging.rows[:-1], replace(row, details=old)]
+    required = row.details["required"]
+    assert history.comparison(rows, "v1", "v2", row.details["held_out_md5"], required) is None
+    assert history.comparison([row], "v1", "v2", row.details["held_out_md5"], required) == row
+
+
+def test_a_winner_that_was_rolled_back_does_not_win_again_on_the_same_rows(delivery_project: DeliveryProject) -> None:
+    for result in ("weak", "strong"):
+        judged(delivery_project, result)
+        deployment.deploy(delivery_project.staging, "champion")
+        deployment.smoke_test(delivery_project.staging)
+        deployment.promote(delivery_project.production)
+    deployment.rollback(delivery_project.production)
+    verdict = challenge(delivery_project.staging)
+    assert (verdict.challenger, verdict.champion, verdict.won) == ("v2", "v1", None)
+    assert "v2 won against it on these rows before (ledger row 7), and it was put back since" in verdict.stays
 
 
 def test_a_rollback_of_production_makes_the_old_version_the_one_to_beat(delivery_project: DeliveryProject) -> None:
@@ -195,7 +239,7 @@ def test_the_interval_is_of_the_paired_difference() -> None:
     slightly_better = first + 0.1 * target
     one, two = weighted_roc_auc(target, first), weighted_roc_auc(target, slightly_better)
     low, high = paired_interval(2000, one, two, 200, 0)
-    # Unpaired, the interval would be as wide as that of either score, about 0.05.
+    # An unpaired interval would be as wide as the interval of one score, about 0.05.
     assert 0 < low < high < 0.05
     assert high - low < 0.01
     assert paired_interval(2000, one, one, 100, 0) == (0.0, 0.0)

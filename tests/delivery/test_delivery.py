@@ -1,9 +1,9 @@
-"""A model's way from `dvc repro` to production and back, on both databases."""
+"""A model goes from `dvc repro` to production and back, on both databases."""
 
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,12 +16,13 @@ from champion.delivery.challenge import challenge
 from champion.delivery.register import register
 from champion.registry import history
 from champion.registry.served import read_model, read_pointer
+from champion.registry.versions import Version
 from support.delivery import DeliveryProject
 from support.project import REPOSITORY, Project
 
 
 def staged(delivery_project: DeliveryProject, result: str) -> str:
-    """Register, crown, stage and test a result of the pipeline; its version."""
+    """Register a result of the pipeline, make it champion, deploy it to staging and test it. Returns its version."""
     delivery_project.use_result(result)
     version, _ = register(delivery_project.staging)
     assert challenge(delivery_project.staging).won
@@ -57,7 +58,7 @@ def test_a_model_goes_to_production_and_back(on_each_database: DeliveryProject) 
 def test_production_takes_only_what_passed_in_staging(delivery_project: DeliveryProject) -> None:
     delivery_project.use_result("weak")
     register(delivery_project.staging)
-    with pytest.raises(UserError, match="takes only what passed in staging"):
+    with pytest.raises(UserError, match="takes only versions that passed in staging"):
         deployment.deploy(delivery_project.production, "v1")
     with pytest.raises(UserError, match="staging serves nothing yet"):
         deployment.promote(delivery_project.production)
@@ -117,7 +118,7 @@ def test_rollback_goes_back_step_by_step_and_says_when_there_is_no_more(delivery
         deployment.deploy(delivery_project.staging, version.name)
     assert deployment.rollback(delivery_project.staging).row.version == "v2"
     assert deployment.rollback(delivery_project.staging).row.version == "v1"
-    with pytest.raises(UserError, match="no version to go back to: v1 is the first"):
+    with pytest.raises(UserError, match="no earlier version to go back to: v1 is its first"):
         deployment.rollback(delivery_project.staging)
     assert deployment.rollback(delivery_project.staging, "v3").row.version == "v3"
     with pytest.raises(UserError, match="never live in production"):
@@ -131,12 +132,79 @@ def test_a_model_that_answers_otherwise_is_not_promoted(delivery_project: Delive
     deployment.promote(delivery_project.production)
     staged(delivery_project, "strong")
     delivery_project.edit_thresholds("row_latency_ms: 0.000001")
-    with pytest.raises(UserError, match=r"the smoke test of v2 in production failed: one row takes .* What was live"):
+    with pytest.raises(UserError, match=r"the smoke test of v2 in production failed: one row takes .* still serves"):
         deployment.promote(delivery_project.production)
     assert read_pointer(delivery_project.production.environment).version == "v1"
     last = delivery_project.production.rows[-1]
     assert (last.action, last.environment, last.version, last.details["passed"]) == ("smoke", "production", "v2", False)
     assert history.smoke(delivery_project.production.rows, "production") is None
+
+
+@pytest.fixture
+def rolled_back(delivery_project: DeliveryProject) -> DeliveryProject:
+    """Version v2 failed its smoke test in production, which rolled back to v1 by itself."""
+    for result in ("weak", "strong"):
+        staged(delivery_project, result)
+        deployment.promote(delivery_project.production)
+    store, sha256 = delivery_project.production.store, delivery_project.production.resolve("v2").model_sha256
+    store.write(f"{sha256}/model.skops", b"spoilt")
+    told = Project(delivery_project.root).champion("smoke", "--env", "production", "--or-roll-back", check=False)
+    assert "production serves v1 instead of v2" in told.stdout
+    return delivery_project
+
+
+FINDING = r"v2 has an open finding: it was rolled back by itself in production \(ledger row 12: smoke test failed: "
+
+
+def test_a_version_that_failed_in_production_is_promoted_again_once_it_is_cleared(rolled_back: DeliveryProject) -> None:
+    project = Project(rolled_back.root)
+    # Its wins and its smoke test in staging are as they were: nothing else speaks against it.
+    rows = rolled_back.production.rows
+    with rolled_back.staging.ledger.appending() as session:
+        session.append("challenge", version="v2", details={"promoted": True})
+    with pytest.raises(UserError, match=FINDING):
+        deployment.promote(rolled_back.production)
+    assert read_pointer(rolled_back.production.environment).version == "v1"
+    assert json.loads(project.champion("versions", "--json").stdout)[1]["open_findings"] == [11, 12]
+    assert "row 11, row 12" in project.champion("versions").stdout
+    findings = json.loads(project.champion("show", "v2").stdout)["open_findings"]
+    assert findings == [asdict(row) for row in rows[10:12]]
+
+    assert "v2 may be promoted again" in project.champion("clear", "v2", "--reason", "a broken disk").stdout
+
+    cleared = rolled_back.production.rows[-1]
+    assert (cleared.action, cleared.version, cleared.reason, cleared.environment) == (
+        "clear",
+        "v2",
+        "a broken disk",
+        None,
+    )
+    assert deployment.promote(rolled_back.production).changed
+    assert json.loads(project.champion("show", "v2").stdout)["open_findings"] == []
+
+
+def test_an_emergency_names_the_open_findings_in_its_row(rolled_back: DeliveryProject) -> None:
+    row = deployment.promote(rolled_back.production, "v2", emergency=True, reason="v1 is worse").row
+    failed, back = row.details["open_findings"]
+    assert failed.startswith("it failed its smoke test in production (ledger row 11: ")
+    assert back.startswith("it was rolled back by itself in production (ledger row 12: ")
+
+
+def test_a_rollback_that_a_person_decides_on_leaves_no_finding(delivery_project: DeliveryProject) -> None:
+    for result in ("weak", "strong"):
+        staged(delivery_project, result)
+        deployment.promote(delivery_project.production)
+    deployment.rollback(delivery_project.production, reason="too many false alarms")
+    assert deployment.findings_of(delivery_project.production, delivery_project.production.rows, "v2") == []
+
+
+def test_only_a_finding_can_be_cleared_and_only_with_a_reason(delivery_project: DeliveryProject) -> None:
+    register(delivery_project.staging)
+    with pytest.raises(UserError, match="v1 has no open finding, so there is nothing to clear"):
+        deployment.clear(delivery_project.production, "v1", "why not")
+    with pytest.raises(UserError, match="add --reason"):
+        deployment.clear(delivery_project.production, "v1", "  ")
+    assert len(delivery_project.staging.rows) == 1
 
 
 def test_the_same_model_is_the_same_version(on_each_database: DeliveryProject) -> None:
@@ -154,12 +222,30 @@ def test_the_same_model_is_the_same_version(on_each_database: DeliveryProject) -
 def test_only_what_the_lock_vouches_for_is_registered(delivery_project: DeliveryProject) -> None:
     delivery_project.use_result("strong")
     (delivery_project.root / "metrics/evaluation.json").write_text('{"roc_auc": 0.99}')
-    with pytest.raises(UserError, match=r"metrics/evaluation.json: not what dvc.lock says"):
+    with pytest.raises(UserError, match=r"metrics/evaluation.json: it differs from dvc.lock"):
         register(delivery_project.staging)
     (delivery_project.root / "dvc.lock").write_text("[]")
-    with pytest.raises(UserError, match=r"dvc.lock: not a YAML file of DVC"):
+    with pytest.raises(UserError, match=r"dvc.lock: not a DVC file"):
         register(delivery_project.staging)
     assert delivery_project.staging.rows == []
+
+
+def test_a_version_remembers_whether_all_was_committed(delivery_project: DeliveryProject) -> None:
+    committed, _ = register(delivery_project.staging)
+    delivery_project.copy_result("strong")
+    other, _ = register(delivery_project.staging)
+    assert (committed.dirty, other.dirty) == (False, True)
+    assert committed.git_commit is not None
+    told = Project(delivery_project.root).champion("reproduce", "v2", check=False)
+    assert told.stderr.startswith("error: v2 cannot be made again: its files were not committed when it was registered")
+
+
+def test_a_version_of_before_is_still_readable(delivery_project: DeliveryProject) -> None:
+    register(delivery_project.staging)
+    row = delivery_project.staging.rows[0]
+    old = {key: value for key, value in row.details.items() if key not in ("dirty", "lineage")}
+    version = Version.of(replace(row, details=old))
+    assert (version.dirty, version.lineage) == (None, {})
 
 
 def test_a_version_loads_by_name_and_by_alias(delivery_project: DeliveryProject) -> None:

@@ -1,4 +1,4 @@
-"""Deployments that are killed, cut off, short of space or raced: what is served is always one whole, recorded model."""
+"""Deployments that are killed, disconnected, short of disk or concurrent always leave one complete, recorded model."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ FAULTS = Path(__file__).parents[1] / "support/faults.py"
 
 
 def run_faults(delivery_project: DeliveryProject, *arguments: str) -> dict[str, int]:
-    """Register three versions, serve the first, then run `faults.py`; its summary."""
+    """Register three versions, serve the first, then run `faults.py`. Returns its summary."""
     for result in ("weak", "strong", "same"):
         delivery_project.use_result(result)
         register(delivery_project.staging)

@@ -30,7 +30,7 @@ def as_pickle(file: Path, mark: Path) -> None:
 
 
 def as_skops(file: Path, mark: Path) -> None:
-    """An archive of ours whose pipeline is a call of `os.system`."""
+    """One of our archives in which the pipeline is a call of `os.system`."""
     with zipfile.ZipFile(file) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     call = {
@@ -80,7 +80,7 @@ def test_a_hostile_model_that_was_registered_by_force_runs_nothing_anywhere(
     deployment.deploy(delivery_project.staging, "v2")
     _, report = deployment.smoke_test(delivery_project.staging)
     assert not report.passed
-    assert "it does not load" in report.failures[0]
+    assert "the model does not load" in report.failures[0]
     with pytest.raises(UserError, match="does not load"):
         deployment.promote(delivery_project.production, "v2", emergency=True, reason="an attack")
     assert read_pointer(delivery_project.production.environment) is None

@@ -1,4 +1,4 @@
-"""Notifications reach a real web server on this machine, and whatever goes wrong there undoes nothing."""
+"""Notifications reach a real web server on this machine, and its failures undo nothing."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The same deliveries on a real S3 server, and what remains when its connection drops."""
+"""The same deliveries on a real S3 server, also when the connection drops."""
 
 import contextlib
 import socket
@@ -22,7 +22,7 @@ BUCKET = "models"
 
 
 class Proxy:
-    """Passes connections on to a port, until it is cut: then it closes them all and takes no more."""
+    """Forwards connections to a port until it is cut; then it closes them all and accepts no more."""
 
     def __init__(self, target: int) -> None:
         self.target = target
@@ -154,7 +154,7 @@ def test_a_connection_that_drops_leaves_the_old_model_serving(
 ) -> None:
     deploy_the_first_of_two(on_s3)
     sha256 = on_s3.staging.rows[1].model_sha256
-    # While it looks, while it copies the model, while it switches the pointer.
+    # The connection drops while it reads, while it copies the model, and while it switches the pointer.
     for request in (b"GET /", f"PUT /{BUCKET}".encode(), put_of_pointer(tmp_path)):
         for key in ("model.skops", "examples.json"):
             on_s3.staging.store.remove(f"{sha256}/{key}")
@@ -175,7 +175,9 @@ def test_a_switch_whose_answer_is_lost_is_recorded_by_the_next_command(
 ) -> None:
     deploy_the_first_of_two(on_s3)
     proxy.cut_answer_to = put_of_pointer(tmp_path)
-    with pytest.raises(UserError, match=r"The next deploy, promote, rollback or smoke records it"):
+    with pytest.raises(
+        UserError, match=r"The next deploy, promote, rollback or smoke that reaches both will record it"
+    ):
         deployment.deploy(on_s3.staging, "v2")
     proxy.mend()
     assert read_pointer(on_s3.staging.environment).version == "v2"

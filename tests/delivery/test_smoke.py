@@ -93,7 +93,7 @@ def test_a_model_that_never_ends_is_stopped_and_rolled_back(delivery_project: De
 
     assert told.returncode == 1
     test, rollback = delivery_project.staging.rows[-2:]
-    assert (test.action, test.reason) == ("smoke", "it does not end: it was stopped after 8 s")
+    assert (test.action, test.reason) == ("smoke", "it did not end, and was stopped after 8 s")
     assert (rollback.action, rollback.version) == ("rollback", "v1")
 
 
@@ -117,7 +117,7 @@ def test_a_model_that_crashes_its_process_fails(delivery_project: DeliveryProjec
     row, report = deployment.smoke_test(delivery_project.staging)
     done.set()
     killer.join()
-    assert report.failures == ["its process ended by the signal SIGSEGV: it said nothing"]
+    assert report.failures == ["its process ended by the signal SIGSEGV: no message"]
     assert (row.outcome, row.reason) == (False, report.failures[0])
     assert last_row(delivery_project) == row
     assert deployment.smoke_test(delivery_project.staging)[1].passed

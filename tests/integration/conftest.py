@@ -1,4 +1,4 @@
-"""Projects that many files of tests start from: one on a small table, and one as GitHub would hold it."""
+"""Projects for many test files: one with a small table, and one as GitHub would hold it."""
 
 import json
 import shutil
@@ -56,7 +56,7 @@ def tracked(small_run: Project, shared: Path) -> Project:
 def origin(sample_run: Project, shared: Path) -> Project:
     """The repository at GitHub: branches that change the model in the ways a pull request can. Clone it.
 
-    Beside it lies `origin-s3`, the folder of an S3 server that has what all branches name.
+    Next to it is `origin-s3`, the folder of an S3 server with the outputs of all branches.
     """
     folder = shared / "origin"
 
@@ -64,7 +64,7 @@ def origin(sample_run: Project, shared: Path) -> Project:
         project = sample_run.copy_to(folder)
         add_branches(project)
         with LocalServer(shared / "origin-s3", default_remote(REPOSITORY).bucket) as server:
-            # Of AWS there is only this server, and no account of the machine's.
+            # The only AWS here is this server; the machine's own accounts are hidden.
             home = {"HOME": str(shared), "AWS_EC2_METADATA_DISABLED": "true"}
             project.run("dvc", "push", "--all-branches", environment=server.environment | home)
 

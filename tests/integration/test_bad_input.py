@@ -50,7 +50,7 @@ def params(change: Callable[[dict[str, Any]], Any]) -> Break:
 
 
 def value(column: str, written: str) -> Break:
-    """One value of the column, in the 700th row, is what is written."""
+    """Replace the value of the column in the 700th row."""
     row = pl.int_range(pl.len()) == 700
     return table(lambda rows: rows.with_columns(pl.when(row).then(pl.lit(written)).otherwise(column).alias(column)))
 
@@ -363,7 +363,7 @@ def test_no_permission_to_read_the_table_names_it(small: Project) -> None:
 
 def test_a_stage_without_its_input_says_how_to_make_it(small: Project) -> None:
     (small.folder / "data/raw.parquet").unlink()
-    assert sentence(small, "prepare") == "error: data/raw.parquet: no such file. Run `dvc repro`, which makes it.\n"
+    assert sentence(small, "prepare") == "error: data/raw.parquet: no such file. Run `dvc repro` to make it.\n"
 
 
 def test_a_truncated_input_of_a_stage_says_how_to_make_it_again(small: Project) -> None:

@@ -54,7 +54,7 @@ class Delivery:
 
 @pytest.fixture(scope="module")
 def delivery(runner: Runner) -> Iterator[Delivery]:
-    """With a first version that went through to production."""
+    """The same, with a first version in production."""
     with Webhook() as webhook:
         delivery = Delivery(runner, runner.folder / "ledger.db", webhook)
         trained = delivery.train("weaker")
@@ -97,8 +97,18 @@ def test_a_failed_smoke_test_in_production_rolls_back_by_itself(
     delivery.webhook.on_text = spoil
     run = delivery.deploy("main")
     assert not run.passed
-    assert run.step_failed("Does it answer as when it was registered? If not, roll back"), run.log
-    assert not run.step_failed("Promote what passed in staging")
+    assert run.step_failed("Does it predict the same as at registration? If not, roll back"), run.log
+    assert not run.step_failed("Promote the champion")
     assert delivery.serving("staging") == "v2"
     assert delivery.serving("production") == "v1"
     assert delivery.webhook.texts[-1] == "training success, staging success, production failure"
+
+
+@pytest.mark.parametrize(
+    ("branch", "why"),
+    [("main", "v2 won against it on these rows before"), ("weaker", "it is itself the version to judge")],
+)
+def test_training_that_makes_no_new_model_is_a_success_that_says_why(delivery: Delivery, branch: str, why: str) -> None:
+    trained = delivery.train(branch)
+    assert trained.passed, trained.log
+    assert f"the champion v1 stays: {why}" in trained.log

@@ -14,8 +14,8 @@ from support.project import REPOSITORY, Project
 
 PIPELINE = "champion.pipeline"
 
-# In a process of its own, because grimp finds the package where Python would import it from. Imports inside functions
-# count; those for type checkers only do not, as they never run.
+# This runs in its own process, because grimp finds the package where Python would import it from. Imports inside
+# functions count. Imports for type checkers do not count, as they never run.
 IMPORTS = """
 import json, sys, grimp
 graph = grimp.build_graph(
@@ -24,7 +24,7 @@ graph = grimp.build_graph(
 print(json.dumps({stage: sorted(graph.find_upstream_modules(stage) | {stage}) for stage in sys.argv[1:]}))
 """
 
-# Modules through which a result could come to depend on when or where it was computed.
+# With these modules, a result could depend on the time or the machine.
 IMPURE = {
     "time",
     "random",
@@ -48,7 +48,7 @@ def stages_of(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def imports_of_stages(project: Project) -> dict[str, list[str]]:
-    """Every module each stage reaches, directly or not, its own included."""
+    """Every module that each stage imports, directly or indirectly, including its own."""
     modules = {name: f"{PIPELINE}.{name}.__main__" for name in stages_of(project.folder)}
     found = json.loads(project.run("python", "-c", IMPORTS, *modules.values()).stdout)
     return {name: found[module] for name, module in modules.items()}
@@ -64,7 +64,7 @@ def wrong_dependencies(project: Project) -> list[str]:
     wrong = set()
     for name, modules in imports_of_stages(project).items():
         files = {source_of(module, project.folder) for module in modules if module.split(".")[0] == "champion"}
-        # Importing a module runs its packages first: they hold nothing, so that no other folder need be listed.
+        # Importing a module first runs its packages. They are empty, so that no other folder must be listed.
         packages = {parent / "__init__.py" for path in files for parent in path.parents if "champion" in parent.parts}
         packages &= set((project.folder / "src").rglob("__init__.py"))
         wrong |= {f"{path.relative_to(project.folder)} is not empty" for path in packages if path.read_text()}
@@ -78,7 +78,7 @@ def wrong_dependencies(project: Project) -> list[str]:
 
 
 def impurities(project: Project) -> list[str]:
-    """Where a stage reaches for the clock, chance or the network; empty when none does."""
+    """The stages that import modules for the clock, randomness or the network, with these modules."""
     found = set()
     for name, modules in imports_of_stages(project).items():
         found |= {f"{name} imports {module}" for module in modules if module.split(".")[0] in IMPURE}

@@ -1,4 +1,4 @@
-"""The docs say what is true."""
+"""The docs are true."""
 
 import ast
 import importlib.util

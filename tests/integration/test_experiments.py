@@ -29,7 +29,7 @@ MODEL = "models/model.skops"
 
 
 def state(project: Project) -> dict[str, bytes | str]:
-    """Every file of the user's, and what git says of them."""
+    """Every file of the user, and git's status of them."""
     listed = project.run("git", "ls-files", "--cached", "--others", "--exclude-standard").stdout.splitlines()
     files = [*listed, MODEL, "data/raw.parquet", "data/prepared/test.parquet"]
     git = {command: project.run("git", *command.split()).stdout for command in ("status --porcelain", "stash list")}
@@ -37,7 +37,7 @@ def state(project: Project) -> dict[str, bytes | str]:
 
 
 def interrupt_after_first_line(project: Project, *command: str) -> tuple[int, str, str]:
-    """Exit status and output of a command that gets Ctrl-C once it has told of its first set."""
+    """Exit status and output of a command that gets Ctrl-C after its first set."""
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = os.environ | {"PATH": programs, "PYTHONPATH": str(project.folder / "src"), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
@@ -56,11 +56,11 @@ def test_a_sweep_leaves_the_files_alone_resumes_and_is_ranked(tracked: Project, 
     with (project.folder / "README.md").open("a") as readme:
         readme.write("A change that nobody committed.\n")
     before = state(project)
-    # The second set fails when it trains: only scikit-learn knows that there is no such parameter.
+    # The second set fails only in training, because only scikit-learn knows that the parameter does not exist.
     sweep = ("champion", "experiments", "run", "-S", "train.max_leaf_nodes=4", "-S", "train.max_dept=3")
 
     status, told, error = interrupt_after_first_line(project, *sweep)
-    assert (status, error) == (1, "error: interrupted after 1 of 2 sets. The same command goes on from there.\n")
+    assert (status, error) == (1, "error: interrupted after 1 of 2 sets. Run the same command again to continue.\n")
     assert state(project) == before
 
     again = project.run(*sweep, check=False)
@@ -68,7 +68,7 @@ def test_a_sweep_leaves_the_files_alone_resumes_and_is_ranked(tracked: Project, 
     first, second = again.stdout.splitlines()
     assert first == f"{told.strip()} (run before)"
     assert "has no such parameter (did you mean `max_depth`?)" in second
-    assert again.stderr == "error: 1 of 2 sets failed. The same command tries them again.\n"
+    assert again.stderr == "error: 1 of 2 sets failed. Run the same command again to retry them.\n"
     assert state(project) == before
     assert len(tracked_runs(development(project))) == 2
 
@@ -76,7 +76,7 @@ def test_a_sweep_leaves_the_files_alone_resumes_and_is_ranked(tracked: Project, 
     ranking = project.run("champion", "experiments", "compare", "--metric", "log_loss").stdout
     assert "max_leaf_nodes=4" in ranking
     assert "train.hist_gradient_boosting.max_iter: 5" in ranking
-    assert "take it over: `" in ranking
+    assert "to apply it: `" in ranking
     as_json = json.loads(project.run("champion", "experiments", "compare", "--metric", "log_loss", "--json").stdout)
     assert [one["name"] for one in as_json["runs"]] == [line.split()[1] for line in ranking.splitlines()[1:3]]
     assert as_json["take_over"] in ranking
@@ -120,5 +120,5 @@ def test_the_best_run_is_best_in_its_metrics_own_direction(
     assert best(delivery_project.staging.environment, "roc_auc", 1).others
     with pytest.raises(UserError, match="no run has the metric 'f1_weighted'"):
         ranked("f1_weighted")
-    with pytest.raises(UserError, match="not known whether more of 'threshold' is better"):
+    with pytest.raises(UserError, match="the better direction of 'threshold' is unknown"):
         ranked("threshold")

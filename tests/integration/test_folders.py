@@ -1,4 +1,4 @@
-"""Every folder of the repository is as good as its root."""
+"""Commands work in every folder of the repository."""
 
 from support.project import Project
 

@@ -1,4 +1,4 @@
-"""What a push to main runs, by act: the tests, and what S3 lacks."""
+"""The workflows of a push to main, run by act: the tests, and the push to S3."""
 
 import re
 import shutil
@@ -31,7 +31,7 @@ def test_the_tests_workflow_runs_lint_and_tests(origin: Project, runner: Runner)
         '"""One test."""\n\nfrom champion.core import errors\n\n\ndef test_one() -> None:\n    assert errors\n',
         encoding="utf-8",
     )
-    # What mypy knows of other packages from `make lint` here spares it half a minute.
+    # The mypy cache of `make lint` in this working tree saves half a minute.
     types = runner.folder / "mypy"
     if (REPOSITORY / ".mypy_cache").is_dir():
         shutil.copytree(REPOSITORY / ".mypy_cache", types)

@@ -24,7 +24,7 @@ def more_samples(params: dict[str, Any]) -> None:
 
 
 def merge(project: Project, ours: Edit, theirs: Edit) -> list[str]:
-    """Merge a branch with one change into main with another; the files in conflict."""
+    """Merge a branch with one change into main with another. Returns the files in conflict."""
     for branch, edit in (("theirs", theirs), ("main", ours)):
         project.run("git", "checkout", "--quiet", *(["-b"] if branch == "theirs" else []), branch)
         project.edit_params(edit)
@@ -40,7 +40,7 @@ def unmerged(project: Project) -> list[str]:
 
 @pytest.fixture(scope="module")
 def merged(small_run: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Fewer trees, and another bootstrap: the params merge, what follows from them does not."""
+    """Fewer trees and another bootstrap: the params merge without conflict, but the outputs do not."""
     project = small_run.copy_to(tmp_path_factory.mktemp("merged") / "champion")
     conflicts = merge(project, fewer_trees, more_samples)
     assert "dvc.lock" in conflicts
@@ -91,7 +91,7 @@ def test_a_stage_that_fails_on_what_was_merged_leaves_the_conflict_as_it_was(pro
     before = {path: (project.folder / path).read_bytes() for path in conflicts}
     result = project.run("champion", "resolve-lock", check=False)
     assert result.returncode == 1
-    assert result.stderr.strip().splitlines()[-1].startswith("error: `dvc repro` failed on what was merged")
+    assert result.stderr.strip().splitlines()[-1].startswith("error: `dvc repro` failed after the merge")
     assert unmerged(project) == conflicts
     assert {path: (project.folder / path).read_bytes() for path in conflicts} == before
 
@@ -99,4 +99,4 @@ def test_a_stage_that_fails_on_what_was_merged_leaves_the_conflict_as_it_was(pro
 def test_without_a_conflict_it_says_what_to_run(small_run: Project) -> None:
     result = small_run.champion("resolve-lock", check=False)
     assert result.returncode == 1
-    assert result.stderr.startswith("error: nothing that the pipeline writes is in conflict here. `dvc repro`")
+    assert result.stderr.startswith("error: no output of the pipeline is in conflict here. `dvc repro`")

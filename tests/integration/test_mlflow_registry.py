@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 @pytest.fixture
 def mirrored(delivery_project: DeliveryProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DeliveryProject:
-    """Version v1 registered, with MLflow on SQLite that holds it."""
+    """Version v1 in the registry and in MLflow on SQLite."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     register(delivery_project.staging)
     assert not (tmp_path / "mlflow.db").exists()
@@ -48,7 +48,7 @@ print(*sorted({{"mlflow", "sklearn"}} & {{name for name, module in sys.modules.i
 
 
 def in_a_process(delivery_project: DeliveryProject, *arguments: str, before: str = "") -> list[str]:
-    """What a command prints to stderr, and as the last line which of the slow packages it imported."""
+    """The lines that a command prints to stderr; the last line has the slow packages that it imported."""
     code = COMMAND.format(before=before, arguments=list(arguments))
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=delivery_project.root, capture_output=True, text=True, check=False
@@ -92,9 +92,10 @@ def test_audit_finds_every_alias_that_differs_and_mirror_repairs_them(mirrored: 
         client.set_registered_model_alias("champion", "challenger", foreign.version)
     repair = "`champion mirror` repairs it."
     assert differences(mirrored.staging) == [
-        f"MLflow's alias challenger is on its version 2, which the ledger does not know, the ledger says v1: {repair}",
-        f"MLflow's alias production is on v1, the ledger says nothing: {repair}",
-        f"MLflow's alias staging is on nothing, the ledger says v1: {repair}",
+        "MLflow's alias challenger is on its version 2, which the ledger does not know, but the ledger says v1: "
+        f"{repair}",
+        f"MLflow's alias production is on v1, but the ledger says nothing: {repair}",
+        f"MLflow's alias staging is on nothing, but the ledger says v1: {repair}",
     ]
     assert sorted(registry_sync.apply(mirrored.staging)) == [
         "challenger is v1",
@@ -147,11 +148,11 @@ def test_without_mlflow_a_deployment_goes_on_with_one_line(mirrored: DeliveryPro
     without = "sys.modules['mlflow'] = None"
     told = in_a_process(mirrored, "deploy", "v1", "--env", "staging", before=without)
     assert told == [
-        f"warning: MLflow is not installed here, so its aliases do not follow: {background_sync.REPAIR}.",
+        f"warning: MLflow is not installed here, so its aliases are now out of date: {background_sync.REPAIR}.",
         "",
     ]
     assert differences(mirrored.staging) == [
-        "MLflow's alias staging is on nothing, the ledger says v1: `champion mirror` repairs it."
+        "MLflow's alias staging is on nothing, but the ledger says v1: `champion mirror` repairs it."
     ]
 
 

@@ -1,4 +1,4 @@
-"""A real MLflow server is tracked to, and may be down; MLflow's page opens on this machine alone."""
+"""Tracking to a real MLflow server, also when it is down; MLflow's page opens only on this machine."""
 
 import os
 import signal
@@ -53,7 +53,7 @@ def wait_until_it_answers(url: str, process: "subprocess.Popen[str]") -> None:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[str, Callable[[], None]]]:
-    """The address of a real MLflow server, and what stops it."""
+    """The address of a real MLflow server, and a function that stops it."""
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += [
@@ -105,11 +105,11 @@ def test_a_server_is_tracked_to_and_mirrored_and_may_be_down(
     capsys.readouterr()
     assert deployment.deploy(delivery_project.staging, "v1").changed
     assert capsys.readouterr().err == (
-        f"warning: MLflow cannot be reached, so its aliases do not follow: {background_sync.REPAIR}.\n"
+        f"warning: MLflow cannot be reached, so its aliases are now out of date: {background_sync.REPAIR}.\n"
     )
     (difference,) = differences(delivery_project.staging)
-    assert difference.startswith("the ledger cannot be held against MLflow: MLflow of staging cannot be used")
-    with pytest.raises(UserError, match="the address is not shown") as told:
+    assert difference.startswith("the ledger cannot be compared with MLflow: MLflow of staging cannot be used")
+    with pytest.raises(UserError, match="The address is hidden") as told:
         track(delivery_project.staging.environment, result)
     assert address not in str(told.value)
 
@@ -132,10 +132,10 @@ def test_the_page_opens_on_the_runs_on_this_machine_only_and_ctrl_c_ends_it(trac
             with connected(development(tracked)) as client:
                 experiment = experiment_id(client, development(tracked))
             runs = f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs"
-            assert process.stdout.readline() == f"MLflow's page: {runs} in some seconds, until Ctrl-C\n"
+            assert process.stdout.readline() == f"MLflow's page starts in a few seconds: {runs} (Ctrl-C ends it)\n"
             wait_until_it_answers(f"http://127.0.0.1:{port}/", process)
             with socket.socket() as probe:
-                # Another address of this machine, where a server that listens on all of them would answer.
+                # A server that listens on all addresses of this machine would answer here too.
                 assert probe.connect_ex(("127.0.0.2", port)) != 0
             os.killpg(process.pid, signal.SIGINT)
             assert process.wait(30) == 0

@@ -38,7 +38,8 @@ def test_a_stale_lock_names_its_stage_and_offers_the_lock_to_commit(runner: Runn
     assert run.built[0] == "train", "S3 had what the lock names"
     assert run.step_failed("Is the committed lock true, bit for bit?")
     assert "stage train: the parameter train is modified since dvc.lock was made" in run.log
-    assert run.report.startswith("## ❌ Model: not reproducible; ")
+    assert run.report.startswith("## ❌ Model: gate closed, not reproducible; ")
+    assert "not as committed" in run.report
     assert "stage train" in run.report
     lock = read_yaml(run.artifacts / "regenerated-lock/dvc.lock")
     assert lock["stages"]["train"]["params"]["params.yaml"]["train"]["hist_gradient_boosting"]["max_iter"] == 19
@@ -56,7 +57,7 @@ def test_a_fork_has_no_credentials_and_rebuilds_from_the_source(fork: Run, uncha
 
 @pytest.fixture(scope="module")
 def worse(runner: Runner, fork: Run) -> Run:
-    """The stranger's second push: a worse model, from a branch and onto a branch with hostile names."""
+    """The outsider's second push: a worse model, with hostile names for both branches."""
     return runner.pull_request("worse", HOSTILE, owner="stranger", name=HOSTILE, after=fork)
 
 
@@ -67,7 +68,7 @@ def test_a_second_push_takes_from_the_cache_what_the_first_made(worse: Run) -> N
 def test_a_worse_model_fails_at_the_gate_and_says_by_how_much_it_fell(worse: Run) -> None:
     assert not worse.passed
     assert worse.step_failed("Do all gates pass?")
-    assert worse.step_failed("Did a metric fall beyond its tolerance?")
+    assert worse.step_failed("Did a metric fall by more than its tolerance?")
     assert not worse.step_failed("Is the committed lock true, bit for bit?")
     title = worse.report.splitlines()[0]
     assert title.startswith("## ❌ Model: gate closed, a metric dropped beyond its tolerance; worse than ")
@@ -117,4 +118,4 @@ def test_a_first_pull_request_has_no_baseline_to_fall_from(origin: Project, tmp_
     assert len(commands) == 5
     project.run("sh", "-ec", "\n".join(commands), environment={"CHAMPION_BASE": "empty"})
     report = (project.folder / "reports/change/report.md").read_text(encoding="utf-8")
-    assert report.startswith("## ✅ Model: gates pass; first model: `empty` has none\n")
+    assert report.startswith("## ✅ Model: gates pass; first model: `empty` has no model\n")

@@ -1,4 +1,4 @@
-"""The committed dvc.lock and metrics can be had again, bit for bit, elsewhere; where they are stale, that is said."""
+"""The committed dvc.lock and metrics can be reproduced elsewhere, bit for bit; if they are stale, a message says so."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -84,7 +84,7 @@ STALE: dict[str, tuple[Callable[[Project], None], str]] = {
     "a stage that is not in the lock": (remove_from_lock, "stage validate: it is not in dvc.lock"),
     "a hash edited by hand": (
         hand_on_another_hash,
-        "stage train: it was run on another data/prepared than stage prepare left",
+        "stage train: it read another data/prepared than the one that stage prepare wrote",
     ),
     "no lock": (lambda project: (project.folder / "dvc.lock").unlink(), "dvc.lock is not committed"),
 }
@@ -117,7 +117,7 @@ def test_a_run_elsewhere_gives_every_output_again(sample_run: Project, tmp_path:
 
 
 def test_a_tampered_output_that_dvc_blessed_is_the_one_output_that_differs(small: Project) -> None:
-    # The last output of the last stage: that it is named means that all those before came out the same.
+    # The message names the last output of the last stage, so all outputs before it were the same.
     last = list(YAML(typ="safe").load(small.folder / "dvc.lock")["stages"]["evaluate"]["outs"])[-1]["path"]
     report = small.folder / last
     report.write_text(report.read_text(encoding="utf-8") + "It is the best.\n", encoding="utf-8")
@@ -127,3 +127,34 @@ def test_a_tampered_output_that_dvc_blessed_is_the_one_output_that_differs(small
     result = small.run("champion", "reproduce", check=False, environment=TWO_THREADS_FAR_WEST)
     assert result.returncode == 1
     assert f"not reproduced: stage evaluate: {last} came out as" in result.stderr
+
+
+def test_a_version_is_made_again_from_its_row_and_commit(small: Project) -> None:
+    small.champion("register")
+    small.edit_params(lambda params: params["train"]["hist_gradient_boosting"].update(max_iter=6))
+    small.commit("Another model")
+    told = small.run("champion", "reproduce", "v1", environment=ONE_THREAD_FAR_EAST).stdout
+    assert told.endswith("v1 was reproduced: every output is bit for bit as registered\n")
+
+
+def test_a_version_of_another_date_is_made_again_from_the_commit_it_was_trained_on(small: Project) -> None:
+    small.run("champion", "as-of", "2022-06-01")
+    small.run("dvc", "repro")
+    assert "not as committed" not in small.champion("gate", check=False).stderr
+    assert "registered" in small.champion("register").stdout
+    small.run("git", "restore", ".")
+    assert "v1 was reproduced" in small.run("champion", "reproduce", "v1").stdout
+
+
+def test_a_version_with_a_model_that_its_commit_does_not_give_is_not_reproduced(small: Project) -> None:
+    model = small.folder / "models/model.skops"
+    model.unlink()
+    small.edit_params(lambda params: params["train"]["hist_gradient_boosting"].update(max_iter=1))
+    small.run("dvc", "repro")
+    small.run("git", "restore", "params.yaml")
+    small.run("dvc", "commit", "--force")
+    small.commit("One tree, and params that say five")
+    small.champion("register")
+    result = small.run("champion", "reproduce", "v1", check=False)
+    assert result.returncode == 1
+    assert "error: not reproduced: models/model.skops came out as" in result.stderr

@@ -28,7 +28,7 @@ BIG_FILE_MB = 25
 
 
 def hashes(project: Project) -> dict[str, str]:
-    """What dvc.lock names, by path."""
+    """The hashes in dvc.lock, by path."""
     lock = YAML(typ="safe").load(project.folder / "dvc.lock")
     return {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage["outs"]}
 
@@ -39,7 +39,7 @@ def last_line(result: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.fixture(autouse=True, scope="module")
 def no_account_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test can reach a real account: of AWS, there is only what the test sets."""
+    """No test can reach a real account: AWS has only the settings of the test."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
@@ -212,12 +212,12 @@ def test_a_push_refuses_a_lock_that_nobody_can_ask_for(filled: Project, server: 
         lock.write("\n")
     result = project.champion("push", environment=server.environment, check=False)
     assert result.returncode == 1
-    assert last_line(result).startswith("error: dvc.lock or metrics/ is not as committed")
+    assert last_line(result).startswith("error: dvc.lock or metrics/ has uncommitted changes")
 
 
 @pytest.fixture
 def big(tmp_path: Path) -> Project:
-    """A project with files big enough to be cut off in the middle of."""
+    """A project with files that are big enough to be interrupted during a transfer."""
     project = Project(tmp_path / "big")
     project.folder.mkdir()
     project.run("git", "init", "--quiet", "--initial-branch=main")
@@ -245,7 +245,7 @@ def folder_size(folder: Path) -> int:
 
 
 def start(project: Project, command: str, server: LocalServer, log: Path) -> subprocess.Popen[bytes]:
-    # A retry less: what is tried is what is left when it gives up.
+    # Fewer retries, because the test is about the state after it gives up.
     environment = os.environ | server.environment | {"AWS_MAX_ATTEMPTS": "1"}
     program = str(Path(sys.executable).with_name("champion"))
     with log.open("wb") as output:
@@ -341,7 +341,7 @@ def test_a_remote_that_is_not_on_s3_is_left_to_dvc(small_run: Project, tmp_path:
     assert (project.folder / "models/model.skops").is_file()
     result = project.champion("s3", check=False)
     assert result.returncode == 1
-    assert "is not on S3. Give .dvc/config one" in result.stderr
+    assert "is not on S3. Set s3://BUCKET/PREFIX in .dvc/config" in result.stderr
 
 
 @pytest.mark.parametrize(

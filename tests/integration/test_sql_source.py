@@ -56,7 +56,7 @@ QUERY = (
 
 @dataclass(frozen=True)
 class Server:
-    """A running PostgreSQL: the URLs of its owner and of a role that may read some columns of `cases` only."""
+    """A running PostgreSQL: the URLs of its owner and of a role that may read only some columns of `cases`."""
 
     owner: str
     reader: str
@@ -166,7 +166,7 @@ def test_both_databases_give_the_same_bytes(sql: Project, postgres: Server, sqli
 def test_the_window_is_applied_in_the_database(sql: Project, postgres: Server, sqlite: str) -> None:
     use(sql, table="trapped")
     assert ingested(sql, postgres.reader) == ingested(sql, sqlite)
-    # The trap is real: one day more, and the view looks at rows where it fails.
+    # The trap is real: with one more day, the view reads a row on which it fails.
     sql.edit_params(lambda params: params.update(as_of="2022-02-01"))
     for url, reason in ((postgres.reader, "division by zero"), (sqlite, "integer overflow")):
         assert reason in sentence(sql, "ingest", environment={VARIABLE: url})
@@ -222,7 +222,7 @@ def test_batches_do_not_show(sqlite: str, tmp_path: Path, monkeypatch: pytest.Mo
     assert database.read_sql(source, columns, window).equals(whole)
 
 
-# Each takes the URLs of PostgreSQL's reader and of SQLite's file, and gives the URL to use.
+# Each function takes the URLs of PostgreSQL's reader and of SQLite's file, and returns the URL to use.
 URLS: dict[str, tuple[Callable[[str, str], str | None], str]] = {
     "the wrong password": (
         lambda postgres, _: postgres.replace(PASSWORD, f"in{PASSWORD}"),
@@ -358,7 +358,7 @@ def test_a_query_cannot_change_the_database(sql: Project, postgres: Server) -> N
 
 
 def write(url: str, rows: pl.DataFrame, **types: Any) -> None:
-    """The rows as the table `cases`, text where no type is given, in the database of the URL."""
+    """Write the rows to the table `cases` in the database of the URL; columns without a type are text."""
     kinds = {pl.Int64: sa.BigInteger, pl.Float64: sa.Float, pl.Boolean: sa.Boolean, pl.Date: sa.Date} | {}
     columns = [sa.Column(name, types.get(name, kinds.get(type(dtype), sa.Text))) for name, dtype in rows.schema.items()]
     table = sa.Table("cases", sa.MetaData(), *columns)

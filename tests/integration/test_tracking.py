@@ -1,4 +1,4 @@
-"""A result is tracked in MLflow once, whole, and only when it is what dvc.lock says."""
+"""A result is tracked in MLflow once, completely, and only if it agrees with dvc.lock."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ MODEL = "models/model.skops"
 
 @pytest.fixture
 def changed(tracked: Project, tmp_path: Path) -> Project:
-    """A copy of it, to change; what is tracked there is gone."""
+    """A copy to change, without tracked runs."""
     project = tracked.copy_to(tmp_path / "project")
     shutil.rmtree(project.folder / "var")
     return project
@@ -158,20 +158,20 @@ def test_files_that_are_not_what_the_lock_says_are_not_tracked(changed: Project,
     read_result(changed.folder)
     with (changed.folder / path).open("ab") as file:
         file.write(b"\n")
-    with pytest.raises(UserError, match=r"not what dvc.lock says the pipeline made"):
+    with pytest.raises(UserError, match=r"it differs from dvc.lock"):
         read_result(changed.folder)
 
 
 @pytest.mark.parametrize("path", [MODEL, "metrics/gates.json"])
 def test_a_missing_file_is_not_tracked(changed: Project, path: str) -> None:
     (changed.folder / path).unlink()
-    with pytest.raises(UserError, match=f"{path}: not what dvc.lock says"):
+    with pytest.raises(UserError, match=f"{path}: it differs from dvc.lock"):
         read_result(changed.folder)
 
 
 def test_params_that_the_result_was_not_made_with_are_not_tracked(changed: Project) -> None:
     changed.edit_params(lambda params: params["train"].update(seed=1))
     assert changed.run("champion", "track", check=False).stderr == (
-        "error: params.yaml: `train` is not what stage train was run with. Run `dvc repro`, then this again.\n"
+        "error: params.yaml: `train` changed since stage train ran. Run `dvc repro`, then run this again.\n"
     )
     assert not (changed.folder / "var/development/mlflow.db").exists()

@@ -1,4 +1,4 @@
-"""What holds for every workflow: thin, closed, and pinned."""
+"""Rules for every workflow: no logic, minimal permissions, pinned actions."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from support.act import WORKFLOWS, read_yaml
 from support.s3 import REGION
 
-# A step sets up, or runs one command of an environment that `make` set up.
+# A step either sets up, or runs one command in an environment that `make` set up.
 COMMAND = re.compile(
     r"make (repro|setup( GROUP=[a-z0-9]+)?|test|test-all)"
     r'|\.venv/bin/(champion|dvc)( [\w./-]+| "\$[A-Z_]+")+'

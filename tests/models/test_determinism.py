@@ -1,4 +1,4 @@
-"""The same rows and params give the same model file, byte for byte, whatever the machine looks like."""
+"""The same rows and params give the same model file, byte for byte, on any machine."""
 
 import json
 from typing import Any
@@ -54,7 +54,7 @@ SECTIONS = {
 
 
 def other_machine() -> dict[str, str]:
-    """Settings that make numpy and OpenBLAS compute as on another processor, as far as this one can."""
+    """Settings that make numpy and OpenBLAS compute as on another processor, if this one can."""
     machine = {"NPY_DISABLE_CPU_FEATURES": " ".join(name for name in dispatched if features.get(name))}
     if features.get("AVX512_SKX"):
         return machine | {"OPENBLAS_CORETYPE": "SkylakeX"}
@@ -68,7 +68,7 @@ def trained(project: Project, folder: str, environment: dict[str, str]) -> dict[
 
 @pytest.fixture(scope="module")
 def twice(sample_run: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Every model trained by two processes: one thread here, two threads on what looks like another processor."""
+    """Every model, trained by two processes: with one thread, and with two threads that simulate another processor."""
     folder = tmp_path_factory.mktemp("models")
     here = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "0", "OPENBLAS_CORETYPE": "Haswell"}
     if not features.get("AVX2"):

@@ -1,4 +1,4 @@
-"""The real run's metrics, had again by other means than the stages' own."""
+"""The metrics of the real run, computed again without the code of the stages."""
 
 from typing import Any
 
@@ -128,7 +128,7 @@ def test_one_fold_fitted_again_lies_within_the_reported_folds(real_run: Project,
         "log_loss": sk.log_loss(target, scores),
         "f1_weighted": sk.f1_score(target, scores >= 0.5, average="weighted"),
     }
-    # No one of n values is further from their mean than sqrt(n - 1) of their standard deviations.
+    # None of n values is more than sqrt(n - 1) standard deviations away from their mean.
     furthest = np.sqrt(params.train.search.folds - 1)
     for name, value in again.items():
         assert value == pytest.approx(reported[name], abs=furthest * reported[f"{name}_std"] + 1e-5), name

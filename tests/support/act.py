@@ -35,7 +35,7 @@ def actions_used() -> list[str]:
 
 
 def use_this_environment(project: Project) -> None:
-    """Let `make` find all set up, in a clone: the environment that runs the tests."""
+    """Give a clone the environment that runs the tests, so that `make` sets up nothing."""
     programs = project.folder / ".venv/bin"
     programs.mkdir(parents=True)
     for program in (Path(sys.prefix) / "bin").iterdir():
@@ -46,7 +46,7 @@ def use_this_environment(project: Project) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """A workflow run: what it printed, whether it passed, and what it left."""
+    """A workflow run: its output, whether it passed, and its artifacts."""
 
     number: int
     passed: bool
@@ -58,7 +58,7 @@ class Run:
 
     @property
     def built(self) -> list[str]:
-        """The stages that were run before the whole pipeline was reproduced in a clone."""
+        """The stages that ran before the step that reproduces the whole pipeline in a clone."""
         return re.findall(r"Running stage '(\w+)'", self.log.partition("Run Main Is the committed lock true")[0])
 
     @property
@@ -82,7 +82,7 @@ class Runner:
     def pull_request(
         self, head: str, base: str, *, owner: str = "o", name: str = "topic", after: Run | None = None
     ) -> Run:
-        """pipeline.yml on the merge of two of origin's branches, as GitHub checks it out, with what `after` cached.
+        """pipeline.yml on the merge of two of origin's branches, as GitHub checks it out, with the cache of `after`.
 
         `name` is the pull request's title, its text and the name that its branch has at GitHub.
         """
@@ -111,7 +111,7 @@ class Runner:
         return run
 
     def comment(self, run: Run, *, owner: str = "o", branch: str = HOSTILE) -> Run:
-        """comment.yml, as it is started when that run of pipeline.yml ends."""
+        """comment.yml, as GitHub starts it when this run of pipeline.yml ends."""
         repository = {"full_name": f"{owner}/champion", "owner": {"login": owner}}
         workflow_run = {
             "id": run.number,

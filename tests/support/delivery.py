@@ -1,8 +1,9 @@
-"""Small projects to deliver from, with folders and databases to deliver through."""
+"""Small projects for deliveries, with stores and databases."""
 
 import hashlib
 import json
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from champion.registry import history
 from champion.registry.registry import Registry
 
 
+def git(root: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=root, check=True)
+
+
 @dataclass(frozen=True)
 class DeliveryProject:
     """A project folder, and the environment that delivers from it."""
@@ -22,8 +27,21 @@ class DeliveryProject:
     results: Path
 
     def use_result(self, name: str) -> None:
-        """Let the project's files be those of one result of the pipeline."""
+        """Let the project's files be those of one result of the pipeline, committed."""
+        self.copy_result(name)
+        self.commit()
+
+    def copy_result(self, name: str) -> None:
+        """The same, uncommitted."""
         shutil.copytree(self.results / name, self.root, dirs_exist_ok=True)
+
+    def commit(self) -> None:
+        """Commit every file, with a dvc.lock that vouches for it."""
+        from support.results import write_lock
+
+        write_lock(self.root)
+        git(self.root, "add", "--all")
+        git(self.root, "commit", "--quiet", "--allow-empty", "--message", "A result")
 
     def environment(self, name: str) -> Environment:
         return load_environment(name, self.root)
@@ -39,6 +57,11 @@ class DeliveryProject:
         return Registry.open(self.environment("production"))
 
     def edit_params(self, section: str, **changes: Any) -> None:
+        """Change a section of params.yaml, and commit."""
+        self.write_params(section, **changes)
+        self.commit()
+
+    def write_params(self, section: str, **changes: Any) -> None:
         params = json.loads((self.root / "params.yaml").read_text())
         params[section] |= changes
         (self.root / "params.yaml").write_text(json.dumps(params))
@@ -64,7 +87,7 @@ class DeliveryProject:
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results by name: `weak` learned from few rows, `strong` from many, `same` is no better than `strong`."""
+    """Results by name: `weak` was trained on few rows, `strong` on many, `same` is no better than `strong`."""
     # It imports scikit-learn, which most tests need not wait for.
     from support.results import make_results
 
@@ -80,9 +103,11 @@ def delivery_project(tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("CHAMPION_DATABASE_URL", f"sqlite:///{tmp_path}/ledger.db")
     monkeypatch.setenv("CHAMPION_STORE_URL", str(tmp_path / "stores"))
     monkeypatch.setenv("ENVIRONMENT", "production")
-    # The marks of a repository: a command looks for them from where it runs.
-    for mark in (".dvc", ".git"):
-        (root / mark).mkdir(parents=True)
+    # The mark of a repository of DVC: a command looks for it from where it runs.
+    (root / ".dvc").mkdir(parents=True)
+    git(root, "init", "--quiet", "--initial-branch=main")
+    for key in ("user.name", "user.email"):
+        git(root, "config", key, "test@example.org")
     made = DeliveryProject(root, results)
     made.use_result("weak")
     return made

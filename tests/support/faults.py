@@ -1,15 +1,15 @@
-"""Run as a program: commands of delivery in forked processes, stopped in every way, and what they leave behind.
+"""A program that interrupts delivery commands in forked processes in every way, and checks what they leave behind.
 
     python faults.py kill ROOT [STRIDE]        SIGKILL before and after one effect after the other
     python faults.py disconnect ROOT [STRIDE]  PostgreSQL ends the connection before and after each effect
     python faults.py register ROOT [STRIDE]    SIGKILL, in the first registration and the first deployment
-    python faults.py full ROOT                 a disk with no room for one file after the other
+    python faults.py full ROOT                 a full disk, at one file after the other
     python faults.py race ROOT                 two deployments that start from the same state
     python faults.py swarm ROOT                six processes at once
     python faults.py append ROOT               six processes that append to the ledger at once
 
-With STRIDE they are stopped at every STRIDE-th line of code instead. Prints a summary as JSON; the first broken promise
-ends it with a traceback.
+With STRIDE they are stopped at every STRIDE-th line of code instead. It prints a summary as JSON; the first broken
+promise ends it with a traceback.
 """
 
 import json
@@ -73,7 +73,7 @@ def forked(work: Callable[[], object]) -> Callable[[], int]:
 def at_line(number: int, act: Callable[[], None]) -> Callable[[], int]:
     """Act when this process reaches its number-th line of delivery's code; call the result for the lines reached.
 
-    A line counts twice at most, so that loops over a growing ledger do not move the others.
+    A line counts at most twice, so that a loop over a growing ledger does not change the numbers of other lines.
     """
     visits: Counter[tuple[str, int]] = Counter()
     reached = 0
@@ -147,7 +147,7 @@ def staging(root: Path) -> Registry:
 
 
 def live_version(root: Path) -> str:
-    """What a reader gets: a whole model, or this raises."""
+    """Read the model as a reader does; raise unless it is complete."""
     environment = staging(root)
     row = read_pointer(environment.environment)
     assert row is not None
@@ -205,7 +205,7 @@ def sweep(root: Path, stride: int, act: Callable[[], None], stopped: int) -> dic
             assert after == target
         elif stopped == REFUSED:
             assert after == before, f"place {number}: refused, but {after} is live"
-        # The next command is now the same one, now the opposite one.
+        # The next command alternates between the same one and the opposite one.
         following = target if (number // stride) % 2 else before
         switch_to(root, following)
         assert_sound(root, following)
@@ -265,7 +265,7 @@ def register(root: Path, stride: int = 0) -> dict[str, int]:
 
 
 def full(root: Path) -> dict[str, int]:
-    """No file may grow beyond a size, from none at all to enough: without an error all is done, with one nothing."""
+    """Limit the size of files, from nothing to enough: without an error everything is done, with an error nothing."""
     counts: Counter[str] = Counter()
     environment = staging(root)
     registered = environment.files
@@ -297,7 +297,7 @@ def full(root: Path) -> dict[str, int]:
 
 
 def race(root: Path) -> dict[str, int]:
-    """Both decide on the same state, then both go on: exactly one wins."""
+    """Both commands read the same state and then continue: exactly one wins."""
     for _ in range(5):
         before = live_version(root)
         others = [version for version in ("v1", "v2", "v3") if version != before]
@@ -328,7 +328,7 @@ def race_once(root: Path, versions: list[str]) -> list[int]:
 
 
 def swarm(root: Path) -> dict[str, int]:
-    """Deployments, rollbacks and a reader, all at once: whatever was done is recorded, and nothing else."""
+    """Deployments, rollbacks and a reader run at once: the ledger records every switch, and nothing else."""
     environment = staging(root)
     counts: Counter[str] = Counter()
     rows = len(environment.ledger.rows())

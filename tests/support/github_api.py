@@ -1,4 +1,4 @@
-"""A stand-in for the part of GitHub's REST API that the comment uses, for tests: real HTTP on a free local port.
+"""A stand-in, for tests, for the part of GitHub's REST API that the comment uses: real HTTP on a free local port.
 
 The npm package `emulate` does the same and more, but would bring Node and an unhashed install into a locked Python
 environment for four routes.
@@ -40,7 +40,7 @@ class Hub:
         return pull
 
     def forget(self) -> None:
-        """Have no pull request and no comment."""
+        """Remove all pull requests and comments."""
         self.pulls.clear()
         self.comments.clear()
 

@@ -1,4 +1,4 @@
-"""Text that means something to Markdown, HTML or GitHub, and the proof that a report shows it as text."""
+"""Text that has a meaning in Markdown, HTML or GitHub, and the proof that a report shows it as text."""
 
 import re
 
@@ -24,7 +24,7 @@ HOSTILE = [
 
 
 def assert_only_text(markdown: str) -> None:
-    """Outside code there is no markup but the report's own, and every row of a table has as many cells."""
+    """Outside of code, only the report's own markup occurs, and all rows of a table have the same number of cells."""
     shown = markdown.replace("\n", "") + "".join(chr(int(code)) for code in re.findall(r"&#(\d+);", markdown))
     assert shown.isprintable()
     outside = re.sub(r"```mermaid\n.*?```", "", markdown, flags=re.DOTALL)

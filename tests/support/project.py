@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 @contextmanager
 def redirected(descriptor: int, file: IO[str]) -> Iterator[None]:
-    """Let the programs that this process starts write there, too."""
+    """Let the programs that this process starts write there too."""
     kept = os.dup(descriptor)
     try:
         os.dup2(file.fileno(), descriptor)
@@ -54,9 +54,9 @@ class Project:
     def champion(
         self, *arguments: str, check: bool = True, environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """The `champion` command in this process: with this working tree's code, and without the start of a program.
+        """Run the `champion` command in this process, which is faster, with this working tree's code.
 
-        What programs that it runs print is in the result, too.
+        The result includes the output of programs that the command runs.
         """
         status: int = 0
         with TemporaryFile("w+") as output, TemporaryFile("w+") as error:
@@ -88,7 +88,7 @@ class Project:
         return self.run("python", "-m", f"champion.pipeline.{name}", **options)
 
     def edit_params(self, edit: Callable[[dict[str, Any]], None]) -> None:
-        """Change params.yaml, and nothing else."""
+        """Change only params.yaml."""
         yaml = YAML()
         params = yaml.load(self.folder / "params.yaml")
         edit(params)
@@ -100,7 +100,7 @@ class Project:
         self.run("git", "commit", "--quiet", "--allow-empty", "--message", message)
 
     def pack(self) -> None:
-        """Let git hold all in a few files: hundreds less to copy, for every test that starts from here."""
+        """Pack git's objects in a few files, so that each copy of the project copies hundreds of files less."""
         self.run("git", "gc", "--quiet")
 
     def copy_to(self, folder: Path) -> "Project":
@@ -154,7 +154,7 @@ def use_loan_sample(project: Project, *, every: int = 40) -> None:
 
 
 def built_once(marker: Path, build: Callable[[], None]) -> None:
-    """Let the first worker that asks build it, and the others wait."""
+    """The first worker that asks builds it; the others wait."""
     with FileLock(f"{marker}.lock"):
         if not marker.exists():
             build()

@@ -1,4 +1,4 @@
-"""Ways to see a command or a stage refuse its input in one sentence, with no file changed."""
+"""Checks that a command or a stage refuses its input in one sentence and changes no file."""
 
 import hashlib
 import importlib
@@ -12,7 +12,7 @@ from support.project import Project
 
 
 def snapshot(project: Project) -> dict[str, str]:
-    """Every folder and file of the project with its SHA-256, but for git's and DVC's own bookkeeping."""
+    """Every folder and file of the project with its SHA-256, without the internal files of git and DVC."""
     found = {}
     for path in sorted(project.folder.rglob("*")):
         name = path.relative_to(project.folder).as_posix()
@@ -23,7 +23,7 @@ def snapshot(project: Project) -> dict[str, str]:
 
 
 def refusal(project: Project, *command: str, **options: Any) -> str:
-    """What a command that must fail says on stderr: it exits non-zero, shows no traceback and changes no file."""
+    """The stderr of a command that must fail: it exits non-zero, shows no traceback and changes no file."""
     before = snapshot(project)
     result: subprocess.CompletedProcess[str] = project.run(*command, check=False, **options)
     assert result.returncode != 0, result.stdout
@@ -42,7 +42,7 @@ def run_stage(project: Project, stage: str, environment: Mapping[str, str] | Non
 
 
 def sentence(project: Project, stage: str, environment: Mapping[str, str] | None = None) -> str:
-    """The one line with which a stage refuses its input; it changes no file. Runs in this process."""
+    """The line with which a stage refuses its input without changing a file. Runs in this process."""
     stage_main = importlib.import_module(f"champion.pipeline.{stage}.__main__").main
     before = snapshot(project)
     with pytest.MonkeyPatch.context() as patch:
@@ -64,7 +64,7 @@ def sentence_of_process(project: Project, stage: str, hindrance: str | None = No
 
 
 def one_line(said: str) -> str:
-    """What was said, if it is one sentence on one line."""
+    """The message, if it is one sentence on one line."""
     assert said.startswith("error: "), said
     assert said.count("\n") == 1, said
     assert said.endswith(".\n"), said

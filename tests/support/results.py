@@ -1,4 +1,4 @@
-"""Results as `dvc repro` leaves them, with real models of a made-up table."""
+"""Results like those of `dvc repro`, with real models of an invented table."""
 
 import hashlib
 import json
@@ -46,7 +46,7 @@ PARAMS: dict[str, Any] = {
 
 
 def people(rows: int, seed: int, first_id: int, first_day: date) -> pl.DataFrame:
-    """Rows whose target follows from income, age and region, with noise."""
+    """Rows whose target depends on income, age and region, with noise."""
     rng = np.random.default_rng(seed)
     income, age, noise = rng.normal(size=(3, rows))
     region = rng.choice(["north", "south", "east"], rows)
@@ -58,7 +58,7 @@ def people(rows: int, seed: int, first_id: int, first_day: date) -> pl.DataFrame
 
 
 def make_result(folder: Path, *, train_rows: pl.DataFrame, test_rows: pl.DataFrame, seed: int = 0) -> None:
-    """What the pipeline would leave in `folder` after training and testing on these rows."""
+    """Write the outputs that the pipeline would make from these training and test rows to `folder`."""
     prepared, metrics, model_file = folder / "data/prepared", folder / "metrics", folder / "models/model.skops"
     sides = {
         name: {
@@ -93,13 +93,25 @@ def make_result(folder: Path, *, train_rows: pl.DataFrame, test_rows: pl.DataFra
 
 
 def write_lock(folder: Path) -> None:
-    """The dvc.lock that says: these files are what the pipeline made."""
+    """The dvc.lock that says: these files are what the pipeline made of these params."""
     prepared = folder / "data/prepared"
     listing = [{"md5": _md5(file), "relpath": file.name} for file in sorted(prepared.iterdir())]
-    outs = [{"path": "data/prepared", "md5": hashlib.md5(json.dumps(listing).encode()).hexdigest() + ".dir"}]  # noqa: S324
-    for name in ("models/model.skops", "metrics/evaluation.json", "metrics/training.json"):
-        outs.append({"path": name, "md5": _md5(folder / name)})
-    (folder / "dvc.lock").write_text(json.dumps({"stages": {"all": {"outs": outs}}}))
+    rows = {"path": "data/prepared", "md5": hashlib.md5(json.dumps(listing).encode()).hexdigest() + ".dir"}  # noqa: S324
+    model, training, evaluation, gates = (
+        {"path": name, "md5": _md5(folder / name)}
+        for name in ("models/model.skops", "metrics/training.json", "metrics/evaluation.json", "metrics/gates.json")
+    )
+    params = json.loads((folder / "params.yaml").read_text())
+
+    def used(*sections: str) -> dict[str, Any]:
+        return {"params.yaml": {section: params[section] for section in sections}}
+
+    stages = {
+        "prepare": {"params": used("columns", "split"), "outs": [rows]},
+        "train": {"params": used("train"), "deps": [rows], "outs": [model, training]},
+        "evaluate": {"params": used("evaluate", "gates"), "deps": [rows, model], "outs": [evaluation, gates]},
+    }
+    (folder / "dvc.lock").write_text(json.dumps({"stages": stages}))
 
 
 def _md5(file: Path) -> str:
@@ -107,7 +119,7 @@ def _md5(file: Path) -> str:
 
 
 def make_results(folder: Path) -> None:
-    """Results by name: `weak` learned from few rows, `strong` from many, `same` is no better than `strong`."""
+    """Results by name: `weak` was trained on few rows, `strong` on many, `same` is no better than `strong`."""
     train = people(3000, 1, 0, date(2018, 1, 1))
     test = people(3000, 2, 10_000, date(2019, 1, 1))
     make_result(folder / "weak", train_rows=train.head(14), test_rows=test)

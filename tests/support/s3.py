@@ -1,4 +1,4 @@
-"""A local S3 server, and its bucket seen past DVC and past our own stores."""
+"""A local S3 server, and its bucket, read without DVC and without our own stores."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ REGION = "us-east-1"
 
 @contextmanager
 def running_server(folder: Path, bucket: str, port: int = 0) -> Iterator[LocalServer]:
-    """A server that ends at once: in order, it would wait for its connections for many seconds."""
+    """A server that is killed at its end, because an orderly stop waits many seconds for its connections."""
     with LocalServer(folder, bucket, port) as server:
         try:
             yield server
@@ -59,5 +59,5 @@ class Bucket:
 
 
 def key_of(digest: str) -> str:
-    """Where DVC stores the object of an MD5."""
+    """The key under which DVC stores the object with an MD5."""
     return f"store/files/md5/{digest[:2]}/{digest[2:]}"

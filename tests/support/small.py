@@ -13,7 +13,7 @@ TABLE = "data/source/cases.csv"
 
 
 def small_table() -> pl.DataFrame:
-    """Cases of three years in order of their date, the outcome following the amount, and some values missing."""
+    """Cases of three years, sorted by date. The outcome depends on the amount, and some values are missing."""
     random = np.random.default_rng(0)
     amount = random.uniform(1, 1000, ROWS).round(2)
     bad = random.random(ROWS) < amount / 2000
@@ -33,7 +33,7 @@ def small_table() -> pl.DataFrame:
 
 
 def use_small_params(project: Project) -> None:
-    """Describe the small table in params.yaml, with a model that is quick to fit."""
+    """Describe the small table in params.yaml, with a model that is fast to fit."""
 
     def edit(params: dict[str, Any]) -> None:
         params["as_of"] = "2022-07-01"

@@ -1,4 +1,4 @@
-"""What MLflow holds of a project."""
+"""The runs and aliases of a project in MLflow."""
 
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ def development(project: Project) -> Environment:
 
 
 def aliases(delivery_project: DeliveryProject) -> dict[str, str]:
-    """The ledger's name of the version that each of MLflow's aliases is on."""
+    """The version, by its name in the ledger, of each of MLflow's aliases."""
     with connected(delivery_project.staging.environment) as client:
         found = client.get_registered_model("champion").aliases
         return {

@@ -1,4 +1,4 @@
-"""A real web server on this machine that takes notifications."""
+"""A real web server on this machine that receives notifications."""
 
 import json
 import threading
@@ -8,7 +8,7 @@ from typing import Self
 
 
 class Webhook(ThreadingHTTPServer):
-    """Answers with `status` after it kept the text and called `on_text` with it. Serves while it is a context."""
+    """A server that saves each text, calls `on_text` with it and answers with `status`. It runs during the block."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -40,4 +40,4 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Print no log."""

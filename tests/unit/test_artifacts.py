@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, and equal content is equal bytes."""
+"""Files appear complete or not at all, and equal content gives equal bytes."""
 
 import json
 import math
@@ -145,7 +145,7 @@ def test_truncated_parquet_is_a_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("read", [read_json, read_parquet, sha256_of])
 def test_a_missing_file_says_what_makes_it(read: Any, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"absent: no such file\. Run `dvc repro`, which makes it\."):
+    with pytest.raises(UserError, match=r"absent: no such file\. Run `dvc repro` to make it\."):
         read(tmp_path / "absent")
 
 
@@ -157,7 +157,7 @@ def test_the_hash_is_sha256(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "metrics.json"
     write_json(path, {"a": 1})
-    # Every write to the draft meets a device that is full.
+    # The draft is on a full device, so every write fails.
     Path(tmp_path / "full").symlink_to("/dev/full")
     draft_name = ".metrics.json.new"
     real = Path.write_text

@@ -1,4 +1,4 @@
-"""Moving the date of the dataset."""
+"""Changing the date of the dataset."""
 
 from pathlib import Path
 

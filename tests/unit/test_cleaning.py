@@ -1,4 +1,4 @@
-"""What prepare takes away, for any table."""
+"""The rows that prepare removes, for any table."""
 
 import polars as pl
 from hypothesis import given

@@ -17,6 +17,8 @@ from support.project import Project
 PANELS = ["Pipeline", "Data", "Delivery", "Experiments"]
 # The webhook is the same for all.
 WITHOUT_ENVIRONMENT = {"notify"}
+# A registered version is reproduced from an environment's ledger.
+WITH_ENVIRONMENT = {"reproduce"}
 
 runner = CliRunner()
 
@@ -48,7 +50,8 @@ def test_the_help_shows_the_panels_in_order_below_where_to_start() -> None:
 
 @pytest.mark.parametrize(("panel", "name", "command"), COMMANDS)
 def test_a_command_that_has_an_environment_takes_its_name(panel: str, name: str, command: Any) -> None:
-    has_environment = panel in ("Delivery", "Experiments") and name not in WITHOUT_ENVIRONMENT
+    of_environments = panel in ("Delivery", "Experiments") and name not in WITHOUT_ENVIRONMENT
+    has_environment = of_environments or name in WITH_ENVIRONMENT
     assert ("--env" in options(command)) == has_environment
 
 
@@ -62,7 +65,7 @@ def test_outside_of_a_repository_a_command_is_refused_in_one_sentence(tmp_path: 
     outside = Project(tmp_path)
     refused = outside.champion("check", check=False)
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert refused.stderr == f"error: {tmp_path} is in no repository of git and DVC. Run this inside your clone.\n"
+    assert refused.stderr == f"error: {tmp_path} is not in a repository of git and DVC. Run this inside your clone.\n"
     assert "Check params.yaml" in outside.champion("check", "--help").stdout
 
 

@@ -1,4 +1,4 @@
-"""Posting the report: to the right pull request, once, and only as text."""
+"""The report is posted to the right pull request, once, and only as text."""
 
 import html
 import json
@@ -88,7 +88,7 @@ def test_a_report_can_neither_notify_nor_hide_nor_forge_the_marker() -> None:
 
 
 def test_a_report_too_long_for_github_is_refused() -> None:
-    with pytest.raises(UserError, match=r"has 70,\d+ characters, and GitHub takes 65,536"):
+    with pytest.raises(UserError, match=r"has 70,\d+ characters; GitHub allows 65,536"):
         comment_body("x" * 70_000, RUN)
 
 

@@ -1,4 +1,4 @@
-"""What a user's mistake looks like on the terminal."""
+"""The output for a user's mistake on the terminal."""
 
 import errno
 from pathlib import Path

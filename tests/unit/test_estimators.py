@@ -1,4 +1,4 @@
-"""params.yaml's estimators, and what it may not ask of them."""
+"""The estimators of params.yaml, and the parameters that they refuse."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a user writes as sets is what DVC gets, and a mistake is told before anything runs."""
+"""DVC gets the sets that a user writes, and a mistake is reported before anything runs."""
 
 from pathlib import Path
 

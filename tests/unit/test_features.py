@@ -1,4 +1,4 @@
-"""Preprocessing learns from training rows only, and takes whatever later rows bring."""
+"""Preprocessing learns only from training rows, and accepts any values in later rows."""
 
 from typing import Any, Literal
 

@@ -1,4 +1,4 @@
-"""Text and typed columns become the declared type, and what cannot is null beside an origin that is not."""
+"""Text and typed columns become the declared type; for a value that cannot, only `origin` is not null."""
 
 from datetime import date, datetime
 from decimal import Decimal

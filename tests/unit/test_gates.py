@@ -1,4 +1,4 @@
-"""Verdicts: whatever is not a number inside the bounds is a no."""
+"""Verdicts: only a number inside the bounds passes."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""What git is asked."""
+"""Calls of git."""
 
 import subprocess
 from pathlib import Path
@@ -38,7 +38,7 @@ def test_a_changed_file_is_uncommitted(repository: Path) -> None:
 
 def test_a_push_refuses_a_metric_that_nobody_committed(repository: Path) -> None:
     (repository / "metrics/new.json").write_text("{}")
-    with pytest.raises(UserError, match="metrics/ is not as committed"):
+    with pytest.raises(UserError, match="metrics/ has uncommitted changes"):
         push(repository, verify=False)
 
 

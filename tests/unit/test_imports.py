@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-# Of what is imported already only our own modules are imported anew: other packages may use POSIX where they find it.
+# Only our own modules are imported again, because other packages may use POSIX if it exists.
 WITHOUT_POSIX = """
 import importlib, os, pkgutil, signal, sys
 import champion

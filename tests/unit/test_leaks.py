@@ -1,4 +1,4 @@
-"""A leak is found in any shape, and chance is not taken for one."""
+"""A leak of any shape is found, and chance is not reported as a leak."""
 
 import numpy as np
 import polars as pl

@@ -45,7 +45,7 @@ def test_an_edit_of_any_field_of_any_row_is_a_break(rows: list[Row], data: st.Da
     value = data.draw(TEXT.filter(lambda text: text != getattr(rows[index], field)))
     edited = replace(rows[index], **{field: value})
     assert breaks([*rows[:index], edited, *rows[index + 1 :]], None)
-    # Its own hash made to fit does not help: the next row, or the registry's anchor, knows the old one.
+    # A corrected hash does not hide the edit, because the next row or the registry's anchor has the old hash.
     refitted = replace(edited, hash=edited.computed_hash())
     assert breaks([*rows[:index], refitted, *rows[index + 1 :]], (len(rows), rows[-1].hash))
 
@@ -117,11 +117,11 @@ def test_an_edit_past_the_triggers_is_found(tmp_path: Path) -> None:
         connection.exec_driver_sql("DROP TRIGGER ledger_refuses_DELETE")
         connection.exec_driver_sql("DELETE FROM ledger WHERE sequence = 3")
     assert breaks(ledger.rows(), ledger.head()) == [
-        "the ledger ends at row 2, the registry knows of row 3: rows were removed"
+        "the ledger ends at row 2, the registry knows row 3: rows were removed"
     ]
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE ledger SET actor = 'eve' WHERE sequence = 1")
-    assert breaks(ledger.rows(), None) == ["ledger row 1 was edited: its content does not give its hash"]
+    assert breaks(ledger.rows(), None) == ["ledger row 1 was edited: its hash does not fit its content"]
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_an_environments_events_tell_results_and_emergencies_and_leave_out_other
     ]
 
 
-@pytest.mark.parametrize(("text", "sentence"), [("noon", "is not a time"), ("2999-01-01", "is yet to come")])
+@pytest.mark.parametrize(("text", "sentence"), [("noon", "is not a time"), ("2999-01-01", "is in the future")])
 def test_a_time_that_is_none_or_to_come_is_refused(text: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         history.moment(text)

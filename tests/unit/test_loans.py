@@ -29,7 +29,7 @@ def tidy(**changes: str | None) -> dict[str, Any]:
 
 
 def unreadable(**changes: str | None) -> list[str]:
-    """Names of the fields whose text is there and whose value is not."""
+    """Names of the fields that have a text but no value."""
     names = []
     for field in loan_fields():
         if field.origin is not None:

@@ -1,4 +1,4 @@
-"""Held-out metrics against their definitions and scikit-learn's."""
+"""Held-out metrics, compared with their definitions and with scikit-learn."""
 
 import warnings
 
@@ -24,7 +24,7 @@ Rows = tuple[Target, Scores]
 
 
 class Fixed:
-    """A random generator whose every resample is the given rows."""
+    """A random generator that gives the same rows for every resample."""
 
     def __init__(self, chosen: NDArray[np.int64]) -> None:
         self.chosen = chosen
@@ -34,7 +34,7 @@ class Fixed:
 
 
 def resampled(rows: Rows, chosen: NDArray[np.int64], monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
-    """What bootstrap makes of one resample: `chosen` are places in the order of rising probability."""
+    """The bootstrap values of one resample; `chosen` has positions in the order of rising probability."""
     with monkeypatch.context() as patch:
         patch.setattr(np.random, "default_rng", lambda _: Fixed(chosen))
         return {name: float(draws[0]) for name, draws in bootstrap(*rows, 1, 0).items()}

@@ -1,4 +1,4 @@
-"""The model card: what it says, and text that cannot be anything but text."""
+"""The model card: its contents, and text from outside that stays plain text."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""params.yaml as the stages read it. What each mistake in it says is in test_params_mistakes.py."""
+"""params.yaml as the stages read it. test_params_mistakes.py tests the message for each mistake."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Every mistake in params.yaml is a sentence that names the key and, where one is close, the right one."""
+"""Every mistake in params.yaml gives a sentence that names the key and, if possible, the key that was meant."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Prepared rows: what goes, and what the splits share."""
+"""Prepared rows: which rows are removed, and what the splits share."""
 
 from datetime import date
 
@@ -22,7 +22,7 @@ KEYLESS = PrepareParams(
 
 
 def test_without_an_id_rows_made_equal_by_cleaning_are_never_in_both_splits() -> None:
-    """Stray colours become missing and both answers become 1, so pairs of different raw rows become the same row."""
+    """Invalid colours become missing and both answers become 1, so pairs of different raw rows become equal."""
     size = [*range(20)] * 2
     raw = pl.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""The report on a change: its verdict, what it shows, and text that cannot be anything but text."""
+"""The report on a change: its verdict, its contents, and text from outside that stays plain text."""
 
 import base64
 import json
@@ -136,7 +136,7 @@ def test_what_other_commands_found_is_in_the_verdict(base: Revision) -> None:
 def test_without_a_baseline_the_report_stands_alone(base: Revision, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     text = report(base, Revision(tmp_path / "empty", "main"))
-    assert title(text) == "## ✅ Model: gates pass; first model: `main` has none"
+    assert title(text) == "## ✅ Model: gates pass; first model: `main` has no model"
     assert "| ROC AUC | — | 0.7200 (0.7000 to 0.7400) | — |  |" in text
     assert "There is no params.yaml in `main` to compare with." in text
     assert "orange" not in text
@@ -152,11 +152,11 @@ def test_other_metrics_at_the_base_are_shown_as_new_or_gone(base: Revision, tmp_
     head = files(tmp_path / "head", {key: value for key, value in METRICS.items() if key != "brier"} | {"extra": 3.5})
     text = report(head, base)
     assert "| `extra` | — | 3.5000 | — | new |" in text
-    assert "| Brier score | 0.0900 | — | — | no number any more |" in text
+    assert "| Brier score | 0.0900 | — | — | no longer a number |" in text
 
 
 def test_no_metrics_to_report_is_an_error_that_names_the_file(base: Revision, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"metrics/evaluation.json: no metrics to report. Run `dvc repro`"):
+    with pytest.raises(UserError, match=r"metrics/evaluation.json: there are no metrics to report. Run `dvc repro`"):
         report(working_tree(tmp_path), base)
 
 
@@ -376,13 +376,13 @@ def test_what_does_not_fit_is_named() -> None:
     long = "x" * 900
     text = f"## t\n\n### Long\n\n{long}\n\n<details><summary>Folded</summary>\n\n{long}\n\n### Short\n\ny\n"
     assert shorten(text, 1000) == (
-        "## t\n\n### Short\n\ny\n\nToo long for a comment, so only in the HTML report: Long, Folded.\n"
+        "## t\n\n### Short\n\ny\n\nThis comment is too long, so only the HTML report has: Long, Folded.\n"
     )
 
 
 def test_a_long_table_shows_its_first_rows() -> None:
     text = "| a |\n| --- |\n" + "".join(f"| {number} |\n" for number in range(1042))
-    assert shorten(text, LIMIT).endswith("| 39 |\n\n1,002 more rows are left out.\n")
+    assert shorten(text, LIMIT).endswith("| 39 |\n\n1,002 more rows are not shown.\n")
 
 
 def test_a_drop_is_a_breach_only_beyond_its_tolerance(base: Revision, tmp_path: Path) -> None:
@@ -399,7 +399,7 @@ def test_a_drop_is_a_breach_only_beyond_its_tolerance(base: Revision, tmp_path: 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf"), "0.72", True])
 def test_a_compared_metric_that_is_no_number_is_a_breach(value: Any, base: Revision, tmp_path: Path) -> None:
     broken = files(tmp_path / "broken", METRICS | {"roc_auc": value})
-    sentence = "roc_auc: metrics/evaluation.json of {} holds no such number"
+    sentence = "roc_auc: metrics/evaluation.json of {} has no number for it"
     assert breaches(base, broken, COMPARE) == [sentence.format("the working tree")]
     assert breaches(Revision(broken.root, "main"), base, COMPARE) == [sentence.format("main")]
 
@@ -418,7 +418,7 @@ def test_no_baseline_is_a_breach_unless_the_base_never_had_one(base: Revision, t
 def test_tolerances_that_compare_nothing_are_an_error(base: Revision) -> None:
     with pytest.raises(UserError, match=r"`compare.tolerances` is empty, so any drop would pass"):
         breaches(base, base, Compare(tolerances={}))
-    with pytest.raises(UserError, match=r"`compare.tolerances.rows`: not known whether more of it is better"):
+    with pytest.raises(UserError, match=r"`compare.tolerances.rows`: the better direction is unknown"):
         breaches(base, base, Compare(tolerances={"rows": 1.0}))
 
 
@@ -434,7 +434,7 @@ def test_ends_of_an_interval_belong_to_their_metric() -> None:
 
 
 def test_a_base_that_git_does_not_know_is_one_sentence(project: Project) -> None:
-    with pytest.raises(UserError, match=r"'--output=x': no such branch, tag or commit here. Fetch it"):
+    with pytest.raises(UserError, match=r"'--output=x': no such branch, tag or commit. Fetch it"):
         revision(project.folder, "--output=x")
 
 

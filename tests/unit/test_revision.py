@@ -1,4 +1,4 @@
-"""What a revision says of its model."""
+"""The results in a revision."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def test_a_lock_names_outs_and_deps_by_hash(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["stages: [", "- 1", "stages:", "schema: '2.0'", "<<<<<<< HEAD"])
 def test_a_lock_that_is_none_is_told(tmp_path: Path, content: str) -> None:
     (tmp_path / "dvc.lock").write_text(content)
-    with pytest.raises(UserError, match=r"dvc.lock of the working tree: not a YAML file of DVC.* Run `dvc repro`"):
+    with pytest.raises(UserError, match=r"dvc.lock of the working tree: not a DVC file.* Run `dvc repro`"):
         _ = working_tree(tmp_path).hashes
 
 

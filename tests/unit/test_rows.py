@@ -1,4 +1,4 @@
-"""One row, one way: a row alone, a table, and what prepare and train did of the same values."""
+"""One row, one way: a single row, a table, and prepare and train read the same values in the same way."""
 
 import math
 from typing import Any

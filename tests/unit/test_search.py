@@ -1,4 +1,4 @@
-"""Choosing and measuring hyper-parameters on training rows."""
+"""Choosing and scoring hyper-parameters on training rows."""
 
 from typing import Any
 

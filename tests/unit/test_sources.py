@@ -1,4 +1,4 @@
-"""Tables from files and wheels. Databases are tests/integration's."""
+"""Tables from files and wheels. tests/integration tests databases."""
 
 from datetime import date
 from importlib.metadata import distribution

@@ -1,4 +1,4 @@
-"""What a stage says while it works, and when it cannot go on."""
+"""The progress output and the errors of a stage."""
 
 import sys
 

@@ -55,7 +55,7 @@ def test_only_what_a_killed_writer_left_long_ago_is_cleared(tmp_path: Path) -> N
 
 
 def test_a_url_that_nothing_can_open_is_one_sentence() -> None:
-    with pytest.raises(UserError, match="there is no support for such a URL"):
+    with pytest.raises(UserError, match="its URL is not supported"):
         Store("carrier-pigeon://loft/models").read("a")
 
 

@@ -1,4 +1,4 @@
-"""Model files: equal bytes for equal models, and never a road for code."""
+"""Model files: equal models give equal bytes, and no model file can run code."""
 
 import functools
 import hashlib
@@ -82,7 +82,7 @@ def refusal(path: Path, sha256: str | None = None) -> str:
 
 
 def rewrite(path: Path, edit: Callable[[str, bytes], bytes | None]) -> None:
-    """Every member of the archive as `edit` returns it, None leaving it out."""
+    """Replace every member of the archive with the result of `edit`; None removes it."""
     members = {}
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
@@ -154,7 +154,7 @@ def touch(path: str) -> None:
 
 
 class Reduced:
-    """What pickle would run on loading."""
+    """An object that makes pickle run code on loading."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -248,7 +248,7 @@ def test_data_that_is_no_pipeline_is_refused(thing: Any, path: Path) -> None:
 
 
 def test_no_file_says_what_makes_it(tmp_path: Path) -> None:
-    assert "no such file. Run `dvc repro`, which makes it" in refusal(tmp_path / "model.skops")
+    assert "no such file. Run `dvc repro` to make it" in refusal(tmp_path / "model.skops")
 
 
 def test_the_archive_holds_no_time_and_no_compression(saved: Path) -> None:

@@ -1,4 +1,4 @@
-"""Everything is logged within MLflow's limits, and nothing is lost, mixed up, or shown that is a secret."""
+"""Everything is logged within MLflow's limits; nothing is lost or mixed up, and no secret is shown."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What every command shares: it runs in the root of the repository, and has the same options."""
+"""The common parts of all commands: they run in the root of the repository and share options."""
 
 import os
 from pathlib import Path
@@ -11,15 +11,15 @@ from champion.core.errors import one_line_errors
 from champion.repository.process import find_root
 
 Env = Annotated[
-    str | None, typer.Option("--env", help="An environment; else the one that ENVIRONMENT names, else development.")
+    str | None, typer.Option("--env", help="The environment. By default the value of ENVIRONMENT, else development.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
+Json = Annotated[bool, typer.Option("--json", help="Print only JSON.")]
 
 
 class Command(TyperCommand):
-    """A command that runs in the root of the repository, and tells a user's mistake in one sentence.
+    """A command that runs in the root of the repository and prints a `UserError` as one line.
 
-    Its options are read before, so that a path with `resolve_path` is from the folder where the user is.
+    Its options are read before it changes to the root. So `resolve_path` resolves a path from the user's folder.
     """
 
     def invoke(self, ctx: Any) -> Any:

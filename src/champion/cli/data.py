@@ -1,4 +1,4 @@
-"""The commands around data: the remote, and pages about what the data is."""
+"""The commands for data: the remote, and pages about the data."""
 
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,10 @@ command = partial(app.command, cls=Command, rich_help_panel="Data")
 @command()
 def pull(
     allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="Only warn of what is missing or corrupt: `dvc repro` makes it.")
+        bool, typer.Option("--allow-missing", help="Only warn about missing or corrupt files; `dvc repro` makes them.")
     ] = False,
 ) -> None:
-    """Run `dvc pull`; say which files the remote lacks or has corrupt, and why the remote cannot be used."""
+    """Run `dvc pull`, name files that are missing or corrupt in the remote, and say why a remote cannot be used."""
     from champion.repository.remote import pull as pull_from_remote
 
     pull_from_remote(Path(), allow_missing=allow_missing)
@@ -27,9 +27,11 @@ def pull(
 
 @command()
 def push(
-    verify: Annotated[bool, typer.Option("--verify", help="Read every object whose ETag does not prove it.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read every object whose ETag does not prove its content.")
+    ] = False,
 ) -> None:
-    """Run `dvc push` for the committed dvc.lock, and repair what the remote lacks of a folder or has corrupt."""
+    """Run `dvc push` for the committed dvc.lock, and repair objects that are missing or corrupt in the remote."""
     from champion.repository.remote import push as push_to_remote
 
     for path in push_to_remote(Path(), verify=verify):
@@ -39,20 +41,20 @@ def push(
 @command()
 def s3(
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Where it listens, on this machine only; 0 takes a free port.")
+        int, typer.Option(min=0, max=65535, help="The port, on this machine only; 0 means any free port.")
     ] = 8333,
     folder: Annotated[
         Path | None,
-        typer.Option(resolve_path=True, show_default=".s3", help="Where its objects and credentials stay."),
+        typer.Option(resolve_path=True, show_default=".s3", help="The folder for its objects and credentials."),
     ] = None,
 ) -> None:
-    """Run a real S3 server with the remote's bucket on this machine, to try `dvc push` and `dvc pull`, until Ctrl-C."""
+    """Run a real S3 server with the remote's bucket on this machine until Ctrl-C, to try `dvc push` and `dvc pull`."""
     from champion.repository.local_s3 import LocalServer, serve
     from champion.repository.remote import default_remote
 
     remote = default_remote(Path())
     if not (remote.is_on_s3 and remote.bucket):
-        raise UserError(f"the default remote, {remote.url}, is not on S3. Give .dvc/config one: s3://BUCKET/PREFIX.")
+        raise UserError(f"the default remote, {remote.url}, is not on S3. Set s3://BUCKET/PREFIX in .dvc/config.")
     serve(LocalServer(folder or Path(".s3"), remote.bucket, port), typer.echo)
 
 
@@ -62,7 +64,7 @@ def data_docs(
         Path | None, typer.Option(resolve_path=True, show_default="reports/data-docs", help="Where to write the pages.")
     ] = None,
 ) -> None:
-    """Build Great Expectations' Data Docs of the contract and of what it finds, as HTML."""
+    """Build Great Expectations' Data Docs, HTML pages with the contract and its results."""
     from champion.core.layout import PARAMS
     from champion.core.stage import progress
     from champion.core.strict_yaml import read

@@ -1,4 +1,4 @@
-"""The commands around MLflow: a few lines each over `champion.delivery` and `champion.experiments`."""
+"""The commands for tracking and experiments in MLflow."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -20,7 +20,7 @@ app.add_typer(experiments, name="experiments", rich_help_panel=PANEL)
 
 @command()
 def track(env: Env = None) -> None:
-    """Log to MLflow what `dvc repro` left: params, metrics, data, lineage, plots, card, model; once per result."""
+    """Log the result of `dvc repro` to MLflow, once: params, metrics, data, lineage, plots, card and model."""
     from pathlib import Path
 
     from champion.core.stage import progress
@@ -31,27 +31,27 @@ def track(env: Env = None) -> None:
     with progress("logging the result to MLflow", line=False):
         tracked = track_result(load_environment(env), read_result(Path()))
     typer.echo(
-        f"{tracked.name}: {'tracked' if tracked.new else 'this result was tracked before'}, run {tracked.run_id}"
+        f"{tracked.name}: {'tracked' if tracked.new else 'this result was already tracked'}, run {tracked.run_id}"
     )
 
 
 @command()
 def mirror(env: Env = None) -> None:
-    """Bring the versions and aliases of MLflow's registry up to the ledger, as every delivery does by itself."""
+    """Update the versions and aliases in MLflow's registry from the ledger. Every delivery command also starts this."""
     from champion.environments import load_environment
     from champion.registry.registry import Registry
     from champion.tracking.registry_sync import apply
 
     done = apply(Registry.open(load_environment(env)))
-    typer.echo("\n".join(done) if done else "MLflow has every version and alias as the ledger does")
+    typer.echo("\n".join(done) if done else "MLflow has the same versions and aliases as the ledger")
 
 
 @command()
 def ui(
     env: Env = None,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Where it listens, on this machine only.")] = 5000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port, on this machine only.")] = 5000,
 ) -> None:
-    """Open MLflow's page for the environment's SQLite store, until Ctrl-C."""
+    """Serve MLflow's web page for the environment's SQLite store until Ctrl-C."""
     from champion.environments import load_environment
     from champion.tracking.ui import serve
 
@@ -65,11 +65,12 @@ def run(
         typer.Option("-S", "--set", help="One set, such as train.max_depth=10,train.seed=1; repeat it for more sets."),
     ] = None,
     grid: Annotated[
-        list[str] | None, typer.Option(help="Every combination, such as 'train.max_depth=5,10 train.seed=1,2'.")
+        list[str] | None,
+        typer.Option(help="Run all combinations, such as 'train.max_depth=5,10 train.seed=1,2'."),
     ] = None,
     env: Env = None,
 ) -> None:
-    """Run each set by `dvc exp run` and track it; run it again to go on after an interruption. No file changes."""
+    """Run and track each set with `dvc exp run`; your files do not change. To continue after a stop, run it again."""
     from pathlib import Path
 
     from rich.console import Console
@@ -104,21 +105,21 @@ def run(
                 progress.console.print(line, markup=False, highlight=False) if console.is_terminal else typer.echo(line)
         except KeyboardInterrupt:
             raise UserError(
-                f"interrupted after {done} of {len(full)} sets. The same command goes on from there."
+                f"interrupted after {done} of {len(full)} sets. Run the same command again to continue."
             ) from None
     if failed:
-        raise UserError(f"{failed} of {len(full)} sets failed. The same command tries them again.")
+        raise UserError(f"{failed} of {len(full)} sets failed. Run the same command again to retry them.")
     typer.echo("`champion experiments compare` ranks them")
 
 
 @experiments.command(cls=Command)
 def compare(
-    metric: Annotated[str, typer.Option(help="A metric of the runs.")] = "roc_auc",
-    top: Annotated[int, typer.Option(min=1, max=1000, help="How many to show.")] = 10,
+    metric: Annotated[str, typer.Option(help="The metric to rank by.")] = "roc_auc",
+    top: Annotated[int, typer.Option(min=1, max=1000, help="How many runs to show.")] = 10,
     env: Env = None,
     as_json: Json = False,
 ) -> None:
-    """Rank the tracked runs by a metric, name the best with its params, and say how to take it over."""
+    """Rank the tracked runs by a metric, show the best run with its params, and say how to apply it."""
     from champion.environments import load_environment
     from champion.experiments.leaderboard import adoption, best
 
@@ -151,12 +152,12 @@ def compare(
     typer.echo(f"best by {metric}: {winner.name}, {winner.value:.6f}")
     for name, value in (winner.model | winner.differing).items():
         typer.echo(f"  {name}: {value}")
-    typer.echo(f"take it over: {adoption(environment.root, winner.run)}")
+    typer.echo(f"to apply it: {adoption(environment.root, winner.run)}")
     if board.others:
-        typer.echo("runs that were scored on other held-out rows are left out: their numbers do not compare")
+        typer.echo("runs with other held-out rows are not shown, because their metrics cannot be compared")
 
 
 def _short(name: str, names: Sequence[str]) -> str:
-    """The last part of a param's name, where no other of the names ends the same."""
+    """The last part of a param's name if it is unique among the names, else the whole name."""
     last = name.rpartition(".")[2]
     return last if sum(other.rpartition(".")[2] == last for other in names) == 1 else name

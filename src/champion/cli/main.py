@@ -1,4 +1,4 @@
-"""The `champion` command: a few lines over functions that can be called from Python."""
+"""The `champion` command."""
 
 from typing import Annotated
 
@@ -10,14 +10,14 @@ from champion.cli.experiments import app as experiments
 from champion.cli.pipeline import app as pipeline
 
 app = typer.Typer(
-    help="""Make a model with `dvc repro`, prove it, and deliver it.
+    help="""Make a model with `dvc repro`, check it, and deliver it.
 
 Start here:
   champion check      is params.yaml valid?
   dvc repro           run the pipeline
   champion gate       is the model good enough?
-  champion report     what does your change do to the model?""",
-    epilog="Exit status: 0 done, or yes. 1 no, or a mistake that the message names. 2 wrong usage.",
+  champion report     how does your change affect the model?""",
+    epilog="Exit status: 0 means done or yes, 1 means no or an error, 2 means wrong usage.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -39,4 +39,4 @@ def main(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Nothing is done before the command."""
+    """Options without a command."""

@@ -1,4 +1,4 @@
-"""The pipeline's commands: checks, proofs and reports around `dvc repro`."""
+"""The commands for the pipeline: checks, proofs and reports about `dvc repro`."""
 
 from functools import partial
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from champion.cli.command import Command
+from champion.cli.command import Command, Env
 from champion.core.errors import UserError
 
 app = typer.Typer()
@@ -15,14 +15,14 @@ command = partial(app.command, cls=Command, rich_help_panel="Pipeline")
 Base = Annotated[
     str | None,
     typer.Option(
-        envvar="CHAMPION_BASE", help="Branch, tag or commit to compare with; else origin/main, or main without one."
+        envvar="CHAMPION_BASE", help="Branch, tag or commit to compare with. By default origin/main, else main."
     ),
 ]
 
 
 @command()
 def check() -> None:
-    """Check params.yaml: every key, value, estimator's parameter and search grid; say which stage would fail."""
+    """Check params.yaml: all keys, values, estimator parameters and the search grid; say which stages would fail."""
     from champion.core.layout import PARAMS
     from champion.params import check as check_params
 
@@ -32,7 +32,7 @@ def check() -> None:
 
 @command()
 def as_of(day: Annotated[str, typer.Argument(help="A date such as 2010-01-01.")]) -> None:
-    """Move the date of the dataset in params.yaml; `dvc repro` then makes the model of that day."""
+    """Set the date of the dataset in params.yaml; then `dvc repro` makes the model of that day."""
     from champion.retraining.as_of import set_as_of
 
     set_as_of(Path(), day)
@@ -41,23 +41,23 @@ def as_of(day: Annotated[str, typer.Argument(help="A date such as 2010-01-01.")]
 
 @command()
 def gate() -> None:
-    """Exit non-zero unless the evaluated model is the one on disk and passes every gate of params.yaml."""
+    """Exit non-zero unless the model on disk is the one that the committed dvc.lock names, and passes every gate."""
     from champion.delivery.gate import failures
 
     reasons = failures(Path())
     if reasons:
         raise UserError("the gate is closed:\n  " + "\n  ".join(reasons))
-    typer.echo("the gate is open: every verdict is a pass, on the model that was evaluated")
+    typer.echo("the gate is open: the evaluated model passes every gate")
 
 
 @command()
 def compare(
     base: Base = None,
     allow_no_baseline: Annotated[
-        bool, typer.Option("--allow-no-baseline", help="Pass when the pipeline never ran at the base: a first model.")
+        bool, typer.Option("--allow-no-baseline", help="Pass if the pipeline never ran at the base (a first model).")
     ] = False,
 ) -> None:
-    """Exit non-zero when a held-out metric fell, against the base, by more than its tolerance in params.yaml."""
+    """Exit non-zero if a held-out metric is worse than the base by more than its tolerance in params.yaml."""
     from champion.core.layout import PARAMS
     from champion.core.strict_yaml import read
     from champion.report.comparison import CompareParams, breaches
@@ -68,20 +68,20 @@ def compare(
     reasons = breaches(before, working_tree(Path()), tolerances, allow_no_baseline=allow_no_baseline)
     if reasons:
         raise UserError(f"worse than {before.name}:\n  " + "\n  ".join(reasons))
-    typer.echo(f"no metric fell beyond its tolerance against {before.name}")
+    typer.echo(f"no metric is worse than {before.name} by more than its tolerance")
 
 
 @command()
 def report(
     base: Base = None,
     output: Annotated[
-        Path | None, typer.Option(resolve_path=True, help="Write the Markdown here, not to the terminal.")
+        Path | None, typer.Option(resolve_path=True, help="Write the Markdown to this file, not to the terminal.")
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(resolve_path=True, help="Write the report with all plots as one HTML file too.")
+        Path | None, typer.Option(resolve_path=True, help="Also write the report with all plots to this HTML file.")
     ] = None,
 ) -> None:
-    """Show what the working tree does to the model against the base: the Markdown that a pull request gets."""
+    """Compare the model in the working tree with the base, in the Markdown that a pull request gets."""
     from champion.core.files import replacing
     from champion.core.layout import PARAMS
     from champion.core.stage import progress
@@ -114,12 +114,29 @@ def report(
 
 @command()
 def reproduce(
+    version: Annotated[
+        str | None, typer.Argument(help="A registered version, to be made again from its commit; else HEAD.")
+    ] = None,
+    env: Env = None,
     fast: Annotated[bool, typer.Option("--fast", help="Compare without data or runs, in seconds.")] = False,
 ) -> None:
-    """Run the pipeline of HEAD again in a clone, and fail unless dvc.lock and metrics/ are bit for bit as committed."""
+    """Run the pipeline of HEAD again in a clone, and fail unless dvc.lock and metrics/ are bit for bit as committed.
+
+    Of a VERSION, run that of its commit, and fail unless every output is bit for bit as registered.
+    """
     from champion.repository.reproduce import RECORD, recorded
     from champion.repository.reproduce import reproduce as reproduce_head
 
+    if version is not None:
+        from champion.environments import load_environment
+        from champion.registry.registry import Registry
+        from champion.retraining.rebuild import rebuild
+
+        if fast:
+            raise UserError("--fast is for HEAD: a version is compared by running its pipeline. Leave one of them out.")
+        found = rebuild(Registry.open(load_environment(env)), version)
+        typer.echo(f"{found.name} was reproduced: every output is bit for bit as registered")
+        return
     if fast:
         reproduce_head(Path(), fast=True)
     else:
@@ -131,8 +148,8 @@ def reproduce(
 
 @command()
 def resolve_lock() -> None:
-    """Resolve a merge conflict in dvc.lock and metrics/ by running what the merge changed, and stage the result."""
+    """Resolve a merge conflict in dvc.lock and metrics/: run the changed stages and stage the result (`git add`)."""
     from champion.repository.resolve_lock import resolve_lock as resolve
 
     staged = resolve(Path())
-    typer.echo(f"resolved: {', '.join(staged)} staged. Look at them (`git diff --cached`), then commit the merge.")
+    typer.echo(f"resolved and staged: {', '.join(staged)}. Check them (`git diff --cached`), then commit the merge.")

@@ -7,12 +7,12 @@ from typing import Any
 
 import typer
 
-# Wider than any line: what another program reads is neither cut nor wrapped.
+# Wider than any line, so that lines for other programs are not cut or wrapped.
 _UNLIMITED = 1_000_000
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print columns that fit the terminal; elsewhere every row is one whole line."""
+    """Print columns that fit the terminal; without a terminal, every row is one line."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -35,5 +35,5 @@ def print_json(content: Any) -> None:
 
 
 def number(value: Any) -> str:
-    """A metric as a table shows it."""
+    """A metric for a table."""
     return f"{value:.4f}" if isinstance(value, int | float) else "none"

@@ -56,7 +56,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise NotFoundError(f"{path}: no such file. Run `dvc repro`, which makes it.") from None
+        raise NotFoundError(f"{path}: no such file. Run `dvc repro` to make it.") from None
     except ValueError:
         content = None
     if not isinstance(content, dict):
@@ -91,7 +91,7 @@ def read_parquet(path: Path) -> "pl.DataFrame":
     try:
         return pl.read_parquet(path)
     except FileNotFoundError:
-        raise NotFoundError(f"{path}: no such file. Run `dvc repro`, which makes it.") from None
+        raise NotFoundError(f"{path}: no such file. Run `dvc repro` to make it.") from None
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path}: not readable Parquet ({reason}). Run `dvc repro --force` to make it again.") from None
@@ -103,7 +103,7 @@ def sha256_of(path: Path) -> str:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except FileNotFoundError:
-        raise NotFoundError(f"{path}: no such file. Run `dvc repro`, which makes it.") from None
+        raise NotFoundError(f"{path}: no such file. Run `dvc repro` to make it.") from None
 
 
 def _remove(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The ledger, the registry, the stores and MLflow's aliases, held against each other."""
+"""Comparison of the ledger, the registry, the stores and MLflow's aliases."""
 
 import hashlib
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from champion.tracking import registry_sync
 
 
 def differences(registry: Registry) -> list[str]:
-    """One sentence per difference, in every environment that shares this one's ledger; empty when all agree."""
+    """One sentence per difference, for all environments with the same ledger; empty when all agree."""
     rows = registry.rows
     found = breaks(rows, registry.ledger.head())
     found += _in_registry(registry.files, rows)
@@ -34,8 +34,8 @@ def _in_registry(files: Store, rows: list[Row]) -> Iterator[str]:
     for key in present:
         if key not in expected and key != ANCHOR:
             yield (
-                f"{files.url}/{key}: no version of the ledger has it. Register its model again if that was "
-                "interrupted, else remove it."
+                f"{files.url}/{key}: no version in the ledger has this file. If a registration was interrupted, "
+                "register the model again; else remove the file."
             )
 
 
@@ -49,8 +49,8 @@ def _in_store(registry: Registry, rows: list[Row]) -> Iterator[str]:
         serves = f"{found.version} (row {found.sequence})" if found is not None else "nothing"
         says = f"{recorded.version} (row {recorded.sequence})" if recorded is not None else "nothing"
         yield (
-            f"{name}: the store serves {serves}, the ledger says {says}. The next deploy, promote, rollback or smoke "
-            "repairs what an interrupted one left."
+            f"{name}: the store serves {serves}, but the ledger says {says}. If a command was interrupted, the next "
+            "deploy, promote, rollback or smoke repairs this."
         )
     present = store.keys()
     deployed = {str(row.version) for row in (recorded, found) if row is not None}
@@ -62,7 +62,7 @@ def _in_store(registry: Registry, rows: list[Row]) -> Iterator[str]:
             yield from _wrong(store, key, version, sha256, present)
     for key in present:
         if key not in expected and key != POINTER:
-            yield f"{store.url}/{key}: no registered version has it. Remove it."
+            yield f"{store.url}/{key}: no registered version has this file. Remove it."
     if found is not None and found.version not in versions:
         yield f"{name}: it serves {found.version}, sha256 {found.model_sha256}, which is not registered"
 
@@ -70,6 +70,6 @@ def _in_store(registry: Registry, rows: list[Row]) -> Iterator[str]:
 def _wrong(store: Store, key: str, version: str, sha256: str, present: list[str]) -> Iterator[str]:
     content = store.read(key) if key in present else None
     if content is None:
-        yield f"{store.url}/{key}: missing, {version} needs it"
+        yield f"{store.url}/{key}: missing, but {version} needs it"
     elif (digest := hashlib.sha256(content).hexdigest()) != sha256:
-        yield f"{store.url}/{key}: not the file of {version}: its sha256 is {digest}, registered was {sha256}"
+        yield f"{store.url}/{key}: its sha256 is {digest}, but {version} was registered with {sha256}"

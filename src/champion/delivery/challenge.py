@@ -1,22 +1,24 @@
-"""Whether a challenger replaces the champion: on the same held-out rows, which neither trained on. In doubt, no."""
+"""Whether a challenger replaces the champion, on held-out rows that neither was trained on. In doubt, it loses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from champion.core.errors import ConflictError, UserError
-from champion.core.files import sha256_of
-from champion.core.layout import MODEL, PARAMS, TEST
+from champion.core.errors import ConflictError, NotFoundError, UserError
+from champion.core.files import read_parquet, sha256_of
+from champion.core.layout import MODEL, PARAMS, PREPARED, TEST
 from champion.core.strict_yaml import Sections, read
 from champion.core.values import rounded
-from champion.delivery.gate import failures
+from champion.delivery.gate import shortfalls
 from champion.delivery.listeners import follow
 from champion.params import Challenge
-from champion.pipeline.evaluate.params import Evaluate
+from champion.pipeline.evaluate.params import Evaluate, Gate
 from champion.registry import history
 from champion.registry.chain import Row, breaks
 from champion.registry.registry import Registry
 from champion.registry.versions import MODEL_FILE, TRAINING_ROWS_FILE, Version, load_bytes
+from champion.repository.committed import require_committed
+from champion.repository.lock import dvc_md5, verify_run
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,6 +30,7 @@ class ChallengeParams(Sections):
     """The sections of params.yaml that a challenge reads."""
 
     evaluate: Evaluate
+    gates: dict[str, Gate]
     challenge: Challenge = Challenge()
 
 
@@ -51,36 +54,57 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer, with every reason for a no; `row` is where the ledger has it."""
+    """The answer to "is the challenger champion from now on?", with every reason for a no.
 
-    row: Row
-    reasons: list[str]
-    comparison: Comparison | None
+    `row` is where the ledger has it; None where nothing was judged, and then `stays` says why the champion stays.
+    """
+
+    challenger: str
+    champion: str | None
+    row: Row | None = None
+    reasons: Sequence[str] = ()
+    comparison: Comparison | None = None
+    stays: str | None = None
 
     @property
-    def won(self) -> bool:
-        """Whether the challenger is the champion from now on."""
-        return not self.reasons
+    def won(self) -> bool | None:
+        """Whether the challenger is the champion from now on; None when nothing was judged."""
+        return None if self.stays else not self.reasons
 
 
-def challenge(registry: Registry, name: str = "challenger") -> Verdict:
-    """Judge a registered version, which must be the model that `dvc repro` left, and record the answer.
+def challenge(registry: Registry, name: str | None = None) -> Verdict:
+    """Judge a registered version, by default that of the model on disk, and record the answer.
 
-    Raises `UserError` when there is nothing to judge; whatever is missing for the judgement makes the answer no.
+    It must be the model that `dvc repro` left. The champion is not judged, nor is a pair that was compared before on
+    the same rows by the same rules. Raises `UserError` when there is nothing to judge, or the limits and dvc.lock are
+    not committed; whatever else is missing for the judgement makes the answer no.
     """
     root, rows = registry.environment.root, registry.rows
-    challenger = history.resolve(rows, name, registry.sharing)
+    require_committed(root)
+    params = read(ChallengeParams, root / PARAMS)
+    challenger = _on_disk(registry) if name is None else registry.resolve(name)
     holder = history.champion(rows)
     if holder == challenger.name:
-        raise ConflictError(f"{holder} is the champion already. Register a challenger with `champion register`.")
-    params = read(ChallengeParams, root / PARAMS)
+        return Verdict(challenger.name, holder, stays="it is itself the version to judge")
+    required = params.challenge.model_dump(mode="json") | {"threshold": params.evaluate.threshold}
     reasons = ["the ledger was tampered with (`champion audit`)"] if breaks(rows, None) else []
-    comparison = None
+    comparison = held_out_md5 = None
     try:
+        outs = verify_run(root, (MODEL, PREPARED))
+        held_out_md5 = str(dvc_md5(root / TEST))
         if sha256_of(root / MODEL) != challenger.model_sha256:
             reasons.append(f"{MODEL} is not {challenger.name}: check out the commit it was registered from")
-        reasons += failures(root)
-        if holder is not None and not reasons:
+        if challenger.dirty and challenger.lineage != outs:
+            reasons.append(
+                f"{challenger.name} was registered before all was committed, and another result was committed since"
+            )
+        reasons += shortfalls(challenger.metrics, params.gates)
+        if holder is None:
+            _refuse_empty(read_parquet(root / TEST), challenger)
+        elif not reasons:
+            earlier = history.comparison(rows, holder, challenger.name, held_out_md5, required)
+            if earlier is not None:
+                return Verdict(challenger.name, holder, stays=_told(earlier))
             comparison = _compare(registry, history.versions(rows)[holder], challenger, params)
             reasons += _shortfalls(comparison, params.challenge)
     except UserError as error:
@@ -97,23 +121,35 @@ def challenge(registry: Registry, name: str = "challenger") -> Verdict:
             details={
                 "promoted": not reasons,
                 "comparison": rounded(asdict(comparison) | {"gain": comparison.gain}) if comparison else None,
-                "required": params.challenge.model_dump(mode="json"),
+                "required": required,
+                "held_out_md5": held_out_md5,
             },
         )
     follow(registry, row)
-    return Verdict(row, reasons, comparison)
+    return Verdict(challenger.name, holder, row, reasons, comparison)
 
 
-def unchallenged(registry: Registry) -> str | None:
-    """The champion, when it is the newest version and so has no challenger; else None."""
-    holder = history.champion(registry.rows)
-    return holder if holder == next(reversed(history.versions(registry.rows)), None) else None
+def _on_disk(registry: Registry) -> Version:
+    sha256 = sha256_of(registry.environment.root / MODEL)
+    found = (one for one in history.versions(registry.rows).values() if one.model_sha256 == sha256)
+    version = next(found, None)
+    if version is None:
+        raise NotFoundError(f"{MODEL} is no registered version. `champion register` makes it one.")
+    return version
+
+
+def _told(earlier: Row) -> str:
+    if earlier.outcome:
+        return (
+            f"{earlier.version} won against it on these rows before (ledger row {earlier.sequence}), and it was put "
+            "back since"
+        )
+    return f"{earlier.version} lost to it on these rows before (ledger row {earlier.sequence}): {earlier.reason}"
 
 
 def _compare(registry: Registry, champion: Version, challenger: Version, params: ChallengeParams) -> Comparison:
     import numpy as np
 
-    from champion.core.files import read_parquet
     from champion.model.bootstrap import paired_interval
     from champion.table.columns import TARGET
 
@@ -122,16 +158,26 @@ def _compare(registry: Registry, champion: Version, challenger: Version, params:
     needed = params.challenge.min_rows
     if rows.height < needed:
         raise ConflictError(
-            f"only {rows.height:,} of {held_out.height:,} held-out rows are new to both, {needed:,} are needed "
-            "(`challenge.min_rows` in params.yaml)"
+            f"only {rows.height:,} of {held_out.height:,} held-out rows are new to both models, but {needed:,} are "
+            "needed (`challenge.min_rows` in params.yaml)"
         )
+    _refuse_empty(rows, champion, challenger)
     target = rows[TARGET].to_numpy()
     if len(np.unique(target)) < 2:
-        raise ConflictError("the rows that are new to both hold one class only")
+        raise ConflictError("the held-out rows that are new to both models have only one class")
     first, second = (_scorer(registry, version, rows, target, params) for version in (champion, challenger))
     before, after = (scorer(np.ones(len(target))) for scorer in (first, second))
     low, high = paired_interval(len(target), first, second, params.challenge.samples, params.challenge.seed)
     return Comparison(params.challenge.metric, rows.height, held_out.height - rows.height, before, after, low, high)
+
+
+def _refuse_empty(rows: "pl.DataFrame", *versions: Version) -> None:
+    """Raise `ConflictError` naming a version's feature that no row has: nothing would be known of how it is used."""
+    for version in versions:
+        for name in (feature["name"] for feature in version.features):
+            column = rows[name] if name in rows.columns else None
+            if column is not None and (column.fill_nan(None) if column.dtype.is_float() else column).count() == 0:
+                raise ConflictError(f"the feature {name!r} of {version.name} is missing in every held-out row")
 
 
 def _unseen(held_out: "pl.DataFrame", registry: Registry, versions: tuple[Version, Version]) -> "pl.DataFrame":
@@ -158,10 +204,10 @@ def _scorer(
 
 
 def _shortfalls(comparison: Comparison, required: Challenge) -> list[str]:
-    # A comparison with NaN is false, and so a no.
+    # `not` is needed: a comparison with NaN is false, and NaN must count as a shortfall.
     reasons = []
     if not comparison.gain >= required.margin:
-        reasons.append(f"its {comparison.metric} gains {comparison.gain:+.4f}, {required.margin:g} is needed")
+        reasons.append(f"its {comparison.metric} gain is {comparison.gain:+.4f}, but {required.margin:g} is needed")
     if not comparison.low > 0:
-        reasons.append(f"the gain may be none: its 95% interval begins at {comparison.low:+.4f}")
+        reasons.append(f"the gain may be zero: its 95% interval begins at {comparison.low:+.4f}")
     return reasons

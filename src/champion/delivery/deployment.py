@@ -1,6 +1,7 @@
-"""The commands that change what an environment serves, and those that test it."""
+"""The commands that change or test what an environment serves."""
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 from champion.core.errors import ConflictError, UserError
@@ -16,18 +17,18 @@ from champion.registry.versions import EXAMPLES_FILE, Version
 
 
 def ready(registry: Registry, version: str) -> tuple[Version, SmokeReport]:
-    """A version and the report of its smoke test in the registry. Raises `UserError` when its files are not right."""
+    """A version and its smoke test in the registry. Raises `UserError` when a file is missing or was changed."""
     target = registry.resolve(version)
     content, examples = (registry.read_file(target, name) for name in SERVED_FILES)
     return target, examine(content, examples, target, registry.environment.thresholds)
 
 
 def deploy(registry: Registry, version: str) -> Switch:
-    """Serve a registered version. Raises `ConflictError` where versions come by promotion only."""
+    """Serve a registered version. Raises `ConflictError` if the environment takes only promoted versions."""
     environment = registry.environment
     if environment.promoted_from is not None:
         raise ConflictError(
-            f"{environment.name} takes only what passed in {environment.promoted_from}: "
+            f"{environment.name} takes only versions that passed in {environment.promoted_from}: run "
             f"`champion deploy {version} --env {environment.promoted_from}`, then "
             f"`champion promote --env {environment.name}`."
         )
@@ -38,52 +39,101 @@ def deploy(registry: Registry, version: str) -> Switch:
 def promote(
     registry: Registry, version: str | None = None, *, emergency: bool = False, reason: str | None = None
 ) -> Switch:
-    """Serve what passed in the environment before this one: live there, smoke tested, and champion.
+    """Serve the champion, if the previous environment serves it and it passed its smoke test there.
 
-    `emergency` asks for none of the three, but for a reason. Before it goes live the version is tested in this
-    environment's own store; in an emergency, one that only answers late goes live too, and its row says so.
+    A version with an open finding is refused. `emergency` asks for nothing of this but a reason; the row then names the
+    open findings. Before it goes live the version is tested in this environment's own store; in
+    an emergency a model that is only slow passes, and the row says so.
     """
     environment = registry.environment
     source = environment.promoted_from
     if source is None:
-        raise ConflictError(f"nothing is promoted to {environment.name}: use `champion deploy VERSION`.")
+        raise ConflictError(f"{environment.name} takes no promotions: use `champion deploy VERSION`.")
     if emergency and not reason:
-        raise UserError("an emergency needs a reason: add --reason, it goes into the ledger.")
+        raise UserError("an emergency needs a reason for the ledger: add --reason.")
     if source not in registry.sharing:
         raise ConflictError(
-            f"{source} and {environment.name} have different databases: a promotion reads in the ledger what passed. "
+            f"{source} and {environment.name} have different ledgers, but a promotion needs the ledger of {source}. "
             "Give both the same database_url in config/environments.yaml."
         )
     state = read_state(registry)
     target = _promoted_version(registry, state, source, version)
+    findings = [describe(row) for row in findings_of(registry, state.rows, target.name)]
     if not emergency:
         _refuse_unproven(state, target, source)
+        if findings:
+            raise ConflictError(
+                f"{target.name} has an open finding: {findings[-1]}. Once it is understood, `champion clear "
+                f"{target.name} --reason WHY` lets it be promoted."
+            )
     now = history.live(state.rows, environment.name)
-    details: dict[str, Any] = {"emergency": emergency}
+    details: dict[str, Any] = {"emergency": emergency} | ({"open_findings": findings} if findings else {})
     if now is None or now.version != target.name:
         provide(registry, target)
         report = _examine_served(registry, target)
         details["smoke"] = report.details()
-        # Of a busy machine, not of the model: an outage does not wait for it.
+        # A busy machine makes a good model slow, and an outage cannot wait.
         if report.wrong or (report.slow and not emergency):
             with registry.ledger.appending() as session:
                 failed = _append_smoke(session, registry, target, report)
             follow(registry, failed)
             raise ConflictError(
-                f"the smoke test of {target.name} in {environment.name} failed: {'; '.join(report.failures)}. What was "
-                "live there still is."
+                f"the smoke test of {target.name} in {environment.name} failed: {'; '.join(report.failures)}. "
+                f"{environment.name} still serves the version that it served before."
             )
     return switch(registry, state, "promote", target, reason=reason, details=details)
 
 
-def rollback(registry: Registry, version: str | None = None, *, reason: str | None = None) -> Switch:
-    """Serve again what the environment served before, or a version that it once served."""
+def rollback(
+    registry: Registry, version: str | None = None, *, reason: str | None = None, automatic: bool = False
+) -> Switch:
+    """Serve again what the environment served before, or a version that it once served.
+
+    One that is `automatic`, which no person decided on, leaves a finding on the version it goes back from.
+    """
     state = read_state(registry)
-    return switch(registry, state, "rollback", _version_before(registry, state, version), reason=reason)
+    details = {"automatic": True} if automatic else {}
+    target = _version_before(registry, state, version)
+    return switch(registry, state, "rollback", target, reason=reason, details=details)
+
+
+def findings_of(registry: Registry, rows: Iterable[Row], version: str) -> list[Row]:
+    """What speaks against the version in the environments that are promoted to, oldest first."""
+    promoted = [name for name, one in registry.sharing.items() if one.promoted_from is not None]
+    return history.open_findings(rows, version, promoted)
+
+
+def clear(registry: Registry, version: str, reason: str) -> Row:
+    """Record that the version's open findings are understood, so that it may be promoted again.
+
+    Raises `ConflictError` when it has none, and `UserError` for a blank reason.
+    """
+    if not reason.strip():
+        raise UserError("a finding is cleared with a reason: add --reason, it goes into the ledger.")
+    target = registry.resolve(version)
+    with registry.ledger.appending() as session:
+        findings = findings_of(registry, session.rows, target.name)
+        if not findings:
+            raise ConflictError(f"{target.name} has no open finding, so there is nothing to clear.")
+        row = session.append(
+            "clear",
+            version=target.name,
+            model_sha256=target.model_sha256,
+            reason=reason,
+            details={"findings": [describe(finding) for finding in findings]},
+        )
+    follow(registry, row)
+    return row
+
+
+def describe(finding: Row) -> str:
+    """An open finding in a few words: its row, where and what it was, and why."""
+    what = "failed its smoke test" if finding.action == "smoke" else "was rolled back by itself"
+    return f"it {what} in {finding.environment} (ledger row {finding.sequence}: {finding.reason})"
 
 
 def smoke_test(registry: Registry) -> tuple[Row, SmokeReport]:
-    """Test what the environment serves, in its own store, and record the result, passed or not."""
+    """Test the version that the environment serves, in its own store, and record the result."""
     state, name = read_state(registry), registry.environment.name
     now = history.live(state.rows, name)
     if now is None:
@@ -109,7 +159,7 @@ def _promoted_version(registry: Registry, state: State, source: str, version: st
 def _refuse_unproven(state: State, target: Version, source: str) -> None:
     staged, tested = history.live(state.rows, source), history.smoke(state.rows, source)
     if breaks(state.rows, None):
-        raise ConflictError("the ledger was tampered with, so it proves nothing. `champion audit` says where.")
+        raise ConflictError("the ledger was edited, so it proves nothing. `champion audit` says where.")
     if staged is None or staged.version != target.name:
         raise ConflictError(
             f"{target.name} is not live in {source}: `champion deploy {target.name} --env {source}` first."
@@ -130,11 +180,12 @@ def _version_before(registry: Registry, state: State, version: str | None) -> Ve
     if version is None:
         back = history.stack(state.rows, name)
         if len(back) < 2:
-            raise ConflictError(f"{name} has no version to go back to: {back[-1] if back else 'none'} is the first.")
+            first = f"{back[-1]} is its first" if back else "it serves nothing yet"
+            raise ConflictError(f"{name} has no earlier version to go back to: {first}.")
         version = back[-2]
     target = history.resolve(state.rows, version, registry.sharing)
     if target.name not in history.served(state.rows, name):
-        raise ConflictError(f"{target.name} was never live in {name}: a rollback goes back only.")
+        raise ConflictError(f"{target.name} was never live in {name}. A rollback needs a version that was.")
     return target
 
 
@@ -142,9 +193,9 @@ def _examine_served(registry: Registry, version: Version) -> SmokeReport:
     store = registry.store
     content, examples = (store.read(version.key(name)) for name in SERVED_FILES)
     if content is None or examples is None:
-        return SmokeReport((f"{store.url}: the files of {version.name} are not there",))
+        return SmokeReport((f"{store.url}: the files of {version.name} are missing",))
     if hashlib.sha256(examples).hexdigest() != version.files[EXAMPLES_FILE]:
-        return SmokeReport((f"{store.url}: the stored examples are not those that were registered",))
+        return SmokeReport((f"{store.url}: the stored examples are not the registered ones",))
     return examine(content, examples, version, registry.environment.thresholds)
 
 

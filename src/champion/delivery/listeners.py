@@ -1,4 +1,4 @@
-"""What listens for an effect once it is done and recorded: a listener that fails is told, and undoes nothing."""
+"""Listeners that run after an action is done and recorded. If one fails, a warning says so; nothing is undone."""
 
 import sys
 from collections.abc import Callable
@@ -13,12 +13,12 @@ LISTENERS: list[Callable[[Registry, Row], None]] = [webhook.tell, background_syn
 
 
 def follow(registry: Registry, row: Row) -> None:
-    """Let every listener know of the row."""
+    """Call every listener with the row."""
     for listener in LISTENERS:
         try:
             listener(registry, row)
         except UserError as error:
             print(f"warning: {error}", file=sys.stderr)
         except Exception as error:
-            # Whatever it was, the effect stands. Its text may hold an address that is a secret: only its kind is told.
-            print(f"warning: {listener.__module__} could not follow ({type(error).__name__})", file=sys.stderr)
+            # The action stays done. Only the error's type is shown, because its text may hold a secret address.
+            print(f"warning: {listener.__module__} failed ({type(error).__name__})", file=sys.stderr)

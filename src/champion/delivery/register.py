@@ -1,4 +1,4 @@
-"""Make the model that `dvc repro` left an immutable version: its files in the registry, what it is in the ledger."""
+"""Register the model in the workspace as an immutable version: its files in the registry, its data in the ledger."""
 
 import hashlib
 import json
@@ -16,7 +16,8 @@ from champion.registry import history
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
 from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE, TRAINING_ROWS_FILE, Version
-from champion.repository.lock import outs_of, verify
+from champion.repository.committed import is_committed
+from champion.repository.lock import verify_run
 
 if TYPE_CHECKING:
     from champion.model.model import Model
@@ -25,16 +26,16 @@ EXAMPLES = 20
 
 
 def register(registry: Registry) -> tuple[Version, bool]:
-    """The version of the model that `dvc repro` left, and whether it is new: the same model is the same version.
+    """The version of the model in the workspace, and whether it is new. The same model always has the same version.
 
-    Raises `UserError` when the files are not what dvc.lock says, or the model file is not one of ours.
+    Raises `UserError` when the files are not what dvc.lock says, it is of no whole run, or the model file is not one of
+    ours.
     """
     from champion.model.model_file import load
     from champion.table.features import describe_features
 
     root = registry.environment.root
-    lineage = outs_of(root)
-    verify(root, lineage, (MODEL, PREPARED, EVALUATION, TRAINING))
+    lineage = verify_run(root, (MODEL, PREPARED, EVALUATION, TRAINING))
     sha256 = sha256_of(root / MODEL)
     known = _registered(registry.rows, sha256)
     if known is not None:
@@ -45,7 +46,7 @@ def register(registry: Registry) -> tuple[Version, bool]:
     files = {MODEL_FILE: content, EXAMPLES_FILE: _examples(model, root), TRAINING_ROWS_FILE: training_rows}
     hashes = {name: hashlib.sha256(file).hexdigest() for name, file in files.items()}
     if hashes[MODEL_FILE] != sha256:
-        raise ConflictError(f"{MODEL}: it changed while it was read. Run this again when `dvc repro` is done.")
+        raise ConflictError(f"{MODEL}: it changed during this command. Run this again when `dvc repro` has ended.")
     details = {
         "files": hashes,
         "metrics": read_metrics(root / EVALUATION),
@@ -55,6 +56,7 @@ def register(registry: Registry) -> tuple[Version, bool]:
         "environment_lock_sha256": sha256_of(root / RUNTIME_LOCK),
         "params": read(Params, root / PARAMS).model_dump(mode="json"),
         "lineage": lineage,
+        "dirty": not is_committed(root),
     }
     for name, file in files.items():
         registry.files.write(f"{sha256}/{name}", file)
@@ -73,7 +75,7 @@ def _registered(rows: list[Row], sha256: str) -> Version | None:
 
 
 def _examples(model: "Model", root: Path) -> bytes:
-    """Held-out rows with the model's own answers, which it must give wherever it is deployed."""
+    """Held-out rows with the model's predictions; a deployed model must give the same predictions."""
     rows = read_parquet(root / TEST).select(feature.name for feature in model.features)
     rows = rows.gather_every(max(rows.height // EXAMPLES, 1)).head(EXAMPLES)
     probabilities = [float(probability) for probability in model.predict(rows)]
@@ -81,7 +83,7 @@ def _examples(model: "Model", root: Path) -> bytes:
 
 
 def _window(root: Path) -> tuple[dict[str, Any], bytes]:
-    """What the model was trained and tested on, and the keys of the rows it was trained on."""
+    """A description of the training and held-out data, and the keys of the training rows."""
     from champion.registry.training_rows import key_columns, pack, row_keys
 
     schema = read_json(root / SCHEMA)

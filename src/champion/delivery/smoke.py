@@ -1,6 +1,6 @@
-"""Whether a model that is in a store works there: it loads by hash and answers as it did when it was registered.
+"""Whether a model in a store works: it loads by hash and predicts the same as at its registration.
 
-It is asked in a process of its own: what crashes that one, or never ends, is a failed test and nothing more.
+The test has a process of its own, so a model that crashes or never ends only fails the test.
 """
 
 import json
@@ -22,7 +22,7 @@ ANSWER_FILE = "answer.json"
 
 @dataclass(frozen=True)
 class SmokeReport:
-    """Every reason for a no; what was measured is None where the model could not be asked."""
+    """Every reason for a failure, and the measurements; these are None if the model did not load."""
 
     wrong: Sequence[str] = ()
     slow: Sequence[str] = ()
@@ -32,7 +32,7 @@ class SmokeReport:
 
     @property
     def failures(self) -> list[str]:
-        """What is wrong with its answers, then whether they come too late."""
+        """What is wrong, then what is slow."""
         return [*self.wrong, *self.slow]
 
     @property
@@ -67,16 +67,16 @@ def examine(content: bytes, examples: bytes, version: Version, thresholds: Thres
                 done = _ask(folder, errors, thresholds.seconds)
                 if done.returncode:
                     errors.seek(0)
-                    last = (["it said nothing", *errors.read().splitlines()])[-1]
+                    last = (["no message", *errors.read().splitlines()])[-1]
                     return SmokeReport((f"its process ended {_how(done.returncode)}: {last}",))
         except subprocess.TimeoutExpired:
-            return SmokeReport((f"it does not end: it was stopped after {thresholds.seconds:g} s",))
+            return SmokeReport((f"it did not end, and was stopped after {thresholds.seconds:g} s",))
         answer: Mapping[str, Any] = json.loads((folder / ANSWER_FILE).read_bytes())
     return SmokeReport(**answer)
 
 
 def _ask(folder: Path, errors: IO[str], seconds: float) -> subprocess.CompletedProcess[bytes]:
-    # -P: what lies in the folder where the user stands is not imported.
+    # -P: Python imports nothing from the current folder.
     command = [sys.executable, "-P", "-m", "champion.delivery.smoke_process", str(folder)]
     return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, timeout=seconds, check=False)
 
@@ -85,5 +85,5 @@ def _how(status: int) -> str:
     try:
         return f"by the signal {signal.Signals(-status).name}"
     except ValueError:
-        # Windows tells a crash by a number alone.
+        # On Windows a crash is only a number.
         return f"with exit status {status}"

@@ -1,4 +1,4 @@
-"""The process that `smoke` starts: it loads the model in its folder, asks it, and leaves the answer beside it."""
+"""The process that `smoke` starts: it loads the model from a folder, tests it, and writes the result there."""
 
 import json
 import statistics
@@ -22,15 +22,15 @@ from champion.table.features import describe_features
 
 
 def main(folder: Path) -> None:
-    """Answer the question in the folder: what a `SmokeReport` is made of, as JSON."""
+    """Answer the question in the folder with the fields of a `SmokeReport`."""
     question = json.loads((folder / QUESTION_FILE).read_bytes())
     try:
         stored = json.loads((folder / EXAMPLES_FILE).read_bytes())
         answer = _examine(load(folder / MODEL_FILE, question["sha256"]), stored, question)
     except UserError as error:
-        answer = {"wrong": [f"it does not load: {error}"]}
+        answer = {"wrong": [f"the model does not load: {error}"]}
     except Exception as error:
-        # Whatever a model raises when it is asked is an answer too.
+        # A forged or broken model can raise any exception.
         answer = {"wrong": [f"it raises {type(error).__name__}: {' '.join(str(error).split())[:200]}"]}
     (folder / ANSWER_FILE).write_text(json.dumps(answer), encoding="utf-8")
 
@@ -38,26 +38,27 @@ def main(folder: Path) -> None:
 def _examine(model: Model, stored: Mapping[str, Any], question: Mapping[str, Any]) -> dict[str, Any]:
     wrong, slow = [], []
     if describe_features(model.features) != question["features"]:
-        wrong.append("its features are not those it was registered with")
+        wrong.append("its features differ from those at its registration")
     types = {feature.name: dtype(feature.type) for feature in model.features}
     values = {name: [row.get(name) for row in stored["rows"]] for name in types}
     rows = pl.DataFrame(values, schema=types, strict=False)
     found, expected = model.predict(rows), np.array(stored["probabilities"])
     if not len(expected):
-        wrong.append("no example was stored to try it on")
+        wrong.append("there are no stored examples to test it with")
     if np.isnan(found).any():
-        wrong.append("it answers NaN")
+        wrong.append("it predicts NaN")
     elif len(found) and (found.min() < 0 or found.max() > 1):
-        wrong.append(f"it answers {found.min():g} to {found.max():g}, which is no probability")
+        wrong.append(f"it predicts {found.min():g} to {found.max():g}, which are not probabilities")
     alone, latency = _ask_one_by_one(model, stored["rows"])
     difference = float(np.abs([found - expected, alone - expected]).max(initial=0.0))
     tolerance, row_latency_ms = question["prediction_tolerance"], question["row_latency_ms"]
     if not difference <= tolerance:
         wrong.append(
-            f"its answers differ by up to {difference:.3g} from those at its registration, {tolerance:g} is allowed"
+            f"its predictions differ by up to {difference:.3g} from those at its registration, but only "
+            f"{tolerance:g} is allowed"
         )
     if latency > row_latency_ms:
-        slow.append(f"one row takes {latency:.1f} ms, {row_latency_ms:g} is allowed")
+        slow.append(f"one row takes {latency:.1f} ms, but only {row_latency_ms:g} ms are allowed")
     return {
         "wrong": wrong,
         "slow": slow,
@@ -68,7 +69,7 @@ def _examine(model: Model, stored: Mapping[str, Any], question: Mapping[str, Any
 
 
 def _ask_one_by_one(model: Model, rows: Sequence[Mapping[str, Any]]) -> tuple[Scores, float]:
-    """The answer to each row alone, as a server asks, and the median time of one in milliseconds."""
+    """The prediction for each single row, as a server asks for it, and the median time of one in milliseconds."""
     answers, times = [], []
     for row in rows:
         start = time.perf_counter()

@@ -1,8 +1,8 @@
-"""How what an environment serves changes: in one step, recorded, and never half.
+"""The switch: an environment changes its version in one step, and the ledger records it.
 
-A switch happens while this process alone may append to the ledger: the row is written, the pointer replaced, the row
-committed. A process killed in between leaves a pointer that the ledger does not know of: it carries its own row, and
-the next command records it.
+During a switch, only this process may append to the ledger. It writes the row, replaces the pointer, and commits the
+row. If the process is killed before the commit, the ledger does not know the new pointer. But the pointer holds its own
+row, so the next command records it.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from champion.registry.versions import Version
 
 @dataclass(frozen=True)
 class Switch:
-    """What a command did: the row of what is live now, and whether it was this command that put it there."""
+    """The result of a command: the row of the live version, and whether this command made it live."""
 
     row: Row
     changed: bool
@@ -29,14 +29,14 @@ class Switch:
 
 @dataclass(frozen=True)
 class State:
-    """What a command decides on: the rows, and the pointer's bytes, by which it notices another's switch."""
+    """What a command bases its decision on: the rows, and the pointer's bytes, which show another command's switch."""
 
     rows: list[Row]
     pointer: bytes | None
 
 
 def read_state(registry: Registry) -> State:
-    """The state to decide on, once what an interrupted command left is repaired."""
+    """The current state, after a repair if a command was interrupted."""
     name = registry.environment.name
     pointer, rows = registry.store.read(POINTER), registry.ledger.rows()
     if _agree(pointer, history.live(rows, name)):
@@ -57,10 +57,10 @@ def switch(
     reason: str | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> Switch:
-    """Serve the version, unless it is served already.
+    """Serve the version, unless the environment already serves it.
 
-    Raises `ConflictError` when another command was faster, and `UserError` when a store or the ledger fails: the
-    version of before then goes on serving.
+    Raises `ConflictError` when another command was faster, and `UserError` when a store or the ledger fails; in both
+    cases the environment still serves its old version.
     """
     provide(registry, target)
     environment, store = registry.environment, registry.store
@@ -92,21 +92,21 @@ def switch(
 
 
 def provide(registry: Registry, version: Version) -> None:
-    """See that the version's files are in the environment's store, whole."""
+    """Copy the version's files to the environment's store, unless they are already there and complete."""
     for name in SERVED_FILES:
         if not registry.store.holds(version.key(name), version.files[name]):
             registry.store.write(version.key(name), registry.read_file(version, name))
 
 
 def refuse_overtaken(registry: Registry, state: State) -> None:
-    """Raise `ConflictError` when the pointer is not the one that the command decided on."""
+    """Raise `ConflictError` when the pointer has changed since `state` was read."""
     pointer = registry.store.read(POINTER)
     if pointer != state.pointer:
         row = Row.from_json(pointer) if pointer is not None else None
         what = f"{row.action} of {row.version}, by {row.actor}" if row is not None else "a change of its store"
         raise ConflictError(
-            f"another command was faster in {registry.environment.name}: {what}. Nothing was changed by this one; look "
-            "at `champion status`, then run it again if it is still right."
+            f"another command was faster in {registry.environment.name}: {what}. This command changed nothing. Look "
+            "at `champion status`, then run it again if you still need it."
         )
 
 
@@ -115,16 +115,16 @@ def _agree(pointer: bytes | None, recorded: Row | None) -> bool:
 
 
 def _repair(registry: Registry, session: Appending, pointer: bytes | None) -> bytes | None:
-    """Bring ledger and pointer together: what the store serves is the truth, as long as it is a registered model."""
+    """Make ledger and pointer agree. The pointer is right if it names a registered model."""
     store, name = registry.store, registry.environment.name
     recorded = history.live(session.rows, name)
     found = Row.from_json(pointer) if pointer is not None else None
     if found is None:
-        # Only the pointer is lost, and the ledger knows what it said.
+        # Only the pointer is lost, and the ledger has its content.
         content = recorded.as_json() if recorded is not None else None
         if content is None:
             raise ConflictError(
-                f"{store.url}/{POINTER}: damaged, and the ledger has no deployment in {name}. Remove it."
+                f"{store.url}/{POINTER}: damaged, and the ledger has no deployment in {name}. Remove this file."
             )
         store.write(POINTER, content)
         return content
@@ -132,7 +132,7 @@ def _repair(registry: Registry, session: Appending, pointer: bytes | None) -> by
     if found.environment != name or known is None or known.model_sha256 != found.model_sha256:
         raise ConflictError(
             f"{store.url}/{POINTER}: it points to {found.version}, sha256 {found.model_sha256}, which is not in the "
-            f"ledger. Somebody else wrote it. Remove it, then run this again: it is written from the ledger."
+            f"ledger, so another program wrote it. Remove this file and run this again to write it from the ledger."
         )
     if all(row.hash != found.hash for row in session.rows):
         row = session.append_row(found)
@@ -143,14 +143,14 @@ def _repair(registry: Registry, session: Appending, pointer: bytes | None) -> by
             version=found.version,
             from_version=recorded.version if recorded is not None else None,
             model_sha256=found.model_sha256,
-            reason="the store still serves this: a switch was interrupted, or the store was restored",
+            reason="the store still serves this version: a switch was interrupted, or the store was restored",
         )
     store.write(POINTER, row.as_json())
     return row.as_json()
 
 
 def _put_back(registry: Registry, before: bytes | None, written: bytes) -> None:
-    """The old model serves again when the ledger could not keep the row of the new one."""
+    """Serve the old model again, because the ledger could not save the row of the new one."""
     store = registry.store
     try:
         if store.read(POINTER) != written:
@@ -161,6 +161,6 @@ def _put_back(registry: Registry, before: bytes | None, written: bytes) -> None:
             store.write(POINTER, before)
     except (OSError, UserError) as error:
         raise UnavailableError(
-            f"{registry.environment.name} was switched, but neither could the ledger record it nor the store be "
-            f"switched back ({error}). The next deploy, promote, rollback or smoke records it once both can be reached."
+            f"{registry.environment.name} was switched, but the ledger could not record it, and the store could not be "
+            f"switched back ({error}). The next deploy, promote, rollback or smoke that reaches both will record it."
         ) from None

@@ -11,14 +11,14 @@ TIMEOUT_SECONDS = 5
 
 
 def tell(_: Registry, row: Row) -> None:
-    """Tell the webhook, when there is one, of an effect."""
+    """Send the row to the webhook, if one is set."""
     if os.environ.get(VARIABLE):
         send(describe(row))
 
 
 def send(text: str) -> None:
-    """Post one message. Raises `UserError` when it was not accepted; the address is never shown."""
-    # 0.3 s that only those who have a webhook pay.
+    """Post one message. Raises `UserError` when it was not accepted. The address is never shown."""
+    # Imported here, because the import takes 0.3 s and most users have no webhook.
     import requests
 
     url = os.environ.get(VARIABLE)
@@ -33,7 +33,7 @@ def send(text: str) -> None:
 
 
 def describe(row: Row) -> str:
-    """The effect in one sentence."""
+    """The action in one sentence."""
     where = f" in {row.environment}" if row.environment else ""
     instead = f" instead of {row.from_version}" if row.from_version else ""
     outcome = {True: ": passed", False: ": failed", None: ""}[row.outcome]

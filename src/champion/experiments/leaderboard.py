@@ -1,4 +1,4 @@
-"""Which of the tracked runs is best by a metric, and how to take it over."""
+"""Which tracked run is best by a metric, and how to apply it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """One run with its metric, the params in which the runs shown differ, and those of its model."""
+    """One run with its metric, the params in which the listed runs differ, and the params of its model."""
 
     name: str
     value: float
@@ -30,9 +30,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Board:
-    """The best runs, best first; `others` when more were left out because they were scored on other rows.
+    """The best runs, best first. `others` says whether runs with other held-out rows were left out.
 
-    `differing` are the params in which the runs are not all the same.
+    `differing` has the params in which the runs differ.
     """
 
     metric: str
@@ -42,16 +42,16 @@ class Board:
 
 
 def best(environment: Environment, metric: str, top: int) -> Board:
-    """The best runs by the metric among those scored on the same held-out rows as the newest run.
+    """The best runs by the metric, among the runs with the same held-out rows as the newest run.
 
-    Raises `UserError` when nothing was tracked, or it is not known which way the metric is better.
+    Raises `UserError` when nothing was tracked, or the better direction of the metric is unknown.
     """
     sign = direction(metric.removeprefix("training.cross_validation.").removesuffix(".mean"))
     if sign is None:
-        raise UserError(f"it is not known whether more of {metric!r} is better. Choose another, such as roc_auc.")
+        raise UserError(f"the better direction of {metric!r} is unknown. Choose another metric, such as roc_auc.")
     empty = UserError(
-        f"nothing was tracked yet in {shown_uri(environment)}, experiment {shared_name()!r}. Run `champion track`, or "
-        "`champion experiments run -S key=value`, which fill it."
+        f"nothing was tracked yet in {shown_uri(environment)}, experiment {shared_name()!r}. Run `champion track` or "
+        "`champion experiments run -S key=value`."
     )
     if not in_use(environment):
         raise empty
@@ -69,21 +69,21 @@ def best(environment: Environment, metric: str, top: int) -> Board:
     runs = [run for run in found if mlflow_name(metric) in run.data.metrics]
     if not runs:
         known = ", ".join(sorted(newest[0].data.metrics))
-        raise UserError(f"no run has the metric {metric!r}. There are {known}.")
+        raise UserError(f"no run has the metric {metric!r}. Choose one of {known}.")
     differing = _differing(runs)
     return Board(metric, [_entry(run, metric, differing) for run in runs], differing, bool(others))
 
 
 def adoption(root: Path, run: "Run") -> str:
-    """How to make a run's result the working tree's, in one sentence."""
+    """How to apply a run's result to the working tree, in one sentence."""
     name, commit = run.data.tags.get(EXPERIMENT), run.data.tags.get("git.commit")
     if name and has_reference(root, f"refs/exps/*/*/{name}"):
         return f"`dvc exp apply {name}`"
     if name:
-        return f"`dvc exp pull REMOTE {name}` from where it was run, then `dvc exp apply {name}`"
+        return f"`dvc exp pull REMOTE {name}` from the repository that ran it, then `dvc exp apply {name}`"
     if commit and run.data.tags.get("git.clean") == "true":
         return f"`git checkout {commit[:12]}`, then `dvc checkout`"
-    return "put its params.yaml, which is among the run's artifacts, in place of yours, then `dvc repro`"
+    return "replace your params.yaml with the one in the run's artifacts, then `dvc repro`"
 
 
 def _entry(run: "Run", metric: str, differing: Sequence[str]) -> Entry:
@@ -99,6 +99,6 @@ def _entry(run: "Run", metric: str, differing: Sequence[str]) -> Entry:
 
 
 def _differing(runs: Sequence["Run"]) -> list[str]:
-    """The params that are not the same in all of these runs."""
+    """The params in which these runs differ."""
     names = sorted({name for run in runs for name in run.data.params} - {SHA256_PARAM})
     return [name for name in names if len({run.data.params.get(name) for run in runs}) > 1]

@@ -1,4 +1,4 @@
-"""Parameter sets as a user writes them: each `-S` is one, and a grid is every combination."""
+"""Parameter sets as a user writes them: each `-S` is one set, and a grid means all its combinations."""
 
 import re
 import tempfile
@@ -14,27 +14,27 @@ from champion.params import Params
 
 Set = tuple[str, ...]
 
-# A comma that another assignment follows: those within a value, as in [a,b], stay.
+# A comma before another assignment; commas inside a value, such as [a,b], do not match.
 _BETWEEN = re.compile(r",(?=[+~]{0,2}[A-Za-z_][^\s=,\[\]{}]*=)")
 
 
 def parse(sets: Sequence[str], grids: Sequence[str]) -> list[Set]:
-    """Every set once, in order; with sets and a grid, each set at each point of the grid.
+    """Every set once, in order. With sets and a grid, each set is combined with each point of the grid.
 
-    A set is `key=value,key=value`; a grid is what DVC takes for one, as `key=value,value` or `key=range(1,4)`, several
-    of them separated by spaces. Raises `UserError` for one that is neither.
+    A set is `key=value,key=value`. A grid has DVC's syntax, such as `key=value,value` or `key=range(1,4)`, with spaces
+    between keys. Raises `UserError` for anything else.
     """
     given = [tuple(_assignment(one) for one in _BETWEEN.split(text)) for text in sets]
     axes = [_assignment(text) for grid in grids for text in grid.split()]
     if not given and not axes:
-        raise UserError("no set was given: add -S key=value, once for each set, or --grid 'key=value,value'.")
+        raise UserError("no set was given: add -S key=value for each set, or --grid 'key=value,value'.")
     return list(dict.fromkeys((*one, *point) for point in _points(axes) for one in given or [()]))
 
 
 def checked(root: Path, sets: Iterable[Set]) -> list[Set]:
-    """The sets as DVC takes them, each tried on params.yaml first. Raises `UserError` naming the one that is wrong.
+    """The sets in DVC's form, each checked with params.yaml. Raises `UserError` naming the wrong set.
 
-    `train.X` stands for the estimator's own parameter X where `train` has no such key itself.
+    If `train` has no key X, `train.X` means the parameter X of the estimator.
     """
     from dvc.exceptions import DvcException
     from dvc.utils.hydra import apply_overrides
@@ -52,7 +52,7 @@ def checked(root: Path, sets: Iterable[Set]) -> list[Set]:
                 read(Params, path)
             except DvcException as error:
                 reason = str(error.__cause__ or error).partition("\n")[0]
-                raise UserError(f"{','.join(one)}: {reason.rstrip('.')}. See {PARAMS} for what there is.") from None
+                raise UserError(f"{','.join(one)}: {reason.rstrip('.')}. {PARAMS} has all keys.") from None
             except UserError as error:
                 raise UserError(f"{','.join(one)}: {str(error).replace(str(path), str(PARAMS))}") from None
         found.append(full)
@@ -87,6 +87,6 @@ def _full(text: str, train: Mapping[str, Any], one: Set) -> str:
             pass
         case _:
             return text
-    # DVC adds a key that is not there only when told to.
+    # DVC needs a `+` to add a key that does not exist yet.
     known = parameter in train.get(section, {})
     return f"{'' if known else '+'}train.{section}.{parameter}={value}"

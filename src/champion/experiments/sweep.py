@@ -1,7 +1,7 @@
-"""Several parameter sets, each run by `dvc exp run` in a clone and tracked: the user's own files are never touched.
+"""A sweep: `dvc exp run` runs each parameter set in a clone, and tracking logs it. The user's own files never change.
 
-DVC's references to the experiments are fetched from the clone, and its cache is the user's, so that `dvc exp show`,
-`dvc exp apply` and the rest know them as if they had been run in place.
+The clone uses the user's DVC cache, and the experiments' git references are fetched from the clone. So `dvc exp show`,
+`dvc exp apply` and other commands work as if the experiments had run in the user's repository.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ LOGS = Path("reports/experiments")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one set: its experiment's name, whether it was there before, its metrics, or why it failed."""
+    """The outcome of one set: its experiment's name, whether it ran before, its metrics, or why it failed."""
 
     name: str
     assignments: Set
@@ -39,13 +39,13 @@ class Outcome:
 
 
 def run(environment: Environment, sets: Sequence[Set], begin: Callable[[str, Set], None]) -> Iterator[Outcome]:
-    """Run each set that was not run before from this commit and these changes; `begin` is told of each as it starts.
+    """Run each set, unless it already ran from this commit and these changes. Calls `begin` at the start of each set.
 
-    A set that fails is told in its outcome, and the next one runs.
+    If a set fails, its outcome says why, and the next set runs.
     """
     repository = environment.root
     head, changes = git.answer(repository, "rev-parse", "HEAD").decode().strip(), _changes(repository)
-    with git.clone_of_head(repository) as clone:
+    with git.clone_at(repository) as clone:
         _prepare(repository, clone)
         for one in sets:
             name = _name(head, changes, one)
@@ -72,7 +72,7 @@ def run(environment: Environment, sets: Sequence[Set], begin: Callable[[str, Set
 
 @dataclass(frozen=True)
 class Changes:
-    """What differs from HEAD in the user's files: tracked ones as a patch, others by path and hash."""
+    """How the user's files differ from HEAD: tracked files as a patch, untracked files by path and hash."""
 
     patch: bytes
     untracked: dict[str, str]
@@ -85,20 +85,20 @@ def _changes(repository: Path) -> Changes:
 
 
 def _name(head: str, changes: Changes, one: Set) -> str:
-    """The same for the same set from the same commit and changes, so that it is known again."""
+    """The experiment's name. The same set, commit and changes give the same name, so a finished set is recognised."""
     content = [head, hashlib.sha256(changes.patch).hexdigest(), changes.untracked, sorted(one)]
     return f"set-{hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]}"
 
 
 def _prepare(repository: Path, clone: Path) -> None:
-    """Let the clone use the repository's cache and its author, and fetch what data the cache has."""
+    """Give the clone the repository's cache and author, and check out the data that the cache has."""
     cache = _dvc(repository, "cache", "dir").stdout.strip()
     _dvc(clone, "cache", "dir", "--local", cache)
     for key in ("user.name", "user.email"):
         value = git.answer(repository, "config", "--default", "", "--get", key).decode().strip()
         if value:
             git.answer(clone, "config", key, value)
-    # Sources that `dvc add` tracks are no stage's outputs, which DVC would fetch by itself.
+    # `dvc exp run` restores outputs of stages by itself, but not sources that `dvc add` tracks.
     _dvc(clone, "checkout", "--allow-missing")
 
 
@@ -108,7 +108,7 @@ def _start_over(clone: Path, commit: str) -> None:
 
 
 def _carry(repository: Path, clone: Path, changes: Changes) -> None:
-    """Make the user's own changes in the clone."""
+    """Copy the user's changes to the clone."""
     if changes.patch:
         git.answer(clone, "apply", "--whitespace=nowarn", given=changes.patch)
     for name in changes.untracked:
@@ -117,14 +117,14 @@ def _carry(repository: Path, clone: Path, changes: Changes) -> None:
 
 
 def _bring(repository: Path, clone: Path, reference: str) -> None:
-    """Let the clone hold an experiment that was run before, from the cache."""
+    """Check out an experiment that ran before in the clone, from the cache."""
     git.answer(clone, "fetch", "--quiet", str(repository.resolve()), reference)
     git.answer(clone, "reset", "--quiet", "--hard", "FETCH_HEAD")
     _dvc(clone, "checkout", "--allow-missing", "--force")
 
 
 def _run_one(repository: Path, clone: Path, name: str, one: Set) -> str:
-    """Run one set; why it failed, empty when it did not."""
+    """Run one set. Returns why it failed, or an empty string if it did not fail."""
     overrides = [argument for assignment in one for argument in ("-S", assignment)]
     result = _dvc(clone, "exp", "run", "--name", name, *overrides, check=False)
     if result.returncode == 0:
@@ -143,7 +143,7 @@ def _metrics_at(repository: Path, reference: str) -> dict[str, float]:
 
 
 def _dvc(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run DVC with this environment's programs first on the path, for its stages too; an interruption ends them all."""
+    """Run DVC and its stages with this environment's programs first on the path; an interruption ends all of them."""
     programs = Path(sys.executable).parent
     variables = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"}
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The ledger's rows: each is one effect, chained to the one before by SHA-256."""
+"""The rows of the ledger. Each row records one action, and SHA-256 chains it to the row before it."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ ORIGIN = "0" * 64
 
 @dataclass(frozen=True)
 class Row:
-    """One effect: who did what, where, from what to what, why, with which code and which model."""
+    """One action: who did what, in which environment, from and to which version, why, with which code and model."""
 
     sequence: int
     time: str
@@ -30,28 +30,28 @@ class Row:
 
     @property
     def when(self) -> datetime:
-        """The time of the effect, in UTC."""
+        """The time of the action, in UTC."""
         return datetime.fromisoformat(self.time)
 
     @property
     def outcome(self) -> bool | None:
-        """Whether a smoke test passed or a challenger won; None for an effect that has no such answer."""
+        """Whether a smoke test passed or a challenger won; None for any other action."""
         answer = self.details.get("passed", self.details.get("promoted"))
         return None if answer is None else answer is True
 
     @property
     def result(self) -> str | None:
-        """How a smoke test or a challenge ended, in one word; None for any other effect."""
+        """The result of a smoke test or a challenge, in one word; None for any other action."""
         words = {"smoke": ("passed", "FAILED"), "challenge": ("won", "lost")}.get(self.action)
         return None if words is None else words[self.outcome is not True]
 
     @property
     def is_emergency(self) -> bool:
-        """Whether it was a promotion without proof."""
+        """Whether it was an emergency promotion, which needs no proof."""
         return self.details.get("emergency") is True
 
     def computed_hash(self) -> str:
-        """SHA-256 of everything in the row but its own hash, as canonical JSON."""
+        """SHA-256 of the row without its hash, as canonical JSON."""
         content = {key: value for key, value in asdict(self).items() if key != "hash"}
         return hashlib.sha256(canonical(content).encode()).hexdigest()
 
@@ -61,7 +61,7 @@ class Row:
 
     @classmethod
     def from_json(cls, content: bytes) -> "Row | None":
-        """The row that `as_json` wrote; None when the bytes are not one, or its hash is not that of its content."""
+        """The row that `as_json` wrote; None when the bytes are not a row, or its hash does not fit its content."""
         try:
             row = cls(**json.loads(content))
             return row if row.computed_hash() == row.hash else None
@@ -70,24 +70,24 @@ class Row:
 
 
 def canonical(content: Mapping[str, Any]) -> str:
-    """The one JSON text of the content, by which it is hashed."""
+    """The JSON text of the content that is hashed; equal content gives equal text."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def breaks(rows: Sequence[Row], head: tuple[int, str] | None) -> list[str]:
-    """One sentence per place where the rows are not the chain that was appended; empty when they are."""
+    """One sentence per break of the chain or difference from `head`, the last row that the registry knows."""
     found = []
     previous = ORIGIN
     for expected, row in enumerate(rows, start=1):
         if row.computed_hash() != row.hash:
-            found.append(f"ledger row {row.sequence} was edited: its content does not give its hash")
+            found.append(f"ledger row {row.sequence} was edited: its hash does not fit its content")
         if row.sequence != expected or row.previous_hash != previous:
-            found.append(f"ledger row {row.sequence} does not follow the row before it: one was removed or replaced")
+            found.append(f"ledger row {row.sequence} does not follow the row before it: a row was removed or replaced")
         previous = row.hash
     if head is not None:
         sequence, digest = head
         if sequence > len(rows):
-            found.append(f"the ledger ends at row {len(rows)}, the registry knows of row {sequence}: rows were removed")
+            found.append(f"the ledger ends at row {len(rows)}, the registry knows row {sequence}: rows were removed")
         elif sequence < 1 or rows[sequence - 1].hash != digest:
-            found.append(f"ledger row {sequence} is not the one the registry knows of: rows were replaced")
+            found.append(f"ledger row {sequence} differs from the one that the registry knows: rows were replaced")
     return found

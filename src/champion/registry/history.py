@@ -1,7 +1,8 @@
-"""What the ledger's rows say: which versions exist, what serves where, what did, and who is champion."""
+"""What the ledger's rows say: the versions, what each environment serves and served, and the champion."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from champion.core.errors import NotFoundError, UserError
 from champion.registry.chain import Row
@@ -12,7 +13,7 @@ SWITCHES = frozenset({"deploy", "promote", "rollback", "repair"})
 
 
 def events(rows: Iterable[Row], environment: str) -> list[Row]:
-    """The rows of the environment, and those of none, such as a registration, which concern every environment."""
+    """The rows of the environment, and rows without an environment (such as a registration), which concern all."""
     return [row for row in rows if row.environment in (environment, None)]
 
 
@@ -22,34 +23,34 @@ def versions(rows: Iterable[Row]) -> dict[str, Version]:
 
 
 def registration(rows: Iterable[Row], version: str) -> Row:
-    """The row that registered the version, which must be one of `versions`."""
+    """The row that registered the version. The version must be one of `versions`."""
     return next(row for row in rows if row.action == "register" and row.version == version)
 
 
 def live(rows: Iterable[Row], environment: str) -> Row | None:
-    """The row that made the environment serve what it serves; None before the first."""
+    """The row of the version that the environment serves now; None before the first deployment."""
     return next(reversed(_switches(rows, environment)), None)
 
 
 def live_at(rows: Iterable[Row], environment: str, moment: datetime) -> Row | None:
-    """The row of what the environment served at that moment; None when it served nothing yet."""
+    """The row of the version that the environment served at that moment; None before the first deployment."""
     return next((row for row in reversed(_switches(rows, environment)) if row.when <= moment), None)
 
 
 def moment(text: str) -> datetime:
-    """The time that a user wrote, UTC where it says no zone. Raises `UserError` when it is none, or yet to come."""
+    """The time that a user wrote, in UTC without a zone. Raises `UserError` when it is not a time or in the future."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
         raise UserError(f"{text!r} is not a time such as 2026-11-03T12:00.") from None
     time = time if time.tzinfo else time.replace(tzinfo=UTC)
     if time > datetime.now(UTC):
-        raise UserError(f"{text} is yet to come: the ledger knows the past only.")
+        raise UserError(f"{text} is in the future, but the ledger has only the past. Give an earlier time.")
     return time
 
 
 def stack(rows: Iterable[Row], environment: str) -> list[str]:
-    """Versions that a rollback can go back through: the live one last, none that a rollback has left behind."""
+    """Versions to which a rollback can return, with the live one last; without those that were rolled back."""
     versions_so_far: list[str] = []
     for row in _switches(rows, environment):
         version = str(row.version)
@@ -66,7 +67,7 @@ def served(rows: Iterable[Row], environment: str) -> set[str]:
 
 
 def champion(rows: Iterable[Row]) -> str | None:
-    """The version to beat: the last to win a challenge, or what an emergency or a rollback has put in its place."""
+    """The version to beat: the last winner of a challenge, unless an emergency or a rollback replaced it."""
     chosen = None
     promoting: set[str | None] = set()
     for row in rows:
@@ -79,7 +80,7 @@ def champion(rows: Iterable[Row]) -> str | None:
 
 
 def smoke(rows: Sequence[Row], environment: str) -> Row | None:
-    """The last smoke test of what the environment serves; None when it was not tested since it went live."""
+    """The last smoke test of the version that the environment serves; None without a test since it went live."""
     now = live(rows, environment)
     if now is None:
         return None
@@ -87,8 +88,37 @@ def smoke(rows: Sequence[Row], environment: str) -> Row | None:
     return next((row for row in after if row.action == "smoke" and row.version == now.version), None)
 
 
+def comparison(
+    rows: Sequence[Row], champion: str, challenger: str, held_out_md5: str, required: Mapping[str, Any]
+) -> Row | None:
+    """The last challenge that compared the two on these held-out rows by these rules; None when none did."""
+    for row in reversed(rows):
+        same_pair = row.action == "challenge" and (row.from_version, row.version) == (champion, challenger)
+        if same_pair and row.details.get("comparison") is not None:
+            known = row.details.get("held_out_md5"), row.details.get("required")
+            if known == (held_out_md5, required):
+                return row
+    return None
+
+
+def open_findings(rows: Iterable[Row], version: str, environments: Collection[str]) -> list[Row]:
+    """The rows that speak against serving the version in these environments, since it was last cleared.
+
+    They are its failed smoke tests there, and rollbacks from it that no person decided on.
+    """
+    found: list[Row] = []
+    for row in rows:
+        if row.action == "clear" and row.version == version:
+            found = []
+        elif row.environment in environments:
+            failed = row.action == "smoke" and row.version == version and row.outcome is not True
+            left = row.action == "rollback" and row.from_version == version and row.details.get("automatic") is True
+            found += [row] if failed or left else []
+    return found
+
+
 def aliases(rows: Sequence[Row], environments: Collection[str]) -> dict[str, str]:
-    """Versions by alias: `champion`, `challenger` (the newest other one), and the live one of each environment."""
+    """Versions by alias: `champion`, `challenger` (the newest version, unless champion), and one per environment."""
     found = {name: row.version for name in environments if (row := live(rows, name)) is not None}
     holder = champion(rows)
     newest = next(reversed(versions(rows)), None)
@@ -97,7 +127,7 @@ def aliases(rows: Sequence[Row], environments: Collection[str]) -> dict[str, str
 
 
 def resolve(rows: Sequence[Row], name: str, environments: Collection[str]) -> Version:
-    """The registered version of that name or alias. Raises `NotFoundError` listing what there is."""
+    """The registered version with that name or alias. Raises `NotFoundError` listing the known names."""
     known = versions(rows)
     named = aliases(rows, environments)
     version = named.get(name, name)

@@ -1,4 +1,4 @@
-"""The ledger in a database: rows are only ever appended, by one process at a time."""
+"""The ledger in a database. Rows can only be appended, by one process at a time."""
 
 import getpass
 import json
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ANCHOR = "ledger-head.json"
 LOCK_SECONDS = 10
-# Any number will do, as long as every version of this program uses the same.
+# Any number works, but every version of this program must use the same one.
 POSTGRESQL_LOCK = 4_713_402_881
 
 _APPEND_ONLY = {
@@ -43,7 +43,7 @@ _APPEND_ONLY = {
 
 
 class Appending:
-    """The ledger while this process alone may append to it."""
+    """The ledger while only this process may append to it."""
 
     def __init__(self, connection: "sa.Connection", table: "sa.Table", rows: list[Row], root: Path) -> None:
         self.rows = rows
@@ -52,13 +52,13 @@ class Appending:
         self._root = root
 
     def append(self, action: str, **fields: Any) -> Row:
-        """Add a row for an effect of now; it is there for others when the `appending` block ends."""
+        """Add a row for an action at this moment. Others see the row when the `appending` block ends."""
         return self.append_row(
             Row(0, datetime.now(UTC).isoformat(), actor(), action, git_commit=head_commit(self._root), **fields)
         )
 
     def append_row(self, row: Row) -> Row:
-        """Add a row that tells of an earlier effect, at the end of the chain."""
+        """Add a row that records an earlier action, at the end of the chain."""
         last = self.rows[-1] if self.rows else None
         row = replace(
             row,
@@ -73,7 +73,7 @@ class Appending:
 
 
 class Ledger:
-    """The ledger in a SQLAlchemy database, with the chain's head kept in the registry as well, beyond its reach."""
+    """The ledger in a SQLAlchemy database. The registry also has the chain's head, out of the database's reach."""
 
     def __init__(self, url: str, anchor: Store, name: str, root: Path = Path()) -> None:
         self._url = url
@@ -84,7 +84,7 @@ class Ledger:
 
     @property
     def address(self) -> str:
-        """Where the database is, without what may be secret."""
+        """The address of the database, without secrets."""
         return public_address(self._url)
 
     def rows(self) -> list[Row]:
@@ -96,9 +96,9 @@ class Ledger:
 
     @contextmanager
     def appending(self) -> Iterator[Appending]:
-        """Rows appended in the block are kept when it ends well and forgotten when it raises.
+        """Rows appended in the block are saved when it ends without an exception, else discarded.
 
-        One process at a time, whichever the database; another waits, then gets a `UserError`.
+        Only one process at a time can be in the block; another process waits, then gets a `UserError`.
         """
         if self._file is not None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,7 @@ class Ledger:
             self._raise_anchor(session.rows[-1])
 
     def head(self) -> tuple[int, str] | None:
-        """Sequence and hash of the last row that the registry was told of."""
+        """Sequence and hash of the last row, as the registry has them; None if it has none, (-1, "") if damaged."""
         content = self._anchor.read(ANCHOR)
         if content is None:
             return None
@@ -129,7 +129,7 @@ class Ledger:
         try:
             self._anchor.write(ANCHOR, (json.dumps(head, sort_keys=True) + "\n").encode())
         except (OSError, UserError) as error:
-            # The effect is done and recorded; the next row raises the anchor past this one.
+            # The action is done and recorded, and the next row will update the anchor.
             print(f"warning: {ANCHOR} in the registry was not updated: {error}", file=sys.stderr)
 
     def _read(self, connection: "sa.Connection") -> list[Row]:
@@ -141,7 +141,7 @@ class Ledger:
         return [Row(**(dict(row) | {"details": json.loads(row["details"])})) for row in found]
 
     def _lock(self, connection: "sa.Connection") -> None:
-        """SQLite's BEGIN IMMEDIATE locks by itself."""
+        """Lock the ledger in PostgreSQL; SQLite needs nothing, because BEGIN IMMEDIATE locks it."""
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({POSTGRESQL_LOCK})")
@@ -160,12 +160,12 @@ class Ledger:
         reason = str(error.orig)
         if "database is locked" in reason or getattr(error.orig, "sqlstate", None) == "55P03":
             return UnavailableError(
-                f"the ledger of {self._name} is being written by another command, for more than {LOCK_SECONDS} s. "
-                "Nothing was changed; run this again when it is done."
+                f"another command has been writing to the ledger of {self._name} for more than {LOCK_SECONDS} s. "
+                "Nothing was changed. Run this again when the other command has ended."
             )
         return UnavailableError(
-            f"the database of {self._name} cannot be used ({type(error.orig).__name__}; the address is not shown, it "
-            "may hold a password): it is down, full, or the credentials are wrong. Correct that and run this again."
+            f"the database of {self._name} cannot be used ({type(error.orig).__name__}): it is down or full, or the "
+            "credentials are wrong. Correct that, and run this again. (The address is hidden: it may hold a password.)"
         )
 
     @cached_property
@@ -200,7 +200,7 @@ class Ledger:
 
 
 def actor() -> str:
-    """Who acts: the GitHub user in a workflow, else user@host."""
+    """The person who acts: the GitHub user in a workflow, else user@host."""
     return os.environ.get("GITHUB_ACTOR") or f"{getpass.getuser()}@{platform.node()}"
 
 

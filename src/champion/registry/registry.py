@@ -1,4 +1,4 @@
-"""An environment's ledger and stores, opened once and handed round."""
+"""An environment's ledger and stores. A command opens them once and passes them on."""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Registry:
-    """What one environment delivers through.
+    """The ledger and the stores of one environment.
 
-    `files` has every version's files, `store` those that the environment serves; `sharing` are the environments with
-    the same ledger, this one among them. One whose variables are not set shares nothing.
+    `files` has the files of every version, and `store` has the files that the environment serves. `sharing` has all
+    environments with the same ledger, including this one, but none whose variables are not set.
     """
 
     environment: Environment
@@ -35,7 +35,7 @@ class Registry:
 
     @classmethod
     def open(cls, environment: Environment) -> Self:
-        """Open what the environment names. Raises `UserError` when a variable of its addresses is not set."""
+        """Open the environment's ledger and stores. Raises `UserError` when a variable of its addresses is not set."""
         files, url = Store(environment.registry_url), environment.database_url
         ledger = Ledger(url, files, environment.name, environment.root)
         others = load_environments(environment.root)
@@ -44,30 +44,30 @@ class Registry:
 
     @cached_property
     def rows(self) -> list[Row]:
-        """Every row of the ledger when it was first asked for; `ledger.rows()` reads them again."""
+        """Every row of the ledger, read once; `ledger.rows()` reads them again."""
         return self.ledger.rows()
 
     def of(self, environment: Environment) -> "Registry":
-        """The same ledger and files, with the store of another environment that shares them."""
+        """The same ledger and files with the store of another environment of `sharing`."""
         return replace(self, environment=environment, store=Store(environment.model_store_url))
 
     def resolve(self, name: str) -> Version:
-        """The version of that name or alias. Raises `NotFoundError` listing what there is."""
+        """The version with that name or alias. Raises `NotFoundError` listing the known names."""
         return history.resolve(self.rows, name, self.sharing)
 
     def read_file(self, version: Version, name: str) -> bytes:
-        """A version's file, as it was registered. Raises `ConflictError` when it is gone or another."""
+        """A version's file, as it was registered. Raises `ConflictError` when it is missing or was changed."""
         content, expected = self.files.read(version.key(name)), version.files[name]
         if content is None or hashlib.sha256(content).hexdigest() != expected:
-            what = "is not there" if content is None else "is not the file that was registered"
+            what = "is missing" if content is None else "is not the file that was registered"
             raise ConflictError(
-                f"{self.files.url}/{version.key(name)}: {what} ({version.name}, sha256 {expected}). Restore it from a "
+                f"{self.files.url}/{version.key(name)} {what} ({version.name}, sha256 {expected}). Restore it from a "
                 "backup."
             )
         return content
 
     def load_model(self, name: str) -> "Model":
-        """The model of a version (`v3`) or alias (`production`); its hash is checked first, and no code of it runs."""
+        """The model of a version (`v3`) or alias (`production`). The hash is checked first; no code from it runs."""
         version = self.resolve(name)
         return load_bytes(self.read_file(version, MODEL_FILE), version.model_sha256)
 
@@ -75,7 +75,7 @@ class Registry:
 def load(name: str, environment: str | None = None, root: Path = Path()) -> "Model":
     """The model of a version or alias, from the registry of an environment.
 
-    Raises `UserError` when there is no such version, or its file is not the registered one.
+    Raises `UserError` when there is no such version, or its file differs from the registered one.
     """
     return Registry.open(load_environment(environment, root)).load_model(name)
 

@@ -1,6 +1,6 @@
-"""What an environment serves, read from its store alone: a small pointer, which is a ledger row, and the model's files.
+"""What an environment serves, read only from its store: a small pointer file and the files of the model.
 
-The row is the one that put the live version there.
+The pointer is a copy of the ledger row that made the version live.
 """
 
 import hashlib
@@ -20,9 +20,9 @@ SERVED_FILES = (MODEL_FILE, EXAMPLES_FILE)
 
 @dataclass(frozen=True)
 class Status:
-    """What an environment serves, since when, by whom, and whether it was tested; the note says what is wrong.
+    """What an environment serves, since when, who did it, and whether it was tested; `note` says what is wrong.
 
-    `version` is None when it serves nothing, or when it cannot be read.
+    `version` is None when the environment serves nothing or cannot be read.
     """
 
     readable: bool = True
@@ -34,36 +34,36 @@ class Status:
 
 
 def read_pointer(environment: Environment) -> Row | None:
-    """The row of what the environment serves now; None when nothing was deployed yet."""
+    """The row of the version that the environment serves now; None when nothing was deployed yet."""
     store = Store(environment.model_store_url)
     content = store.read(POINTER)
     row = Row.from_json(content) if content is not None else None
     if content is not None and row is None:
         raise ConflictError(
-            f"{store.url}/{POINTER}: damaged. `champion rollback --env {environment.name} --to VERSION` writes it anew."
+            f"{store.url}/{POINTER}: damaged. `champion rollback --env {environment.name} --to VERSION` repairs it."
         )
     return row
 
 
 def read_model(environment: Environment, row: Row) -> bytes:
-    """The model file that the pointer's row names. Raises `ConflictError` when the store has another."""
+    """The model file that the pointer's row names. Raises `ConflictError` when it is missing or another file."""
     store, key = Store(environment.model_store_url), f"{row.model_sha256}/{MODEL_FILE}"
     content = store.read(key)
     if content is None or hashlib.sha256(content).hexdigest() != row.model_sha256:
-        what = "is not there" if content is None else "is not the file that was deployed"
+        what = "is missing" if content is None else "is not the file that was deployed"
         raise ConflictError(
-            f"{store.url}/{key}: {what}. `champion rollback --env {environment.name} --to {row.version}` restores it."
+            f"{store.url}/{key} {what}. `champion rollback --env {environment.name} --to {row.version}` restores it."
         )
     return content
 
 
 def status_of(environment: Environment) -> Status:
-    """What is known of the environment; one that cannot be read is not an error, but has a note."""
+    """The status of the environment. An environment that cannot be read raises no error; its note says why."""
     try:
         rows, row = Registry.open(environment).rows, read_pointer(environment)
     except UserError as error:
         return Status(readable=False, note=str(error))
-    note = None if row == history.live(rows, environment.name) else "not what the ledger says: `champion audit`"
+    note = None if row == history.live(rows, environment.name) else "differs from the ledger: run `champion audit`"
     if row is None:
         return Status(note=note)
     test = history.smoke(rows, environment.name)

@@ -1,4 +1,4 @@
-"""A store of small files at any fsspec URL, where a reader finds a file whole, old or new, and never half."""
+"""A store of small files at any fsspec URL. A reader always finds a complete file, either the old or the new one."""
 
 import contextlib
 import hashlib
@@ -15,7 +15,7 @@ from champion.core.errors import UnavailableError, UserError
 
 PART = ".part"
 ABANDONED_AFTER = 3600.0
-# A listing is never older than the question, and a dead server is noticed within a minute.
+# Listings are never cached, and a dead server is noticed within a minute.
 S3_OPTIONS = {
     "use_listings_cache": False,
     "config_kwargs": {"connect_timeout": 5, "read_timeout": 15, "retries": {"max_attempts": 1}},
@@ -32,7 +32,7 @@ class Store:
         return f"Store({self.url!r})"
 
     def read(self, key: str) -> bytes | None:
-        """The file's bytes; None when there is none."""
+        """The file's bytes; None when there is no such file."""
         with self._reached():
             try:
                 content: bytes = self._files.cat_file(self._path(key))
@@ -41,30 +41,30 @@ class Store:
             return content
 
     def write(self, key: str, content: bytes) -> None:
-        """Put the file there in one step: it is durable when this returns, and not there at all when it raises."""
+        """Write the file in one step: it is durable when this returns, and unchanged when this raises."""
         with self._reached():
             if self._is_local:
                 _replace(Path(self._path(key)), content)
             else:
-                # One PUT, or a multipart upload that its last request completes: both appear whole.
+                # The file becomes visible only when it is complete: after one PUT, or the last request of several.
                 self._files.pipe_file(self._path(key), content)
 
     def remove(self, key: str) -> None:
-        """Remove the file, if it is there."""
+        """Remove the file if it exists."""
         with self._reached(), contextlib.suppress(FileNotFoundError):
             self._files.rm_file(self._path(key))
 
     def holds(self, key: str, sha256: str) -> bool:
-        """Whether the file is there with these contents."""
+        """Whether the file exists and has this hash."""
         content = self.read(key)
         return content is not None and hashlib.sha256(content).hexdigest() == sha256
 
     def keys(self) -> list[str]:
-        """Every file there, sorted, but for those that are being written."""
+        """The keys of all files, sorted, without files that are being written."""
         return [key for key, _ in self._listing() if not key.endswith(PART)]
 
     def clear_abandoned(self) -> None:
-        """Remove what a killed writer left behind; what may still be written to stays."""
+        """Remove unfinished files of killed writers; keep young ones, as a writer may still be active."""
         for key, changed in self._listing():
             if key.endswith(PART) and time.time() - changed > ABANDONED_AFTER:
                 with self._reached(), contextlib.suppress(FileNotFoundError):
@@ -77,7 +77,7 @@ class Store:
         try:
             return url_to_fs(self.url, **(S3_OPTIONS if self.url.startswith("s3://") else {}))[0]
         except (ValueError, ImportError):
-            raise UserError(f"the store {self.url} cannot be opened: there is no support for such a URL.") from None
+            raise UserError(f"the store {self.url} cannot be opened: its URL is not supported. Correct it.") from None
 
     @property
     def _is_local(self) -> bool:
@@ -99,7 +99,7 @@ class Store:
 
     @contextmanager
     def _reached(self) -> Iterator[None]:
-        """A full or forbidden local disk stays an OSError, which names the file; a remote failure is a sentence."""
+        """Turn errors of a remote store into a sentence. Local disk errors stay OSErrors, as these name the file."""
         if self._is_local:
             yield
             return

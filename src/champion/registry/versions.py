@@ -1,4 +1,4 @@
-"""Immutable versions of models: what the ledger says of each, and its files, checked by hash."""
+"""Immutable versions of models: their data in the ledger, and their files, which are checked by hash."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,11 @@ TRAINING_ROWS_FILE = "training_rows.u64"
 
 @dataclass(frozen=True)
 class Version:
-    """A registered model: `files` are SHA-256 by name, `window` is what it was trained and tested on."""
+    """A registered model: `files` are SHA-256 by name, `window` is what it was trained and tested on.
+
+    `lineage` is the MD5 of every output of its pipeline; `dirty` whether its commit alone does not make them, None for
+    a version that was registered before this was recorded.
+    """
 
     name: str
     model_sha256: str
@@ -30,6 +34,8 @@ class Version:
     window: Mapping[str, Any]
     features: Sequence[Mapping[str, Any]]
     params: Mapping[str, Any]
+    lineage: Mapping[str, str]
+    dirty: bool | None
 
     @classmethod
     def of(cls, row: Row) -> Self:
@@ -46,15 +52,17 @@ class Version:
             window=details["window"],
             features=details["features"],
             params=details["params"],
+            lineage=details.get("lineage", {}),
+            dirty=details.get("dirty"),
         )
 
     def key(self, file: str) -> str:
-        """Where a store has the version's file of that name."""
+        """The key of the version's file in a store."""
         return f"{self.model_sha256}/{file}"
 
 
 def load_bytes(content: bytes, sha256: str) -> "Model":
-    """The model in these bytes, if they have that hash."""
+    """The model in these bytes. Raises `UserError` when they have another hash or are no model."""
     from champion.model.model_file import load
 
     with tempfile.TemporaryDirectory(prefix="champion-") as folder:

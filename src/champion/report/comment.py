@@ -1,7 +1,7 @@
-"""One comment per pull request, updated in place: the report that an untrusted run left, posted by a trusted job.
+"""One comment per pull request, updated in place: a trusted job posts the report of an untrusted run.
 
-Standard library only: the one job that may write to pull requests installs nothing. What the run left is text and no
-more; which pull request it goes to is asked of GitHub, by what GitHub itself says of the run.
+This module uses only the standard library, because the job that may write to pull requests installs nothing. It treats
+the report as plain text, and finds the pull request only with GitHub's own data about the run.
 """
 
 import json
@@ -36,9 +36,9 @@ class GitHub:
     token: str
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """The answer's JSON. Raises `UserError` with what GitHub said when it refuses, or cannot be reached."""
+        """The answer's JSON. Raises `UserError` with GitHub's reason when it refuses or cannot be reached."""
         if not self.url.startswith(("https://", "http://127.0.0.1:")):
-            raise UserError(f"GITHUB_API_URL: {self.url!r} is not an https address. The token goes nowhere else.")
+            raise UserError(f"GITHUB_API_URL: {self.url!r} is not an https address, so the token is not sent there.")
         request = urllib.request.Request(  # noqa: S310 - the scheme was checked above
             f"{self.url}/repos/{self.repository}{path}",
             method=method,
@@ -61,7 +61,7 @@ class GitHub:
             raise UserError(f"GitHub cannot be reached at {self.url}: {error}.") from None
 
     def all(self, path: str) -> Iterator[dict[str, Any]]:
-        """Every item of a list that GitHub hands out in pages."""
+        """Every item of a list that GitHub returns in pages."""
         separator = "&" if "?" in path else "?"
         page = 1
         while True:
@@ -73,9 +73,9 @@ class GitHub:
 
 
 def pull_request_of(github: GitHub, run: Mapping[str, Any]) -> int | None:
-    """The number of the open pull request whose newest commit the run was of; None when it has moved on or is closed.
+    """The number of the open pull request whose newest commit is the commit of the run; None if there is none.
 
-    Looked up by the head's owner and branch, or by its commit alone when its fork is gone.
+    It is found by the owner and branch of the head, or only by the commit if the fork was deleted.
     """
     sha, branch = run["head_sha"], run.get("head_branch")
     owner = ((run.get("head_repository") or {}).get("owner") or {}).get("login")
@@ -86,35 +86,35 @@ def pull_request_of(github: GitHub, run: Mapping[str, Any]) -> int | None:
     numbers = [pull["number"] for pull in found if pull["state"] == "open" and pull["head"]["sha"] == sha]
     if len(numbers) > 1:
         listed = ", ".join(f"#{number}" for number in numbers)
-        raise UserError(f"commit {sha} is the head of {listed}: close all but one, for the report is on one base.")
+        raise UserError(f"commit {sha} is the head of {listed}. Close all but one, as the report has only one base.")
     return numbers[0] if numbers else None
 
 
 def comment_body(report: str | None, run: Mapping[str, Any]) -> str:
-    """What to post: the report as it is, or that there is none, with the run it came from."""
+    """The comment: the report, or a note that there is none, with a link to the run."""
     link = f"[run {int(run['run_number'])}]({run['html_url']}) of {run['head_sha'][:12]}"
     if report is None:
-        said = f"## ❌ Model: no report\n\nThe pipeline did not get as far as a report; {link} says why.\n"
+        said = f"## ❌ Model: no report\n\nThe pipeline failed before it wrote a report; {link} says why.\n"
     else:
-        said = f"{_harmless(report).rstrip()}\n\n<sub>By the code of this pull request, in {link}.</sub>\n"
+        said = f"{_harmless(report).rstrip()}\n\n<sub>Written by the code of this pull request, in {link}.</sub>\n"
     body = f"{MARKER}\n{said}"
     if len(body) > LONGEST:
-        raise UserError(f"the report has {len(body):,} characters, and GitHub takes {LONGEST:,}. Nothing was posted.")
+        raise UserError(f"the report has {len(body):,} characters; GitHub allows {LONGEST:,}. Nothing was posted.")
     return body
 
 
 def _harmless(report: str) -> str:
-    """The report unable to notify anyone or to hide what follows it; one of ours shows the same.
+    """The report without mentions that notify people and comments that hide text. Our own reports stay the same.
 
-    GitHub reads an encoded @ as one that notifies; with a space of no width after it, none does.
+    GitHub also notifies for an encoded @, but not for an @ with a zero-width space after it.
     """
     return _AT.sub("@\N{ZERO WIDTH SPACE}", report).replace("<!--", "&lt;!--")
 
 
 def upsert(github: GitHub, number: int, body: str) -> str:
-    """Write over our own marked comment, or make one; returns `updated` or `created`.
+    """Overwrite our own marked comment, or create one; returns `updated` or `created`.
 
-    A marker in someone else's comment is not ours: they could change what it says afterwards.
+    It never uses another person's comment with the marker, because that person could edit it later.
     """
     for comment in github.all(f"/issues/{number}/comments"):
         if (comment.get("user") or {}).get("login") == AUTHOR and (comment.get("body") or "").startswith(MARKER):
@@ -125,7 +125,7 @@ def upsert(github: GitHub, number: int, body: str) -> str:
 
 
 def read_report(path: Path) -> str | None:
-    """The report's text, None when the run left none. Raises `UserError` when it is not a plain file of a fair size."""
+    """The report's text; None if the run wrote none. Raises `UserError` when it is not a plain file or too large."""
     try:
         found = path.lstat()
     except FileNotFoundError:

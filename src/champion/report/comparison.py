@@ -1,4 +1,4 @@
-"""What a change does to the held-out metrics: each one's direction, its noise, and whether it fell too far."""
+"""How a change affects the held-out metrics: their direction, their noise, and whether one fell too far."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,11 +37,10 @@ class CompareParams(Sections):
 
 @dataclass(frozen=True)
 class Change:
-    """One metric before and after; a side that has no such finite number is None.
+    """One metric before and after; a side without a finite number is None.
 
-    `noise` is the wider statement: with bootstrap intervals on both sides, a change is beyond noise only when each
-    value lies outside the other's interval. Without intervals a change is just better or worse; without a direction,
-    it just moved.
+    With bootstrap intervals on both sides, a change is noise unless each value lies outside the other's interval.
+    Without intervals, a change is just better or worse. Without a known direction, it just moved.
     """
 
     name: str
@@ -59,13 +58,13 @@ class Change:
 
     @property
     def gain(self) -> float | None:
-        """The change in the direction that is better; None without a direction or a side."""
+        """The change, positive if better; None without a direction or a side."""
         sign = direction(self.name)
         return None if sign is None or self.delta is None else sign * self.delta + 0.0
 
     @property
     def verdict(self) -> Verdict | None:
-        """What the change amounts to; None when a side is missing."""
+        """The verdict on the change; None when a side is missing."""
         if self.delta is None:
             return None
         if self.delta == 0:
@@ -86,13 +85,13 @@ class Change:
 
 
 def direction(name: str) -> int | None:
-    """1 when more of the metric is better, -1 when less is, None when neither is known."""
+    """1 if higher is better, -1 if lower is better, None if this is not known."""
     base = name.removesuffix("_low").removesuffix("_high")
     return 1 if base in HIGHER_IS_BETTER else -1 if base in LOWER_IS_BETTER else None
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
-    """Every metric of either side, sorted by name; ends of intervals belong to their metric."""
+    """Every metric of either side, sorted by name. The ends of an interval are part of their metric's change."""
     names = sorted(set(before) | set(after))
     return [
         Change(
@@ -106,9 +105,9 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]
 def breaches(base: Revision, head: Revision, compare: Compare, *, allow_no_baseline: bool = False) -> list[str]:
     """Why the change may not be merged, one sentence per metric; empty when every tolerance holds.
 
-    A tolerance whose metric is missing or not a number on either side is a breach. So is a base without metrics,
-    unless `allow_no_baseline` is set and the base never had a pipeline's outputs. Raises `UserError` when there is
-    nothing to compare by.
+    It is a breach if the metric of a tolerance is missing or not a number on either side, or if the base has no metrics
+    (unless `allow_no_baseline` is set and the base never had outputs of the pipeline). Raises `UserError` when there is
+    no usable tolerance.
     """
     if not compare.tolerances:
         raise UserError("params.yaml: `compare.tolerances` is empty, so any drop would pass. Add a tolerance.")
@@ -116,11 +115,11 @@ def breaches(base: Revision, head: Revision, compare: Compare, *, allow_no_basel
         if direction(name) is None:
             known = ", ".join(sorted(HIGHER_IS_BETTER | LOWER_IS_BETTER))
             raise UserError(
-                f"params.yaml: `compare.tolerances.{name}`: not known whether more of it is better. Use one of {known}."
+                f"params.yaml: `compare.tolerances.{name}`: the better direction is unknown. Use one of {known}."
             )
     if allow_no_baseline and not base.has_model:
         return [
-            f"{name}: {EVALUATION} of {head.name} holds no such number"
+            f"{name}: {EVALUATION} of {head.name} has no number for it"
             for name in compare.tolerances
             if finite(head.evaluation.get(name)) is None
         ]
@@ -135,7 +134,7 @@ def _breach(name: str, tolerance: float, base: Revision, head: Revision) -> str 
     change = Change(name, finite(base.evaluation.get(name)), finite(head.evaluation.get(name)))
     for value, side in ((change.before, base), (change.after, head)):
         if value is None:
-            return f"{name}: {EVALUATION} of {side.name} holds no such number"
+            return f"{name}: {EVALUATION} of {side.name} has no number for it"
     gain = change.gain
     if gain is not None and gain >= -tolerance:
         return None
@@ -144,6 +143,6 @@ def _breach(name: str, tolerance: float, base: Revision, head: Revision) -> str 
 
 
 def interval_of(metrics: Mapping[str, Any], name: str) -> tuple[float, float] | None:
-    """The ends of a metric's interval, where both are finite numbers."""
+    """The ends of a metric's interval; None unless both are finite numbers."""
     low, high = (finite(metrics.get(f"{name}{end}")) for end in ENDS)
     return None if low is None or high is None else (low, high)

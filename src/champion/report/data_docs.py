@@ -1,10 +1,10 @@
-"""Great Expectations' own pages about the data contract."""
+"""Great Expectations' pages about the data contract."""
 
 import os
 from pathlib import Path
 from typing import Any
 
-# Great Expectations reads this at import: no network call is made.
+# Great Expectations reads this at import; without it, it would make a network call.
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
 
 import great_expectations as gx

@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else: plots are images inside it, and it runs no script."""
+"""A report as one HTML file. It needs no other file, as the plots are images inside it, and it runs no script."""
 
 import base64
 import html
@@ -18,7 +18,7 @@ thead:not(:has(th:not(:empty))) { display: none }
 code { background: #eff1f3; padding: 0 0.25rem; overflow-wrap: anywhere }
 img { max-width: 100% }
 """
-# The browser refuses everything that is not in the file, should anything ever slip through the escaping.
+# The browser refuses everything from outside the file, in case the escaping misses something.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _ENCODED_CODE = re.compile(r"<code>((?:[^\W_]| |&#\d+;)*)</code>")
 
@@ -29,7 +29,7 @@ def to_html(document: Document) -> str:
     tokens = markdown.parse(document.text(page=True))
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
-            # A comment's title is of the second level, a page's of the first.
+            # The title is a heading of level 2 in a comment, but of level 1 in a page.
             token.tag = f"h{int(token.tag[1]) - 1}"
         for child in token.children or []:
             if child.type == "image":
@@ -45,7 +45,7 @@ def to_html(document: Document) -> str:
 
 
 def parser() -> MarkdownIt:
-    """Markdown with tables and without HTML: a tag is shown as text, except the one that `as_code` writes."""
+    """A Markdown parser with tables and without HTML. It shows tags as text, except `<code>` of `as_code`."""
     made = MarkdownIt("commonmark", {"html": False}).enable("table")
     made.inline.ruler.before("entity", "encoded_code", _parse_encoded_code)
     return made

@@ -1,15 +1,15 @@
-"""A report as a comment, which GitHub limits."""
+"""A report as a comment, within GitHub's size limit."""
 
 import re
 
 from champion.report.pull_request import Document
 
-# GitHub refuses a comment beyond 65,536 characters; the rest is for what the comment adds around the report.
+# GitHub refuses comments over 65,536 characters; the comment needs the rest for the text around the report.
 LIMIT = 64_000
 NOTE_LENGTH = 500
 TABLE_ROWS = 40
 
-# No text from outside begins a line.
+# Text from outside never starts a line, so these find only our own lines.
 _TABLE = re.compile(r"(?:^\|.*\n)+", re.MULTILINE)
 _SECTION = re.compile(r"^(?=### |<details>)", re.MULTILINE)
 _TITLE = re.compile(r"(?:### |<details><summary>)(.*?)(?:</summary>)?\n")
@@ -21,7 +21,7 @@ def to_markdown(document: Document, limit: int = LIMIT) -> str:
 
 
 def shorten(text: str, limit: int) -> str:
-    """Of each table its first rows, and of the sections those that fit into the limit, in bytes; the rest is named."""
+    """The text with the first rows of each table and the sections that fit `limit` bytes; a note names the others."""
     verdict, *sections = _SECTION.split(_TABLE.sub(_first_rows, text))
     kept, left_out = verdict, []
     for section in sections:
@@ -29,11 +29,11 @@ def shorten(text: str, limit: int) -> str:
             kept += section
         else:
             left_out += _TITLE.findall(section)[:1]
-    note = f"\nToo long for a comment, so only in the HTML report: {', '.join(left_out)}.\n" if left_out else ""
+    note = f"\nThis comment is too long, so only the HTML report has: {', '.join(left_out)}.\n" if left_out else ""
     return kept + note
 
 
 def _first_rows(table: re.Match[str]) -> str:
     lines = table[0].splitlines(keepends=True)
     shown, rest = lines[: TABLE_ROWS + 2], lines[TABLE_ROWS + 2 :]
-    return "".join(shown) + (f"\n{len(rest):,} more rows are left out.\n" if rest else "")
+    return "".join(shown) + (f"\n{len(rest):,} more rows are not shown.\n" if rest else "")

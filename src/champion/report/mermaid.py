@@ -1,4 +1,4 @@
-"""Curves as Mermaid charts, which GitHub draws itself."""
+"""Curves as Mermaid charts, which GitHub draws."""
 
 import re
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ _Curve = list[tuple[float, float]]
 
 
 def xychart(plot: Plot) -> Markup | None:
-    """The plot's curves over the range of x that they share, and what each colour is; None when there is no curve.
+    """The plot's curves over their common range of x, with a legend of the colours; None when there is no curve.
 
-    Mermaid spreads values evenly over the axis: curves are resampled.
+    Curves are resampled, because Mermaid spaces values evenly on the axis.
     """
     drawn = _curves(plot)
     if not drawn:
@@ -55,7 +55,7 @@ def xychart(plot: Plot) -> Markup | None:
 
 
 def _curves(plot: Plot) -> dict[tuple[str, str], _Curve]:
-    """The points in order of x by column and side, of those that span a range of x and hold only finite numbers."""
+    """The curves by column and side, with points sorted by x. Omits curves with one x or a non-finite number."""
     found: dict[tuple[str, str], list[tuple[float | None, float | None]]] = {}
     for point in plot.points:
         x, y = (_number(point.get(plot.properties[axis])) for axis in ("x", "y"))
@@ -78,5 +78,5 @@ def _number(text: Any) -> float | None:
 
 
 def _label(text: Any) -> str:
-    """The text without the signs by which Mermaid ends a label, or takes one for a setting."""
+    """The text without characters that have a meaning in Mermaid."""
     return re.sub(r"[^\w ,.:()/+=-]", " ", str(text))

@@ -1,4 +1,4 @@
-"""The plots that dvc.yaml defines, drawn by DVC's own templates: one revision alone, or over another."""
+"""The plots that dvc.yaml defines, drawn with DVC's templates, for one revision or for several together."""
 
 import json
 import re
@@ -20,7 +20,7 @@ _ID = re.compile(r'(id="|url\(#)(\w+)')
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot's definition with all that DVC infers, and its points: `rev` is a point's side, `field` its column."""
+    """A plot's properties, as DVC infers them, and its points. A point's `rev` is its side, `field` its column."""
 
     name: str
     points: list[dict[str, Any]]
@@ -28,7 +28,7 @@ class Plot:
 
     @property
     def stem(self) -> str:
-        """The plot's name without the folder and the ending of its file."""
+        """The plot's name without folder and file extension."""
         return Path(self.name).stem
 
     @property
@@ -37,7 +37,7 @@ class Plot:
         return str(self.properties.get("title") or printable(self.name))
 
     def spec(self) -> dict[str, Any]:
-        """The Vega-Lite specification. Raises `UserError` when DVC cannot make one of the definition."""
+        """The Vega-Lite specification. Raises `UserError` when DVC cannot make one."""
         from dvc_render.exceptions import DvcRenderError
         from dvc_render.vega import VegaRenderer
 
@@ -47,25 +47,26 @@ class Plot:
             spec: dict[str, Any] = renderer.get_filled_template()
         except DvcRenderError as error:
             raise self._undrawable(error) from None
-        # What a colour means is said by its label, and one colour needs no label.
+        # The labels explain the colours, so the legend needs no title; a single colour needs no legend.
         colour = spec.get("encoding", {}).get("color", {})
         colour["legend"] = {"title": None} if len({point["rev"] for point in self.points}) > 1 else None
         return spec
 
     def svg(self) -> str:
-        """The picture. Raises `UserError` when the package that draws it is not installed, or cannot draw it."""
+        """The plot as SVG. Raises `UserError` when the package that draws it is not installed, or cannot draw it."""
         try:
             import vl_convert
         except ImportError:
             raise UserError(
-                "plots are drawn by vl-convert-python, which is not installed. Run `make setup GROUP=report`, or "
+                "vl-convert-python, which draws plots, is not installed. Run `make setup GROUP=report`, or "
                 "`pip install --no-deps --require-hashes -r requirements/report.txt`."
             ) from None
         try:
             drawn: str = vl_convert.vegalite_to_svg(json.dumps(self.spec()))
         except ValueError as error:
             raise self._undrawable(error) from None
-        # Vega counts ids on from one picture to the next: equal plots shall give equal pictures, whose ids differ.
+        # Vega numbers ids across pictures. These ids depend on the plot alone: equal plots give equal pictures, and
+        # two plots in one page have different ids.
         ids: dict[str, str] = {}
         prefix = re.sub(r"\W", "-", self.name)
         return _ID.sub(lambda found: found[1] + ids.setdefault(found[2], f"{prefix}-{len(ids)}"), drawn)
@@ -76,7 +77,7 @@ class Plot:
 
 
 def read_plots(sides: Mapping[str, Revision]) -> Iterator[Plot]:
-    """The plots that the last side's dvc.yaml defines, each over the sides, by name, that have its data."""
+    """The plots that the last side's dvc.yaml defines, each with the data of all sides that have some."""
     from dvc.exceptions import DvcException
     from dvc.render.converter.vega import VegaConverter
 
@@ -94,7 +95,7 @@ def read_plots(sides: Mapping[str, Revision]) -> Iterator[Plot]:
             points += found
             properties = inferred or properties
         if points:
-            # A line break in a label would end Vega's expression of it.
+            # A line break in a label would end the Vega expression that holds it.
             labels = {key: printable(str(properties[key])) for key in _LABELS if properties.get(key) is not None}
             yield Plot(name, points, {**properties, **labels, "template_dir": str(head.root / TEMPLATES)})
 
@@ -110,7 +111,7 @@ def _definitions(side: Revision) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _tables(side: Revision, name: str, definition: Mapping[str, Any]) -> dict[str, list[dict[str, str | None]]]:
-    """The rows of every file that the plot draws, one of which may be its name; a column that a file lacks is empty."""
+    """The rows of every file that the plot draws (its name may be a file); missing columns are empty."""
     columns: dict[str, list[str]] = {} if isinstance(definition.get("y"), dict) else {name: []}
     for axis in (definition.get("x"), definition.get("y")):
         for file, fields in axis.items() if isinstance(axis, dict) else []:

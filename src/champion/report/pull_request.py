@@ -1,4 +1,4 @@
-"""What a change does to the model, for the person who decides whether to merge it: the verdict first, then why."""
+"""How a change affects the model, for the person who decides about the merge: first the verdict, then the reasons."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,13 +33,13 @@ class ReportParams(Sections):
 
 @dataclass(frozen=True)
 class Document:
-    """What a report says, and its plots."""
+    """The facts of a report, and its plots."""
 
     facts: Mapping[str, Any]
     plots: list[Plot]
 
     def text(self, *, page: bool) -> str:
-        """The report in Markdown: as a comment with Mermaid charts, or as a page whose images are named by number."""
+        """The report in Markdown: a comment with Mermaid charts, or a `page` whose images are named by number."""
         templates = environment(__package__)
         templates.filters |= FILTERS
         drawn = [(plot.title, xychart(plot)) for plot in self.plots if plot.stem in _IN_COMMENT and not page]
@@ -52,10 +52,10 @@ class Document:
 def build(head: Revision, base: Revision, gates: Mapping[str, Gate], compare: Compare, checks: Checks) -> Document:
     """The report on `head` against `base`. Equal inputs give equal reports.
 
-    Raises `UserError` when the head has no metrics: a report without them would say nothing about the model.
+    Raises `UserError` when the head has no metrics.
     """
     if not head.evaluation:
-        raise UserError(f"{layout.EVALUATION}: no metrics to report. Run `dvc repro`, which makes them.")
+        raise UserError(f"{layout.EVALUATION}: there are no metrics to report. Run `dvc repro` to make them.")
     moved, verdicts = changes(base.evaluation, head.evaluation), judge(head.evaluation, gates)
     return Document(
         {

@@ -1,4 +1,4 @@
-"""What the report's tables hold: what changed, number by number."""
+"""The contents of the report's tables."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -26,7 +26,7 @@ def params(head: Revision, base: Revision) -> Iterator[Pair]:
     before, after = (dict(flattened(side.yaml(layout.PARAMS))) for side in (base, head))
     for name in sorted(before.keys() | after.keys()):
         if name not in before or name not in after or repr(before[name]) != repr(after[name]):
-            # Of two that look alike, such as 12 and "12", the type is shown.
+            # If both look the same, such as 12 and "12", show their types.
             show = repr if str(before.get(name)) == str(after.get(name)) else str
             yield name, show(before[name]) if name in before else None, show(after[name]) if name in after else None
 
@@ -44,7 +44,7 @@ def base_rate(head: Revision, base: Revision) -> Change:
 
 
 def confusion(head: Revision, base: Revision) -> list[Change]:
-    """Held-out rows by what they are and what they are called; none when the head does not say."""
+    """Numbers of held-out rows by actual and predicted class; empty when the head has no confusion matrix."""
     before, after = (_cells(side) for side in (base, head))
     return [Change(title, before.get(cell), after.get(cell)) for cell, title in _CELLS.items()] if after else []
 
@@ -60,7 +60,7 @@ def _cells(side: Revision) -> dict[tuple[int, int], float]:
 
 
 def worst_segments(head: Revision, base: Revision) -> Iterator[dict[str, Any]]:
-    """The segment that is ranked worst, before and after, where there is one."""
+    """The worst segment before and after, for the sides that have one."""
     for when, side in (("before", base), ("after", head)):
         worst = side.worst_segment
         if isinstance(worst, Mapping):
@@ -83,7 +83,7 @@ def training(head: Revision, base: Revision) -> list[Change]:
 
 
 def lineage(head: Revision, base: Revision) -> Iterator[Pair]:
-    """The commits, and the hash of every file and folder that the locks name, cut to what a person compares."""
+    """The commits, and the hash of every file and folder in the locks, shortened to 12 characters."""
     before, after = (
         {"commit": side.commit or git.head_commit(side.root)}
         | {path: hash_ for path, hash_ in sorted(side.hashes.items()) if not path.startswith("src/")}

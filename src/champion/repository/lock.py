@@ -1,8 +1,8 @@
-"""What dvc.lock says a result was made from, and whether the files at hand are that result."""
+"""The contents of dvc.lock, and whether files in the workspace are the outputs that it names."""
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +16,29 @@ def read_stages(root: Path, file: Path = LOCK) -> dict[str, dict[str, Any]]:
     try:
         return parse_stages((root / file).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise NotFoundError(f"{file}: no such file. Run `dvc repro`, which makes it.") from None
+        raise NotFoundError(f"{file}: no such file. Run `dvc repro` to make it.") from None
     except ValueError:
         raise _unreadable(file) from None
 
 
 def parse_stages(text: str) -> dict[str, dict[str, Any]]:
-    """The same of a file's text. Raises `ValueError` when it is not one of DVC's."""
+    """Every stage in the text of such a file, by name. Raises `ValueError` when it is not a DVC file."""
     try:
         stages = parse_yaml(text)["stages"]
         return {str(name): dict(stage) for name, stage in stages.items()}
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise ValueError("not a YAML file of DVC with `stages`") from None
+        raise ValueError("not a DVC file with `stages`") from None
 
 
 def uncached_outs(root: Path) -> set[str]:
-    """The outputs that git has and DVC's cache does not: metrics and plots."""
+    """The outputs that are in git and not in DVC's cache: metrics and plots."""
     stages = read_stages(root, PIPELINE)
     outs = [out for stage in stages.values() for kind in ("outs", "metrics", "plots") for out in stage.get(kind, [])]
     return {path for out in outs if isinstance(out, dict) for path, spec in out.items() if spec.get("cache") is False}
 
 
 def outs_of(root: Path) -> dict[str, str]:
-    """The MD5 that dvc.lock has of every stage's output."""
+    """The MD5 of every stage's output in dvc.lock, by path."""
     try:
         return {out["path"]: str(out["md5"]) for stage in read_stages(root).values() for out in stage.get("outs", [])}
     except (KeyError, TypeError):
@@ -46,14 +46,70 @@ def outs_of(root: Path) -> dict[str, str]:
 
 
 def verify(root: Path, outs: Mapping[str, str], paths: Iterable[Path]) -> None:
-    """Raise a `UserError` naming the first path that is not the output dvc.lock has."""
+    """Raise a `UserError` naming the first path whose hash differs from dvc.lock."""
     for path in paths:
-        if dvc_md5(root / path) != outs.get(str(path)):
-            raise UserError(f"{path}: not what {LOCK} says the pipeline made. Run `dvc repro`, then this again.")
+        found = dvc_md5(root / path)
+        if found is None:
+            raise NotFoundError(f"{path}: no such file. Run `dvc repro`, which makes it.")
+        if found != outs.get(str(path)):
+            raise UserError(f"{path}: it differs from {LOCK}. Run `dvc repro`, then run this again.")
+
+
+def verify_run(root: Path, paths: Iterable[Path]) -> dict[str, str]:
+    """The MD5 of every output, once dvc.lock is of one whole run, on today's params, that left these paths.
+
+    Raises `UserError` with the first reason why it is not, such as an interrupted `dvc repro`.
+    """
+    outs, stages = outs_of(root), read_stages(root)
+    try:
+        reasons = [*disconnections(stages), *_changed_params(root, stages)]
+    except (KeyError, TypeError, AttributeError):
+        raise _unreadable(LOCK) from None
+    if reasons:
+        raise UserError(f"{LOCK}: {reasons[0]}. Run `dvc repro` to its end, then this again.")
+    verify(root, outs, paths)
+    return outs
+
+
+def disconnections(stages: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """One sentence per input that is not what the stage before left: they were not all run, one after another."""
+    makers = {out["path"]: (name, out["md5"]) for name, stage in stages.items() for out in stage.get("outs", [])}
+    for name, stage in stages.items():
+        for dep in stage.get("deps", []):
+            maker, md5 = makers.get(dep["path"], (None, dep["md5"]))
+            if dep["md5"] != md5:
+                yield f"stage {name}: it was run on another {dep['path']} than stage {maker} left"
+
+
+def _changed_params(root: Path, stages: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """One sentence per section of params.yaml that a stage was run with and that says something else now."""
+    for name, stage in stages.items():
+        for file, used in stage.get("params", {}).items():
+            here = _read_params(root, Path(file))
+            for key, value in used.items():
+                if _at(here, key) != value:
+                    yield f"stage {name}: `{key}` of {file} is not what it was run with"
+
+
+def _read_params(root: Path, file: Path) -> Any:
+    try:
+        return parse_yaml((root / file).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFoundError(f"{file}: no such file. `git restore {file}` brings it back.") from None
+    except ValueError as error:
+        raise UserError(f"{file}: {error}.") from None
+
+
+def _at(params: Any, key: str) -> Any:
+    """The value at a key as DVC names it: `train`, or `train.seed`."""
+    first, _, rest = key.partition(".")
+    if not isinstance(params, dict):
+        return None
+    return _at(params.get(first), rest) if rest and key not in params else params.get(key)
 
 
 def dvc_md5(path: Path) -> str | None:
-    """The hash by which DVC knows the file or flat folder; None when there is none."""
+    """DVC's hash of the file or of the folder without sub-folders; None when it does not exist."""
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.is_file())
         listing = json.dumps([{"md5": _md5(file), "relpath": file.name} for file in files], sort_keys=True)
@@ -62,7 +118,7 @@ def dvc_md5(path: Path) -> str | None:
 
 
 def _unreadable(file: Path) -> UserError:
-    return UserError(f"{file}: not a YAML file of DVC with `stages`. Restore it from git, or run `dvc repro`.")
+    return UserError(f"{file}: not a DVC file with `stages`. Restore it from git, or run `dvc repro`.")
 
 
 def _md5(path: Path) -> str:

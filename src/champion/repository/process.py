@@ -1,4 +1,4 @@
-"""git and DVC, run as programs."""
+"""Running git and DVC as programs."""
 
 import os
 import subprocess
@@ -9,9 +9,9 @@ from champion.core.errors import UserError
 
 
 def run(command: list[str], folder: Path, *, quiet: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run in the folder, with this environment's programs first on the path.
+    """Run the command in the folder, with the programs of this Python environment first on the path.
 
-    What a quiet one prints is in the result, and its failure raises `UserError`; any other prints to the terminal.
+    If `quiet`, the result holds the output, and a failure raises `UserError`; otherwise it prints to the terminal.
     """
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=quiet, text=True, check=False)
@@ -21,15 +21,15 @@ def run(command: list[str], folder: Path, *, quiet: bool = True) -> subprocess.C
 
 
 def find_root(folder: Path) -> Path:
-    """The root of the repository that the folder lies in, as git finds it. Raises `UserError` outside of one."""
+    """The root of the repository that contains the folder. Raises `UserError` outside of a repository."""
     for root in (folder, *folder.parents):
         if all((root / name).exists() for name in (".dvc", ".git")):
             return root
-    raise UserError(f"{folder} is in no repository of git and DVC. Run this inside your clone.")
+    raise UserError(f"{folder} is not in a repository of git and DVC. Run this inside your clone.")
 
 
 def _reason(stderr: str) -> str:
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["it said nothing."]
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["it gave no reason."]
     return next((line for line in lines if line.lower().startswith(("fatal", "error"))), lines[-1])
 
 

@@ -1,4 +1,4 @@
-"""The DVC remote: what it has of what dvc.lock names. A pull says which file is wrong; a push repairs it."""
+"""The DVC remote, compared with dvc.lock. A pull names every wrong file; a push repairs it."""
 
 import hashlib
 import json
@@ -23,13 +23,13 @@ from champion.repository import git
 from champion.repository.process import dvc, run
 from champion.repository.s3_check import why_unusable
 
-# What reading an S3 object raises when the server stops answering, or starts to refuse.
+# Errors when the server stops answering, or starts to refuse, during the read of an S3 object.
 BROKEN_OFF = (BotoCoreError, BotoClientError, AioClientError, ConnectionError, PermissionError, TimeoutError)
-# How DVC ends the name of an object that lists a folder's files.
+# The suffix of objects in which DVC lists the files of a folder.
 FOLDER = ".dir"
-# An ETag with a dash is of an upload in parts: not the MD5 of the content, and no evidence against it.
+# An ETag with a dash comes from an upload in parts; it is not the MD5 of the content.
 PARTS = "-"
-# The DVC remote's own words for what botocore's clients are given.
+# Settings of a DVC remote, and the names that botocore's clients have for them.
 CLIENT_OPTIONS = {
     "region": "region_name",
     "endpointurl": "endpoint_url",
@@ -50,7 +50,7 @@ class Remote:
 
     @property
     def is_on_s3(self) -> bool:
-        """Whether the remote is a bucket, of whoever's S3."""
+        """Whether the remote is a bucket on any S3 service."""
         return urlsplit(self.url).scheme == "s3"
 
     @property
@@ -59,7 +59,7 @@ class Remote:
         return urlsplit(self.url).netloc
 
     def why_unusable(self) -> str | None:
-        """Why its objects cannot be listed, as one sentence; None when they can, or when it is not on S3."""
+        """Why the objects cannot be listed, in one sentence; None if they can be, or if the remote is not on S3."""
         if not self.is_on_s3:
             return None
         options = {ours: self.settings[theirs] for theirs, ours in CLIENT_OPTIONS.items() if theirs in self.settings}
@@ -79,7 +79,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Defect:
-    """An item that the remote does not have as dvc.lock names it."""
+    """An item that is missing or wrong in the remote."""
 
     item: Item
     reason: str
@@ -103,17 +103,16 @@ def default_remote(root: Path) -> Remote:
 
 
 def pull(root: Path, *, allow_missing: bool) -> None:
-    """`dvc pull` of everything that the remote has whole.
+    """`dvc pull` of every output that the remote has completely.
 
-    What it does not have whole is then told by file: as a `UserError`, or on stderr with `allow_missing`. Files of the
-    workspace appear whole or not at all, and only with the content that dvc.lock names. A remote that is not on S3 is
-    left to DVC alone.
+    Then name each missing or wrong file, in a `UserError`, or on stderr with `allow_missing`. A file in the workspace
+    always has exactly the content that dvc.lock names. For a remote that is not on S3, only `dvc pull` runs.
     """
     remote = _usable(root)
     if not remote.is_on_s3:
         options = ["--allow-missing"] if allow_missing else []
         if run([dvc(), "pull", *options], root, quiet=False).returncode:
-            raise UserError(f"`dvc pull` from {remote.url} failed, as it says above.")
+            raise UserError(f"`dvc pull` from {remote.url} failed; its output above says why.")
         return
     with _objects(root, remote) as objects:
         if objects.unnamed and not allow_missing:
@@ -126,30 +125,30 @@ def pull(root: Path, *, allow_missing: bool) -> None:
             missed = [out for out in whole if not objects.is_cached(out)]
             defects += [defect for out in missed for defect in objects.defects(out, verify=True)]
         if not defects:
-            raise UserError(f"`dvc pull` from {remote.url} failed, as it says above.")
+            raise UserError(f"`dvc pull` from {remote.url} failed; its output above says why.")
     if not defects:
         return
     told = f"{remote.url} does not have all that dvc.lock names:\n  " + "\n  ".join(map(str, defects))
-    told += "\nAll else is here. `dvc repro` makes these again, and `champion push` then repairs the remote."
+    told += "\nEverything else was pulled. `dvc repro` makes these again; then `champion push` repairs the remote."
     if not allow_missing:
         raise UserError(told)
     print(f"warning: {told}", file=sys.stderr)
 
 
 def push(root: Path, *, verify: bool) -> list[str]:
-    """`dvc push`, and what it leaves alone: objects with wrong content, and files missing of a folder sent before.
+    """`dvc push`, and repair of objects that `dvc push` skips: wrong content, and lost files of a folder sent before.
 
-    With `verify` the content is read where the ETag does not prove it. Returns the paths of the repaired objects.
-    Raises `UserError` when dvc.lock is not as committed, or when something is in neither the cache nor the remote.
+    With `verify`, the content is read if the ETag does not prove it. Returns the paths of the repaired objects. Raises
+    `UserError` when dvc.lock has uncommitted changes, or when an output is not in the cache.
     """
     if git.uncommitted_files(root, LOCK, METRICS):
         raise UserError(
-            "dvc.lock or metrics/ is not as committed: nobody could ask for what it names. Commit it first."
+            "dvc.lock or metrics/ has uncommitted changes, so no commit would name the pushed objects. Commit first."
         )
     remote = _usable(root)
     if not remote.is_on_s3:
         if run([dvc(), "push"], root, quiet=False).returncode:
-            raise UserError(f"`dvc push` to {remote.url} failed, as it says above.")
+            raise UserError(f"`dvc push` to {remote.url} failed; its output above says why.")
         return []
     with _objects(root, remote) as objects:
         lost = [out for out in objects.outs if not objects.is_cached(out)]
@@ -160,11 +159,11 @@ def push(root: Path, *, verify: bool) -> list[str]:
         repaired = [path for out in objects.outs for path in objects.repair(out, verify=verify)]
     if run([dvc(), "push"], root, quiet=False).returncode:
         _usable(root)
-        raise UserError(f"`dvc push` to {remote.url} failed, as it says above; run again, it goes on where it was.")
+        raise UserError(f"`dvc push` to {remote.url} failed; its output above says why. Run it again to continue.")
     with _objects(root, remote) as objects:
         defects = [defect for out in objects.outs for defect in objects.defects(out)]
     if defects:
-        raise UserError(f"{remote.url} does not have what was sent:\n  " + "\n  ".join(map(str, defects)))
+        raise UserError(f"{remote.url} lacks objects that were sent:\n  " + "\n  ".join(map(str, defects)))
     return repaired
 
 
@@ -174,19 +173,19 @@ class Objects:
     def __init__(self, repo: Repo) -> None:
         outs = [out for out in repo.index.outs if out.use_cache and out.is_in_repo]
         if not outs:
-            raise UserError("dvc.yaml: it defines no output that DVC keeps. Restore it: `git checkout -- dvc.yaml`.")
+            raise UserError("dvc.yaml: it defines no cached output. Restore it: `git checkout -- dvc.yaml`.")
         self.outs = {out.def_path: str(out.hash_info.value) for out in outs if out.hash_info}
         self.unnamed = [out.def_path for out in outs if not out.hash_info]
         self._cache = repo.cache.local
         self._remote = repo.cloud.get_remote_odb()
 
     def is_cached(self, out: str) -> bool:
-        """Whether the cache has the out, all files of a folder included."""
+        """Whether the cache has the out, including all files of a folder."""
         top = self._top(out)
         return self._cache.exists(top.oid) and all(self._cache.exists(item.oid) for item in self._cached_members(top))
 
     def defects(self, out: str, *, verify: bool = False) -> Iterator[Defect]:
-        """What of the out the remote lacks or has wrong. A folder's files are known only if its list of files is."""
+        """The items of the out that are missing or wrong in the remote. Without its list, a folder is one item."""
         top = self._top(out)
         defect = self._defect(top, verify=verify)
         if defect is not None:
@@ -198,7 +197,7 @@ class Objects:
                     yield defect
 
     def repair(self, out: str, *, verify: bool) -> Iterator[str]:
-        """Overwrite what `dvc push` would leave wrong of a cached out; what it never sent is left to it."""
+        """Overwrite the wrong items that `dvc push` would skip; outs that were never sent are left to `dvc push`."""
         top = self._top(out)
         defect = self._defect(top, verify=verify)
         if defect is not None and defect.missing:
@@ -213,7 +212,7 @@ class Objects:
         source = self._cache.oid_to_path(item.oid)
         with Path(source).open("rb") as file:
             if _md5(file) != _content_md5(item.oid):
-                raise UserError(f"{item.path}: this machine's cache has it corrupt as well. {_drop(source)}")
+                raise UserError(f"{item.path}: the copy in this machine's cache is corrupt as well. {_drop(source)}")
         self._remote.fs.fs.put_file(source, self._remote.oid_to_path(item.oid))
         return item.path
 
@@ -228,7 +227,7 @@ class Objects:
         try:
             return _members(top, Path(source).read_bytes())
         except (ValueError, LookupError, TypeError):
-            raise UserError(f"{top.path}: this machine's cache has it corrupt. {_drop(source)}") from None
+            raise UserError(f"{top.path}: the copy in this machine's cache is corrupt. {_drop(source)}") from None
 
     def _defect(self, item: Item, *, verify: bool) -> Defect | None:
         path = self._remote.oid_to_path(item.oid)
@@ -259,7 +258,7 @@ def _objects(root: Path, remote: Remote) -> Iterator[Objects]:
         with Repo(str(root)) as repo:
             yield Objects(repo)
     except BROKEN_OFF as error:
-        reason = remote.why_unusable() or f"it broke off ({type(error).__name__}). Run this again."
+        reason = remote.why_unusable() or f"the connection was lost ({type(error).__name__}). Run this again."
         raise UserError(f"the remote {remote.url} cannot be used: {reason}") from None
     except DvcException as error:
         reason = str(error).strip().partition("\n")[0]
@@ -282,7 +281,7 @@ def _content_md5(oid: str) -> str:
 
 
 def _md5(file: Any) -> str:
-    # DVC names objects by their MD5: evidence of an accident, not of an attack.
+    # DVC names objects by their MD5, which finds accidents, but not attacks.
     return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 

@@ -1,26 +1,26 @@
-"""Proof that the committed dvc.lock and metrics are what the committed code, params and data give."""
+"""Proof that the committed code, params and data give the committed dvc.lock and metrics."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from champion.core.errors import NotFoundError, UserError
-from champion.core.files import read_json, write_json
-from champion.core.layout import LOCK, METRICS, PIPELINE
+from champion.core.files import read_json, sha256_of, write_json
+from champion.core.layout import LOCK, METRICS, MODEL, PIPELINE
 from champion.repository import git
-from champion.repository.lock import read_stages, uncached_outs
+from champion.repository.lock import disconnections, outs_of, read_stages, uncached_outs
 from champion.repository.process import dvc, run
 
-# What the last full check of this working copy found, for `champion report`; not in git.
+# The result of the last full check in this working copy, for `champion report`; not in git.
 RECORD = Path("reports/reproduction.json")
 
 
 def stale_stages(clone: Path) -> list[str]:
-    """One sentence per reason why dvc.lock is not what the committed files would give; empty when it is.
+    """One sentence per reason why dvc.lock does not fit the committed files; empty when it fits.
 
-    Reads a clone without data: code, params, commands, metrics and the hashes that stages hand on are compared, in
-    seconds; that the stages really give those hashes is what `first_difference` after a forced run shows.
+    It needs only a clone without data and seconds. It compares code, params, commands, metrics, and the hashes that
+    one stage writes and the next reads. Only `first_difference` after a forced run shows that stages give these hashes.
     """
     lock = _committed_stages(clone, LOCK)
     status: dict[str, list[Any]] = json.loads(run([dvc(), "status", "--json"], clone).stdout)
@@ -34,32 +34,27 @@ def stale_stages(clone: Path) -> list[str]:
             reasons += [
                 f"stage {name}: {reason}" for change in changes for reason in _reasons(change, handed_on, uncached)
             ]
-    for name, stage in lock.items():
-        for dep in stage["deps"]:
-            maker, md5 = handed_on.get(dep["path"], (None, dep["md5"]))
-            if dep["md5"] != md5:
-                reasons.append(f"stage {name}: it was run on another {dep['path']} than stage {maker} left")
-    return reasons
+    return reasons + list(disconnections(lock))
 
 
 def first_difference(clone: Path, before: dict[str, dict[str, Any]]) -> str | None:
-    """The first output, in the stages' order, that differs from the lock `before` a forced run; None if none does."""
+    """The first output that differs from the lock `before` the forced run; None if no output differs."""
     after = read_stages(clone)
     for name, stage in after.items():
         committed = before.get(name, {})
         hashes = {out["path"]: out["md5"] for out in committed.get("outs", [])}
         for out in stage["outs"]:
             if hashes.get(out["path"]) != out["md5"]:
-                return f"stage {name}: {out['path']} came out as {out['md5']}, dvc.lock has {hashes.get(out['path'])}"
+                return f"stage {name}: {out['path']} has the md5 {out['md5']}, dvc.lock has {hashes.get(out['path'])}"
         if committed != stage:
             return f"stage {name}: its dvc.lock entry changed (deps, params or command)"
     changed = git.uncommitted_files(clone, LOCK, METRICS)
-    return f"{changed[0]} is not as committed" if changed else None
+    return f"{changed[0]} differs from the commit" if changed else None
 
 
 def reproduce(repository: Path, *, fast: bool) -> None:
     """Check HEAD of the repository in a clone. Raises `UserError` naming what is stale or which output differs."""
-    with git.clone_of_head(repository) as clone:
+    with git.clone_at(repository) as clone:
         stale = stale_stages(clone)
         if stale:
             raise UserError(
@@ -75,8 +70,30 @@ def reproduce(repository: Path, *, fast: bool) -> None:
         raise UserError(f"not reproduced: {difference}.")
 
 
+def rebuild(
+    repository: Path, commit: str, adjust: Callable[[Path], None], outs: Mapping[str, str], model_sha256: str
+) -> None:
+    """Run the pipeline of a commit again in a clone, which `adjust` may change before.
+
+    Raises `UserError` when the model does not come out with its SHA-256, or naming the first output that does not with
+    its MD5.
+    """
+    if git.commit_of(repository, commit) is None:
+        raise NotFoundError(f"the commit {commit} is not in this repository. Fetch the branch that has it.")
+    with git.clone_at(repository, commit) as clone:
+        adjust(clone)
+        if run([dvc(), "repro", "--force"], clone, quiet=False).returncode:
+            raise UserError(f"`dvc repro --force` failed in a clone of {commit}; its output above says why.")
+        found, model = outs_of(clone), sha256_of(clone / MODEL)
+    if model != model_sha256:
+        raise UserError(f"not reproduced: {MODEL} came out as {model}, registered was {model_sha256}.")
+    for path, md5 in outs.items():
+        if found.get(path) != md5:
+            raise UserError(f"not reproduced: {path} came out as {found.get(path)}, registered was {md5}.")
+
+
 def recorded(repository: Path, record: Path) -> None:
-    """`reproduce`, with its answer written down for the report: a JSON object with `commit`, `reproduced`, `reason`."""
+    """`reproduce`, which also writes its result for the report: JSON with `commit`, `reproduced` and `reason`."""
     answer = {"commit": git.head_commit(repository), "reproduced": True, "reason": ""}
     try:
         reproduce(repository, fast=False)
@@ -88,7 +105,7 @@ def recorded(repository: Path, record: Path) -> None:
 
 
 def last_answer(repository: Path) -> tuple[bool | None, str]:
-    """Whether HEAD was reproduced, and why not, as the last full check said; None when none was of this commit."""
+    """Whether the last full check reproduced HEAD, and if not, why; None without a check of this commit."""
     if not (repository / RECORD).exists():
         return None, ""
     answer = read_json(repository / RECORD)
@@ -97,7 +114,7 @@ def last_answer(repository: Path) -> tuple[bool | None, str]:
 
 
 def changed_stages(repository: Path) -> list[str]:
-    """The stages that `dvc repro` would run in this working tree, by DVC's own account."""
+    """The stages that `dvc repro` would run in this working tree, according to DVC."""
     return sorted(json.loads(run([dvc(), "status", "--json"], repository).stdout))
 
 

@@ -1,4 +1,4 @@
-"""A merge that stopped at dvc.lock: the lock and the metrics are made again from the merged code, data and params."""
+"""Resolving a merge conflict in dvc.lock: make lock and metrics again from the merged code, data and params."""
 
 from pathlib import Path
 
@@ -10,32 +10,31 @@ from champion.repository.process import dvc, run
 
 
 def resolve_lock(root: Path) -> list[str]:
-    """Make what conflicts among dvc.lock and the committed outputs again with `dvc repro`, and stage it.
+    """Make dvc.lock and the committed outputs in conflict again with `dvc repro`, and stage them (`git add`).
 
-    Neither side's lock describes the merged pipeline, so no line of them is merged: HEAD's is taken, from which DVC
-    finds the stages that the merge changed, and runs those. The commit is left to the person. Returns what was staged.
-    Raises `UserError` when another file is in conflict still, when dvc.lock is not, or when a stage fails; the
-    conflict is then as it was.
+    Neither side's lock describes the merged pipeline, so their lines are not merged. DVC starts from HEAD's lock and
+    runs the stages that the merge changed. The user makes the commit. Returns the staged files. Raises `UserError` when
+    another file is still in conflict, when no output is in conflict, or when a stage fails; then the conflict stays.
     """
     unmerged = git.changed_files(root, "--diff-filter=U")
-    # What the pipeline writes is not known while its definition is in conflict.
+    # While dvc.yaml is in conflict, the outputs of the pipeline are unknown.
     generated = {str(LOCK)} if str(PIPELINE) in unmerged else {str(LOCK), *uncached_outs(root)}
     conflicts = [path for path in unmerged if _is_within(path, generated)]
     others = sorted({*unmerged}.difference(conflicts) | _with_conflict_markers(root, generated))
     if others:
         raise UserError(
-            f"in conflict: {', '.join(others)}. What the pipeline gives follows from these: resolve them, `git add` "
+            f"in conflict: {', '.join(others)}. The pipeline's outputs depend on these files: resolve them, `git add` "
             "them, and run this again."
         )
     if not conflicts:
-        raise UserError(f"nothing that the pipeline writes is in conflict here. `dvc repro` brings {LOCK} up to date.")
+        raise UserError(f"no output of the pipeline is in conflict here. `dvc repro` brings {LOCK} up to date.")
     before = {root / path: (root / path).read_bytes() for path in conflicts if (root / path).is_file()}
     for path in conflicts:
         _take_from_head(root, path)
     if run([dvc(), "repro"], root, quiet=False).returncode:
         for file, content in before.items():
             file.write_bytes(content)
-        raise UserError("`dvc repro` failed on what was merged, as it says above. Correct that and run this again.")
+        raise UserError("`dvc repro` failed after the merge; its output above says why. Correct it and run this again.")
     git.answer(root, "add", "--all", "--", *(path for path in generated if (root / path).exists()), *conflicts)
     return git.changed_files(root, "--cached")
 
@@ -45,7 +44,7 @@ def _is_within(path: str, outs: set[str]) -> bool:
 
 
 def _with_conflict_markers(root: Path, generated: set[str]) -> set[str]:
-    """Files that were added to the index with conflict markers still in them."""
+    """Files that were added to the index but still have conflict markers."""
     changed = [
         name for name in git.changed_files(root, "HEAD") if not _is_within(name, generated) and (root / name).is_file()
     ]
@@ -53,7 +52,7 @@ def _with_conflict_markers(root: Path, generated: set[str]) -> set[str]:
 
 
 def _take_from_head(root: Path, path: str) -> None:
-    """Write the file as HEAD has it; a file that HEAD does not have is removed, and the pipeline may make it again."""
+    """Restore HEAD's version of the file. Remove a file that HEAD does not have; the pipeline can make it again."""
     content = git.read_file(root, "HEAD", path)
     if content is not None:
         (root / path).write_bytes(content)

@@ -1,4 +1,4 @@
-"""What a revision says of its model: metrics, verdicts, params, plots and lock, read from git without credentials."""
+"""The results in a revision: metrics, verdicts, params, plots and lock, read from git without credentials."""
 
 import csv
 import io
@@ -21,8 +21,7 @@ from champion.repository.lock import parse_stages
 class Revision:
     """The files of a git commit, or of the working tree when `commit` is None.
 
-    A file that is not there reads as empty. One that is there but cannot be read raises `UserError`: nothing is
-    compared with a guess.
+    A missing file reads as empty. A file that exists but cannot be read raises `UserError`.
     """
 
     root: Path
@@ -77,7 +76,7 @@ class Revision:
 
     @property
     def has_model(self) -> bool:
-        """Whether a pipeline was ever run here: there is a lock or there are metrics."""
+        """Whether the pipeline was ever run here, so that there is a lock or there are metrics."""
         return bool(self.evaluation) or self.read(LOCK) is not None
 
     @cached_property
@@ -109,24 +108,24 @@ class Revision:
 
     @property
     def _fix(self) -> str:
-        return "Run `dvc repro`." if self.commit is None else "Repair that branch first, or compare with another."
+        return "Run `dvc repro`." if self.commit is None else "Repair that branch first, or compare with another one."
 
 
 def working_tree(root: Path) -> Revision:
-    """The files as they are now."""
+    """The current files."""
     return Revision(root, "the working tree")
 
 
 def revision(root: Path, name: str) -> Revision:
-    """The commit that a branch, tag or hash names. Raises `UserError` when git knows none."""
+    """The commit that a branch, tag or hash names. Raises `NotFoundError` when there is no such commit."""
     commit = git.commit_of(root, name)
     if commit is None:
         raise NotFoundError(
-            f"{name!r}: no such branch, tag or commit here. Fetch it (`git fetch origin`) or name another with --base."
+            f"{name!r}: no such branch, tag or commit. Fetch it (`git fetch origin`), or name another one with --base."
         )
     return Revision(root, name, commit)
 
 
 def default_base(root: Path) -> str:
-    """The branch that work is merged into: `origin/main` when it was fetched, else `main`."""
+    """The branch to merge into: `origin/main` if it was fetched, else `main`."""
     return "origin/main" if git.commit_of(root, "refs/remotes/origin/main") is not None else "main"

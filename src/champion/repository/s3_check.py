@@ -1,4 +1,4 @@
-"""Whether an S3 bucket answers, asked with short time limits and without retries."""
+"""Whether an S3 bucket answers, with short timeouts and without retries."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,9 +20,9 @@ SECONDS_TO_ANSWER = 10
 def why_unusable(
     bucket: str, prefix: str = "", options: Mapping[str, Any] | None = None, *, profile: str | None = None
 ) -> str | None:
-    """Why objects under the prefix cannot be listed, as one sentence with the fix; None when they can.
+    """Why objects under the prefix cannot be listed, in one sentence with the fix; None when they can be listed.
 
-    `options` are arguments of botocore's `create_client`; what they leave out comes from the usual AWS environment.
+    `options` are arguments of botocore's `create_client`; all other settings come from the usual AWS environment.
     """
     config = Config(
         connect_timeout=SECONDS_TO_ANSWER, read_timeout=SECONDS_TO_ANSWER, retries={"total_max_attempts": 1}
@@ -38,7 +38,7 @@ def why_unusable(
             "docs/operations.md says."
         )
     except (ConnectionError, HTTPClientError):
-        return f"nothing answers at {endpoint}. Start it, or correct AWS_ENDPOINT_URL or the proxy."
+        return f"nothing answers at {endpoint}. Start the server, or correct AWS_ENDPOINT_URL or the proxy."
     except ClientError as error:
         return _refusal(error.response.get("Error", {}), bucket, endpoint)
     except (BotoCoreError, ValueError) as error:

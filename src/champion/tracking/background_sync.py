@@ -1,4 +1,4 @@
-"""MLflow's aliases follow an effect: in a process of their own, so that no command waits for MLflow to be imported."""
+"""Updating MLflow after an action, in a separate process, so that no command waits for the import of MLflow."""
 
 import socket
 import subprocess
@@ -16,19 +16,19 @@ from champion.registry.registry import Registry
 from champion.tracking.client import in_use, installed, tracking_uri
 
 ACTIONS = SWITCHES | {"register", "challenge"}
-REPAIR = "`champion mirror` brings them up to date"
+REPAIR = "`champion mirror` updates them"
 CONNECT_SECONDS = 2
 
 
 def start(registry: Registry, row: Row) -> None:
-    """Begin to bring MLflow up to the ledger, where anything was ever tracked; raises `UserError` when it cannot."""
+    """Start to update MLflow from the ledger, if MLflow is in use. Raises `UserError` when it cannot start."""
     environment = registry.environment
     if row.action not in ACTIONS or not in_use(environment):
         return
     if not installed():
-        raise UserError(f"MLflow is not installed here, so its aliases do not follow: {REPAIR}.")
+        raise UserError(f"MLflow is not installed here, so its aliases are now out of date: {REPAIR}.")
     if not _answers(tracking_uri(environment)):
-        raise UserError(f"MLflow cannot be reached, so its aliases do not follow: {REPAIR}.")
+        raise UserError(f"MLflow cannot be reached, so its aliases are now out of date: {REPAIR}.")
     folder = _folder(environment)
     folder.mkdir(parents=True, exist_ok=True)
     lock = folder.resolve() / f"mirror-{uuid4().hex}.lock"
@@ -42,13 +42,13 @@ def start(registry: Registry, row: Row) -> None:
             stderr=log,
             start_new_session=True,
         )
-    # Its output ends when it holds its lock, long before it is done: from then on `wait` knows of it.
+    # The process closes its output when it holds its lock, long before it ends. Then `wait` can see the lock.
     with cast("IO[bytes]", process.stdout) as output:
         output.read()
 
 
 def wait(environment: Environment) -> None:
-    """Wait until no process of this machine is still bringing MLflow up to the ledger."""
+    """Wait until no process on this machine is updating MLflow."""
     from filelock import FileLock
 
     for path in _folder(environment).glob("mirror-*.lock"):
@@ -62,7 +62,7 @@ def _folder(environment: Environment) -> Path:
 
 
 def _answers(uri: str) -> bool:
-    """Whether anything listens where the tracking server should be; True where there is no server."""
+    """Whether a tracking server accepts connections; always True if no server is configured."""
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "https") or parts.hostname is None:
         return True

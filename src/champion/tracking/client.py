@@ -1,4 +1,4 @@
-"""MLflow as an environment has it: imported when it is used, quiet, and with its errors in one sentence."""
+"""MLflow of an environment: imported only when used, without log messages, and with one-sentence errors."""
 
 import importlib.util
 import logging
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 VARIABLE = "MLFLOW_TRACKING_URI"
 EXPERIMENT_VARIABLE = "MLFLOW_EXPERIMENT_NAME"
-# MLflow makes what configures a model a param of its run.
+# MLflow logs a model's configuration as params of its run.
 SHA256_PARAM = "model_sha256"
-# Nothing is sent home; a server that is down is given up on within seconds, not minutes.
+# No telemetry; and a server that is down gives an error within seconds, not minutes.
 _DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -31,23 +31,23 @@ _SQLITE = "sqlite:///"
 
 
 def tracking_uri(environment: Environment) -> str:
-    """Where MLflow keeps the environment's runs and aliases: MLFLOW_TRACKING_URI, else what the environment says."""
+    """The address of MLflow's store: MLFLOW_TRACKING_URI, else the environment's `tracking_uri`."""
     return os.environ.get(VARIABLE) or environment.tracking_uri
 
 
 def shown_uri(environment: Environment) -> str:
-    """The same to be shown: without user, password and query, which may hold a secret."""
+    """The tracking URI without user, password and query, which may hold a secret, so that it may be shown."""
     uri = tracking_uri(environment)
     return uri if uri.startswith(_SQLITE) else re.sub(r"(?<=://).*@", "", uri).partition("?")[0]
 
 
 def shared_name() -> str:
-    """The experiment's name, and the registered model's: one MLflow server can hold those of many repositories."""
+    """The name of the experiment and of the registered model; repositories that share a server need different names."""
     return os.environ.get(EXPERIMENT_VARIABLE) or "champion"
 
 
 def in_use(environment: Environment) -> bool:
-    """Whether anything was ever tracked there: a server is set, or the SQLite file exists."""
+    """Whether MLflow is in use: a server is set, or the SQLite file exists."""
     try:
         uri = tracking_uri(environment)
     except UserError:
@@ -56,7 +56,7 @@ def in_use(environment: Environment) -> bool:
 
 
 def installed() -> bool:
-    """Whether MLflow can be imported, found out without importing it."""
+    """Whether MLflow is installed; this check does not import it."""
     return importlib.util.find_spec("mlflow") is not None
 
 
@@ -66,18 +66,21 @@ def sqlite_file(uri: str) -> Path:
 
 
 def artifact_folder(uri: str) -> str | None:
-    """Where the artifacts of a SQLite store go, beside it; None where a server decides."""
+    """The folder for artifacts, next to a SQLite store; None for a server, which decides itself."""
     return (sqlite_file(uri).parent / "mlflow-artifacts").resolve().as_uri() if uri.startswith(_SQLITE) else None
 
 
 def settings() -> dict[str, str]:
-    """Environment variables for MLflow, where the user has not set them."""
+    """Environment variables for MLflow, without those that the user has set."""
     return {key: value for key, value in _DEFAULTS.items() if key not in os.environ}
 
 
 @contextmanager
 def connected(environment: Environment) -> Iterator["MlflowClient"]:
-    """A client, while MLflow's own functions use the same store. Raises `UserError` when MLflow cannot be used."""
+    """A client for the environment's store, which MLflow's own functions also use inside the block.
+
+    Raises `UserError` when MLflow cannot be used.
+    """
     uri = tracking_uri(environment)
     if not installed():
         raise UserError(
@@ -90,7 +93,7 @@ def connected(environment: Environment) -> Iterator["MlflowClient"]:
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    # Its migrations and checks are told step by step otherwise.
+    # Otherwise MLflow logs every step of its migrations and checks.
     for logger in ("mlflow", "alembic"):
         logging.getLogger(logger).setLevel(logging.ERROR)
     before = os.environ.get(VARIABLE)
@@ -102,18 +105,18 @@ def connected(environment: Environment) -> Iterator["MlflowClient"]:
         reason = str(error).partition("\n")[0]
         shown = error.error_code if "://" in reason or "host=" in reason else reason
         raise UserError(
-            f"MLflow of {environment.name} cannot be used ({shown}; the address is not shown, it may hold a password). "
-            f"Is {VARIABLE} right, and the server up?"
+            f"MLflow of {environment.name} cannot be used ({shown}). Start the server, or correct {VARIABLE}. (The "
+            "address is hidden: it may hold a password.)"
         ) from None
     finally:
-        # MLflow sets the variable, which would become every environment's address.
+        # MLflow sets the variable; without this reset, it would be the address of every environment.
         os.environ.pop(VARIABLE, None)
         if before is not None:
             os.environ[VARIABLE] = before
 
 
 def experiment_id(client: "MlflowClient", environment: Environment) -> str:
-    """The experiment that runs go to, made when there is none."""
+    """The id of the experiment for our runs; the experiment is created if it is missing."""
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(shared_name())

@@ -1,4 +1,4 @@
-"""A model as MLflow keeps it: our file, loaded by our store, so that nothing is pickled and nothing in it runs."""
+"""A model in MLflow: our own model file, loaded by our code. Nothing is pickled, and no code from the file runs."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NAME = "model"
-# Stored with every model, so it never moves.
+# This name is stored with every model, so it must never change.
 LOADER = "champion.mlflow_loader"
 EXAMPLE_ROWS = 5
 _NEEDED = ("champion", "numpy", "pandas", "polars", "scikit-learn", "skops")
 
 
 class Loaded:
-    """What `mlflow.pyfunc.load_model` gives: probabilities of the positive class for a frame of features."""
+    """The result of `mlflow.pyfunc.load_model`: it predicts probabilities for a frame of features."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -33,12 +33,12 @@ class Loaded:
 
 
 def load_logged(path: str, model_config: dict[str, Any]) -> Loaded:
-    """The model at the path. Raises `UserError` unless it is the file whose hash was logged."""
+    """The model at the path. Raises `UserError` unless the file has the logged hash."""
     return Loaded(load(Path(path), model_config[SHA256_PARAM]))
 
 
 def log(model: Model, file: Path, sha256: str, rows: "pl.DataFrame") -> str:
-    """Log the model to the active run, with its signature and some rows as an example; its URI."""
+    """Log the model to the active run, with its signature and example rows. Returns its URI."""
     import mlflow
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema, TensorSpec
@@ -54,7 +54,7 @@ def log(model: Model, file: Path, sha256: str, rows: "pl.DataFrame") -> str:
         model_config={SHA256_PARAM: sha256},
         signature=ModelSignature(Schema(inputs), Schema([ColSpec(DataType.double)])),
         input_example=to_frame(rows.head(EXAMPLE_ROWS), model.features),
-        # Else MLflow guesses, for seconds.
+        # Without this, MLflow guesses the requirements, which takes seconds.
         pip_requirements=[f"{name}=={version(name)}" for name in _NEEDED],
     )
     return str(info.model_uri)

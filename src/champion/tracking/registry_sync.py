@@ -1,4 +1,4 @@
-"""MLflow's model registry as the ledger has it: its versions, and aliases for who is what. The ledger is the truth."""
+"""A copy of the ledger's versions and aliases in MLflow's model registry. The ledger is the truth."""
 
 import json
 import tempfile
@@ -23,14 +23,14 @@ VERSION = "champion.version"
 
 
 def apply(registry: Registry) -> list[str]:
-    """Bring MLflow up to the ledger; what had to be changed, one sentence each."""
+    """Update MLflow from the ledger. Returns one sentence per change."""
     ledger = registry.ledger
     done: list[str] = []
     with connected(registry.environment) as client:
         rows = ledger.rows()
         while True:
             done += _add_versions(client, registry, rows) + _move_aliases(client, registry, rows)
-            # Rows may have been appended while we synced: read again until there are none.
+            # Other commands may append rows during the sync, so repeat until there are no new rows.
             latest = ledger.rows()
             if len(latest) == len(rows):
                 return done
@@ -38,7 +38,7 @@ def apply(registry: Registry) -> list[str]:
 
 
 def differences(registry: Registry, rows: list[Row]) -> list[str]:
-    """One sentence per version or alias that MLflow does not have as the ledger does; none where MLflow is not used."""
+    """One sentence per version or alias that differs between MLflow and the ledger; none if MLflow is not in use."""
     if not in_use(registry.environment):
         return []
     for other in registry.sharing.values():
@@ -48,7 +48,7 @@ def differences(registry: Registry, rows: list[Row]) -> list[str]:
         with connected(registry.environment) as client:
             numbers, present = _numbers_by_version(client), _present_aliases(client)
     except UserError as error:
-        return [f"the ledger cannot be held against MLflow: {error}"]
+        return [f"the ledger cannot be compared with MLflow: {error}"]
     found = [
         f"MLflow's registry lacks {version.name}, sha256 {version.model_sha256}: {repair}"
         for version in history.versions(rows).values()
@@ -63,12 +63,12 @@ def differences(registry: Registry, rows: list[Row]) -> list[str]:
         )
         says = wanted.get(alias, "nothing")
         if has != says:
-            found.append(f"MLflow's alias {alias} is on {has}, the ledger says {says}: {repair}")
+            found.append(f"MLflow's alias {alias} is on {has}, but the ledger says {says}: {repair}")
     return found
 
 
 def _add_versions(client: "MlflowClient", registry: Registry, rows: list[Row]) -> list[str]:
-    """Make the versions that MLflow lacks."""
+    """Add the versions that MLflow lacks."""
     registered = history.versions(rows)
     if registered and not client.search_registered_models(f"name = '{shared_name()}'"):
         _create_registered_model(client)
@@ -77,7 +77,7 @@ def _add_versions(client: "MlflowClient", registry: Registry, rows: list[Row]) -
     for version in lacking:
         run_id, source = _find_or_log_model(client, registry, version)
         tags = {VERSION: version.name, MODEL_SHA256: version.model_sha256}
-        # A server takes a logged model's address only together with its id.
+        # A server accepts a logged model's address only together with its id.
         client.create_model_version(shared_name(), source, run_id, tags, model_id=source.removeprefix("models:/"))
     return [f"{version.name} registered" for version in lacking]
 
@@ -94,7 +94,7 @@ def _create_registered_model(client: "MlflowClient") -> None:
 
 
 def _move_aliases(client: "MlflowClient", registry: Registry, rows: list[Row]) -> list[str]:
-    """Set every alias that is not where the ledger says, and remove those it does not have."""
+    """Set every alias that differs from the ledger, and remove aliases that the ledger does not have."""
     versions, numbers, present = history.versions(rows), _numbers_by_version(client), _present_aliases(client)
     done = []
     for alias, version in history.aliases(rows, registry.sharing).items():
@@ -109,12 +109,12 @@ def _move_aliases(client: "MlflowClient", registry: Registry, rows: list[Row]) -
 
 
 def _our_aliases(registry: Registry) -> set[str]:
-    """The aliases that the ledger speaks of; any other is somebody's own."""
+    """The aliases that come from the ledger; all others belong to users."""
     return {"champion", "challenger", *registry.sharing}
 
 
 def _numbers_by_version(client: "MlflowClient") -> dict[tuple[str, str], str]:
-    """MLflow's number of each version by name and model hash; the first when there are several."""
+    """MLflow's number for each version, by name and model hash; if there are several, the first."""
     found = client.search_model_versions(f"name = '{shared_name()}'", order_by=["version_number ASC"])
     numbers: dict[tuple[str, str], str] = {}
     for one in found:
@@ -130,7 +130,7 @@ def _present_aliases(client: "MlflowClient") -> dict[str, str]:
 
 
 def _find_or_log_model(client: "MlflowClient", registry: Registry, version: Version) -> tuple[str, str]:
-    """Run and URI of the version's model as it was tracked, else logged now from the registry's own files."""
+    """Run and URI of the version's model in MLflow. If it was not tracked, log it now from the registry's files."""
     experiment = experiment_id(client, registry.environment)
     for run in runs_tagged(client, experiment, MODEL_SHA256, version.model_sha256):
         if run.info.status == "FINISHED":

@@ -1,4 +1,4 @@
-"""What `dvc repro` left in a folder, and whether it is what dvc.lock says."""
+"""The outputs of `dvc repro` in a folder, and whether they agree with dvc.lock."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ NEEDED = (MODEL, PREPARED, EVALUATION, TRAINING)
 
 @dataclass(frozen=True)
 class Result:
-    """What the pipeline left in a folder, all of it what dvc.lock says."""
+    """The outputs of the pipeline in a folder; all agree with dvc.lock."""
 
     root: Path
     outs: Mapping[str, str]
@@ -31,22 +31,22 @@ class Result:
 
     @cached_property
     def identity(self) -> str:
-        """SHA-256 of every output's hash and of the params: the same on any machine and in any commit."""
+        """SHA-256 of all output hashes and params: equal for equal results, on any machine and in any commit."""
         content = json.dumps({"outs": dict(self.outs), "params": self.params}, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
     @property
     def name(self) -> str:
-        """What its run is called."""
+        """The name of the result's run."""
         return self.experiment or f"result-{self.identity[:8]}"
 
     def read_optional(self, path: Path) -> dict[str, Any]:
-        """A JSON file that the pipeline left, empty when it left none."""
+        """A JSON output of the pipeline, empty if there is none."""
         return read_json(self.root / path) if str(path) in self.outs else {}
 
 
 def read_result(root: Path, experiment: str | None = None, commit: str | None = None) -> Result:
-    """The result in the folder. Raises `UserError` naming the file or param that is not what dvc.lock says."""
+    """The result in the folder. Raises `UserError` naming the file or param that differs from dvc.lock."""
     outs = outs_of(root)
     verify(root, outs, chain(NEEDED, (path for path in map(Path, outs) if _is_read(root, path))))
     params = read(Params, root / PARAMS).model_dump(mode="json")
@@ -55,16 +55,16 @@ def read_result(root: Path, experiment: str | None = None, commit: str | None = 
 
 
 def _verify_params(root: Path) -> None:
-    """Raises `UserError` when a stage was run with other params than those in the file."""
+    """Raise `UserError` when a stage ran with other params than those in the file."""
     document = parse_yaml((root / PARAMS).read_text(encoding="utf-8"))
     for stage, content in read_stages(root).items():
         for section, value in content.get("params", {}).get(str(PARAMS), {}).items():
             if document.get(section) != value:
                 raise UserError(
-                    f"{PARAMS}: `{section}` is not what stage {stage} was run with. Run `dvc repro`, then this again."
+                    f"{PARAMS}: `{section}` changed since stage {stage} ran. Run `dvc repro`, then run this again."
                 )
 
 
 def _is_read(root: Path, path: Path) -> bool:
-    """Whether tracking needs the output: of the data only what is prepared, so a partial `dvc pull` will do."""
+    """Whether tracking needs the output. It needs only the prepared data, so a partial `dvc pull` is enough."""
     return path.parts[0] != PREPARED.parts[0] or (root / path).exists()

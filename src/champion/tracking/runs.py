@@ -1,4 +1,4 @@
-"""What `dvc repro` left, in MLflow: one run for one result, whenever and wherever it was computed."""
+"""The outputs of `dvc repro` in MLflow: one run per result, no matter when and where it was computed."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-# Tags by which commands find a run again.
+# Commands find a run by these tags.
 RESULT = "champion.result"
 HELD_OUT = "champion.held_out_md5"
 EXPERIMENT = "champion.experiment"
@@ -42,7 +42,7 @@ MODEL_URI = "champion.model_uri"
 
 # MLflow's limit of a tag.
 _TAG_LENGTH = 8000
-# A run that is still unfinished after this long was killed.
+# After this time, an unfinished run counts as killed.
 _ABANDONED = timedelta(minutes=10)
 
 
@@ -62,7 +62,7 @@ def track(environment: Environment, result: Result) -> Tracked:
         known = _finished(client, experiment, result)
         if known is None:
             run_id = _log(experiment, result)
-            # Two commands may have logged the same result at once: the run that began first is the one.
+            # Two commands may have logged the same result at once. Keep the run that started first.
             known = _finished(client, experiment, result)
             if known is None or known.info.run_id == run_id:
                 return Tracked(run_id, result.name, new=True)
@@ -73,7 +73,7 @@ def track(environment: Environment, result: Result) -> Tracked:
 
 
 def is_tracked(environment: Environment, experiment: str) -> bool:
-    """Whether there is a run of the experiment of that name."""
+    """Whether there is a finished run of the experiment with that name."""
     with connected(environment) as client:
         runs = runs_tagged(client, experiment_id(client, environment), EXPERIMENT, experiment)
         return any(run.info.status == "FINISHED" for run in runs)
@@ -85,7 +85,7 @@ def runs_tagged(client: "MlflowClient", experiment: str, tag: str, value: str) -
 
 
 def _log(experiment: str, result: Result) -> str:
-    """Log a new run; its id. An interrupted one is not FINISHED, and so not the result's."""
+    """Log a new run and return its id. An interrupted run is not FINISHED, so it does not count."""
     import mlflow
 
     from champion.model.model_file import load
@@ -142,7 +142,7 @@ def _tags(result: Result) -> Iterator[tuple[str, str]]:
         yield EXPERIMENT, result.experiment
     commit = result.commit or git.head_commit(root)
     if commit:
-        # MLflow's page shows this one.
+        # MLflow's page shows this tag.
         yield "mlflow.source.git.commit", commit
         yield "git.commit", commit
         yield "git.clean", as_text(result.commit is not None or git.is_clean(root))
@@ -159,7 +159,7 @@ def _tags(result: Result) -> Iterator[tuple[str, str]]:
 
 
 def _finished(client: "MlflowClient", experiment: str, result: Result) -> "Run | None":
-    """The run of the result, if there is one; what interrupted attempts left is removed."""
+    """The finished run of the result, if there is one. Removes the runs of interrupted attempts."""
     finished = []
     for run in runs_tagged(client, experiment, RESULT, result.identity):
         age = datetime.now(UTC) - datetime.fromtimestamp(run.info.start_time / 1000, UTC)

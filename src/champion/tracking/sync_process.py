@@ -1,4 +1,4 @@
-"""The process that `background_sync` starts: it holds a lock until MLflow is up to the ledger, or it ends otherwise."""
+"""The process that `background_sync` starts. It updates MLflow from the ledger, and holds a lock until it ends."""
 
 import os
 import sys
@@ -8,9 +8,9 @@ from filelock import FileLock
 
 
 def main(environment: str, lock: Path) -> None:
-    """Bring MLflow up to the ledger of the environment, under the lock."""
+    """Update MLflow from the ledger of the environment, while holding the lock."""
     with FileLock(lock):
-        # The command that waits for the end of our output goes on. Until here nothing slow was imported.
+        # Close our output, because the command waits for its end. So nothing slow is imported before this line.
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         from champion.core.errors import one_line_errors
         from champion.environments import load_environment

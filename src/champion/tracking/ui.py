@@ -1,4 +1,4 @@
-"""MLflow's page on this machine."""
+"""MLflow's web page on this machine."""
 
 import os
 import socket
@@ -14,10 +14,10 @@ HOST = "127.0.0.1"
 
 
 def serve(environment: Environment, port: int, say: Callable[[str], None]) -> None:
-    """Serve the page of the environment's SQLite store until Ctrl-C; nothing but this machine can open it."""
+    """Serve the page of the environment's SQLite store until Ctrl-C. Only this machine can open it."""
     uri = tracking_uri(environment)
     if not uri.startswith("sqlite"):
-        raise UserError(f"{environment.name} tracks to a server, which has a page of its own: open its address.")
+        raise UserError(f"{environment.name} tracks to a server, which has its own page. Open the server's address.")
     with connected(environment) as client:
         experiment = experiment_id(client, environment)
     with socket.socket() as probe:
@@ -27,16 +27,16 @@ def serve(environment: Environment, port: int, say: Callable[[str], None]) -> No
         except OSError:
             raise UserError(f"port {port} is taken. Choose another with --port.") from None
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", HOST]
-    # One worker answers one person, and starts in a third of the time; jobs are for what we do not use.
+    # One worker is enough for one person and starts three times faster. We use no jobs.
     command += ["--port", str(port), "--workers", "1"]
     variables = settings() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    # The experiment's own address opens on traces, of which there are none.
-    say(f"MLflow's page: http://{HOST}:{port}/#/experiments/{experiment}/runs in some seconds, until Ctrl-C")
+    # The experiment's address without `/runs` would show traces, and there are none.
+    say(f"MLflow's page starts in a few seconds: http://{HOST}:{port}/#/experiments/{experiment}/runs (Ctrl-C ends it)")
     server = subprocess.Popen(command, env=os.environ | variables)
     try:
         status = server.wait()
     except KeyboardInterrupt:
-        # Ctrl-C reached it as well.
+        # The server got the Ctrl-C too.
         server.wait()
         return
     if status:

@@ -1,4 +1,4 @@
-"""Metrics, params and names as MLflow takes them: within its limits."""
+"""Metrics, params and names within MLflow's limits."""
 
 import hashlib
 import json
@@ -15,28 +15,28 @@ _FOREIGN = re.compile(r"[^\w.\- ]", flags=re.ASCII)
 
 
 def mlflow_name(name: str) -> str:
-    """The name as MLflow allows it; one that had to change, or is too long, ends with a hash, so that none collide."""
+    """The name as MLflow allows it. A changed or shortened name ends with a hash, so that no two names collide."""
     safe = _FOREIGN.sub("_", name)[: _NAME_LENGTH - 9].strip()
     return safe if safe == name else f"{safe}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def finite_metrics(evaluation: Mapping[str, Any], **others: Mapping[str, Any]) -> dict[str, float]:
-    """Every finite number: the held-out metrics by their own names, others below theirs."""
+    """Every finite number: held-out metrics under their names, `others` as PREFIX.NAME."""
     named = chain(flattened(evaluation), *(flattened(content, prefix) for prefix, content in others.items()))
     return {mlflow_name(name): value for name, content in named if (value := finite(content)) is not None}
 
 
 def params_of(params: Mapping[str, Any]) -> dict[str, str]:
-    """Every param by its dotted name, as text; one beyond MLflow's limit is cut, and says so."""
+    """Every param as text, by its dotted name. A text over MLflow's limit is cut and says so."""
     return {mlflow_name(name): cut(as_text(value), _PARAM_LENGTH) for name, value in flattened(params)}
 
 
 def as_text(value: Any) -> str:
-    """A string as it is, anything else as JSON."""
+    """A string unchanged, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def cut(text: str, length: int) -> str:
-    """The text, cut to the length with a note of how long it was."""
+    """The text; if it is too long, it is cut to `length` and ends with its original length."""
     note = f"… ({len(text)} characters, cut)"
     return text if len(text) <= length else text[: length - len(note)] + note
