@@ -103,7 +103,8 @@ FILES: dict[str, tuple[Break, str]] = {
     ),
     "another separator": (
         params(lambda p: p["ingest"].update(separator=";")),
-        f"{TABLE}: the header is one column, 'case,opened,.*', with ';' as the separator. Correct `ingest.separator`",
+        f"{TABLE}: with the separator ';', the header has only one column, 'case,opened,.*'. "
+        "Correct `ingest.separator` in params.yaml, or the file.",
     ),
     "a row too long": (
         text(lambda content: content.replace("remark 700,", "remark 700,one,more,")),
@@ -190,7 +191,7 @@ VALUES: dict[str, tuple[Break, str]] = {
     ),
     "as_of long after the data": (
         params(lambda p: p.update(as_of="2040-01-01")),
-        f"{TABLE}: no row is in the window, from 2036-07-01 to before 2039-07-01, .*Correct `as_of`",
+        f"{TABLE}: no row is in the window, from 2036-07-01 to before 2039-07-01; .*Correct `as_of`",
     ),
 }
 

@@ -100,7 +100,7 @@ NO_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
         ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "refuses the AWS credentials as wrong"),
         ({"AWS_ACCESS_KEY_ID": "NOBODY"}, "refuses the AWS credentials as wrong"),
         (NO_CREDENTIALS, "no AWS credentials were found. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
-        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "nothing answers at http://127.0.0.1:1. Start it"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "nothing answers at http://127.0.0.1:1. Start the server"),
         ({"AWS_ENDPOINT_URL": "not a url"}, "the S3 settings are not usable"),
     ],
     ids=["secret", "key", "none", "down", "url"],

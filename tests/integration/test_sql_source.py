@@ -269,12 +269,12 @@ URLS: dict[str, tuple[Callable[[str, str], str | None], str]] = {
     ),
     "a SQLite file that is not there": (
         lambda _, sqlite: sqlite.replace("cases.db", "other.db"),
-        f"{VARIABLE}: its SQLite database is no file. Correct the path in the variable.",
+        f"{VARIABLE}: its SQLite database is not a file. Correct the path in the variable.",
     ),
-    "SQLite in memory": (lambda *_: "sqlite://", f"{VARIABLE}: its SQLite database is no file"),
+    "SQLite in memory": (lambda *_: "sqlite://", f"{VARIABLE}: its SQLite database is not a file"),
     "a SQLite file that is none": (
         lambda *_: "sqlite:///params.yaml",
-        r"`ingest.table` \(file is not a database\). Correct it in params.yaml, or the data there.",
+        r"`ingest.table` \(file is not a database\). Correct it in params.yaml, or correct the data.",
     ),
 }
 
@@ -310,7 +310,7 @@ SOURCES: dict[str, tuple[dict[str, str], str]] = {
     ),
     "no row": (
         {"query": f"{QUERY} AND false"},
-        "ingest.query: the database gives no row of the window. Correct `as_of`",
+        "ingest.query: the database has no row in the window. Correct `as_of`",
     ),
     "no result": (
         {"query": "CREATE TABLE made AS SELECT 1"},
@@ -340,7 +340,7 @@ def test_a_source_is_refused_on_sqlite(sql: Project, sqlite: str, source: dict[s
     use(sql, **source)
     said = sentence(sql, "ingest", environment={VARIABLE: sqlite})
     kind = next(iter(source))
-    assert re.search(rf"`ingest.{kind}` \(.+\). Correct it in params.yaml, or the data there.", said)
+    assert re.search(rf"`ingest.{kind}` \(.+\). Correct it in params.yaml, or correct the data.", said)
 
 
 def test_a_column_missing_from_the_table_is_named(sql: Project, sqlite: str) -> None:

@@ -1,4 +1,4 @@
-"""What a long run shows: its progress, and a stage's errors."""
+"""The output of a long run: its progress, and the errors of a stage."""
 
 import os
 import sys
@@ -23,7 +23,7 @@ def stage_errors() -> Iterator[None]:
 
 @contextmanager
 def progress(what: str, *, line: bool = True) -> Iterator[None]:
-    """Show what goes on: a moving bar with the time on a terminal, elsewhere one line on stdout if `line` is set."""
+    """Show progress: a moving bar with the time on a terminal; elsewhere one line on stdout, if `line` is set."""
     if not sys.stderr.isatty():
         if line:
             print(f"{what} ...", flush=True)
