@@ -23,10 +23,11 @@ _PASSWORD = re.compile(r"://[^/@\s]*:(?P<password>[^/@\s]+)@")
 
 
 class Thresholds(Section):
-    """Limits of a smoke test: the largest difference from a stored prediction, and the time to predict one row."""
+    """Limits of a smoke test: the largest difference from a stored prediction, and the time for one row and for all."""
 
     prediction_tolerance: Annotated[float, Field(ge=0)]
     row_latency_ms: Annotated[float, Field(gt=0)]
+    seconds: Annotated[float, Field(gt=0)] = 60
 
 
 class Settings(Section):

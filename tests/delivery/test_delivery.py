@@ -136,8 +136,7 @@ def test_a_model_that_answers_otherwise_is_not_promoted(delivery_project: Delive
     staged(delivery_project, "weak")
     deployment.promote(delivery_project.production)
     staged(delivery_project, "strong")
-    settings = delivery_project.root / "config/environments.yaml"
-    settings.write_text(settings.read_text().replace("row_latency_ms: 100", "row_latency_ms: 0.000001"))
+    delivery_project.edit_thresholds("row_latency_ms: 0.000001")
     with pytest.raises(UserError, match=r"the smoke test of v2 in production failed: one row takes .* still serves"):
         deployment.promote(delivery_project.production)
     assert read_pointer(delivery_project.production.environment).version == "v1"
@@ -372,10 +371,10 @@ def test_rollback_and_status_never_load_the_heavy_libraries(delivery_project: De
     code = (
         "import sys\nfrom champion.cli.main import app\n"
         "for arguments in (['status'], ['deploy', 'v1', '--env', 'staging'], ['deploy', 'v2', '--env', 'staging'],"
-        " ['rollback', '--env', 'staging']):\n"
+        " ['smoke', '--env', 'staging'], ['rollback', '--env', 'staging']):\n"
         "    app(arguments, standalone_mode=False)\n"
         "print([name for name in ('sklearn', 'pandas', 'polars', 'numpy', 'mlflow') if name in sys.modules])"
     )
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, cwd=delivery_project.root, capture_output=True, text=True, check=True)
-    assert result.stdout.splitlines()[-2:] == ["staging serves v1 instead of v2 (rollback, ledger row 11)", "[]"]
+    assert result.stdout.splitlines()[-2:] == ["staging serves v1 instead of v2 (rollback, ledger row 12)", "[]"]

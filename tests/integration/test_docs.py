@@ -104,3 +104,12 @@ def test_the_walk_to_another_table_goes_as_told(project: Project) -> None:
     again = project.stage("validate", check=False)
     assert again.returncode != 0
     assert breach.strip() in again.stderr
+
+
+def test_every_test_that_the_threat_model_names_exists() -> None:
+    text = (REPOSITORY / "docs/security.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", text)
+    assert len(named) > 20
+    for file, test in named:
+        (path,) = (REPOSITORY / "tests").rglob(file)
+        assert f"def {test}(" in path.read_text(encoding="utf-8"), test

@@ -14,7 +14,7 @@ from champion.pipeline.prepare.params import PrepareParams
 from champion.pipeline.prepare.stage import describe, prepare
 from champion.table.columns import ColumnType, dtype
 from champion.table.dataset import Dataset
-from champion.table.features import Feature, empty_invalid, is_invalid, parse_features, to_frame, to_row
+from champion.table.features import Feature, empty_invalid, is_invalid, parse_features, to_frame, to_row, to_row_frame
 
 COLUMNS: dict[str, Any] = {
     "count": {"type": "integer", "range": [0, 10]},
@@ -73,6 +73,7 @@ def test_a_row_alone_is_what_its_table_is(table: pl.DataFrame) -> None:
         alone = to_row(row, FEATURES)
         assert list(alone) == list(frame.columns)
         assert all(same(value, frame[name].iloc[number]) for name, value in alone.items())
+        pd.testing.assert_frame_equal(to_row_frame(row, FEATURES), frame.iloc[[number]].reset_index(drop=True))
 
 
 @given(TABLES)

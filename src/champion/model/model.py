@@ -9,7 +9,7 @@ import pandas as pd
 import polars as pl
 from numpy.typing import NDArray
 
-from champion.table.features import Feature, to_frame, to_row
+from champion.table.features import Feature, to_frame, to_row_frame
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -36,8 +36,7 @@ class Model:
 
         Raises `UserError` in the same cases as `predict`.
         """
-        row = to_row(values, self.features)
-        return float(self._probabilities(pd.DataFrame({name: [value] for name, value in row.items()}))[0])
+        return float(self._probabilities(to_row_frame(values, self.features))[0])
 
     def threshold(self, rule: float | Literal["base_rate"]) -> float:
         """The lowest probability that is called positive: the number given, or the training base rate."""

@@ -14,20 +14,13 @@ from sklearn.pipeline import Pipeline
 
 from champion.core.errors import UserError
 from champion.core.files import replacing, sha256_of
+from champion.core.values import finite
+from champion.model.archive import MANIFEST, SCHEMA, TRUSTED, ForgedError, check_archive
+from champion.model.bounds import check_bounds
 from champion.model.model import Model
 from champion.table.features import describe_features, parse_features
 
-MANIFEST = "champion.json"
 EPOCH = (1980, 1, 1, 0, 0, 0)
-
-# Types that skops does not trust by default. A partial is harmless if its function is, which must be in this list too.
-TRUSTED = [
-    "functools.partial",
-    "numpy.dtype",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.tree._tree.Tree",
-    "sklearn.utils.validation.check_array",
-]
 
 
 def save(model: Model, path: Path) -> None:
@@ -41,7 +34,8 @@ def save(model: Model, path: Path) -> None:
 def load(path: Path, sha256: str | None = None) -> Model:
     """Read a model without running any code from it; if `sha256` is given, the file must have that hash.
 
-    Raises `UserError` when the hash differs, the file is not a model, or it holds a type that is not trusted.
+    Raises `UserError` when the hash differs, the file is not a model, or it holds what our models never hold: another
+    type, more than the file's size, or an index out of bounds.
     """
     found = sha256_of(path)
     if sha256 is not None and found != sha256:
@@ -49,17 +43,26 @@ def load(path: Path, sha256: str | None = None) -> Model:
             f"{path}: its sha256 is {found}, expected {sha256}. Restore the file (`dvc checkout` or `dvc repro`)."
         )
     try:
-        with zipfile.ZipFile(path) as archive:
-            manifest = json.loads(archive.read(MANIFEST))
-        untrusted = sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED))
-        if untrusted:
-            raise UserError(f"{path}: not loaded: it holds the type {untrusted[0]}, which our models never hold.")
-        pipeline = skops.io.load(path, trusted=TRUSTED)
-        if not isinstance(pipeline, Pipeline):
-            raise UserError(f"{path}: it holds a {type(pipeline).__name__}, not a model. Run `dvc repro` to make it.")
-        return Model(pipeline, parse_features(manifest["features"]), manifest["base_rate"])
-    except (zipfile.BadZipFile, EOFError, KeyError, ValueError, TypeError, AttributeError) as error:
+        return _read(path)
+    except ForgedError as error:
+        raise UserError(f"{path}: not a model file: {error}. Run `dvc repro` to make it.") from None
+    except Exception as error:
+        # A forged file can make skops, NumPy or scikit-learn raise any exception, a RecursionError or MemoryError too.
         raise UserError(f"{path}: not a model file ({type(error).__name__}). Run `dvc repro` to make it.") from None
+
+
+def _read(path: Path) -> Model:
+    with zipfile.ZipFile(path) as archive:
+        check_archive(archive, path.stat().st_size)
+        manifest = json.loads(archive.read(MANIFEST))
+    pipeline = skops.io.load(path, trusted=TRUSTED)
+    if not isinstance(pipeline, Pipeline):
+        raise ForgedError(f"it holds a {type(pipeline).__name__}, not a model")
+    features, base_rate = parse_features(manifest["features"]), finite(manifest["base_rate"])
+    if base_rate is None or not 0 <= base_rate <= 1:
+        raise ForgedError("its base rate is no probability")
+    check_bounds(pipeline, features)
+    return Model(pipeline, features, base_rate)
 
 
 def _normalised(archive: bytes, manifest: Mapping[str, Any]) -> bytes:
@@ -68,7 +71,7 @@ def _normalised(archive: bytes, manifest: Mapping[str, Any]) -> bytes:
     It is not compressed, because different zlib builds give different bytes.
     """
     source = zipfile.ZipFile(io.BytesIO(archive))
-    schema = source.read("schema.json").decode("utf-8")
+    schema = source.read(SCHEMA).decode("utf-8")
     order: dict[str, str] = {}
     for identifier in re.findall(r'"__id__": (\d+)', schema):
         order.setdefault(identifier, str(len(order)))
@@ -76,13 +79,13 @@ def _normalised(archive: bytes, manifest: Mapping[str, Any]) -> bytes:
     members = {}
     for name in source.namelist():
         stem, dot, suffix = name.partition(".")
-        if name != "schema.json":
+        if name != SCHEMA:
             members[name] = f"{order[stem]}{dot}{suffix}"
             schema = schema.replace(f'"{name}"', f'"{members[name]}"')
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as out:
         out.writestr(zipfile.ZipInfo(MANIFEST, EPOCH), json.dumps(manifest, sort_keys=True))
-        out.writestr(zipfile.ZipInfo("schema.json", EPOCH), schema)
+        out.writestr(zipfile.ZipInfo(SCHEMA, EPOCH), schema)
         for name in sorted(members, key=lambda name: int(members[name].partition(".")[0])):
             out.writestr(zipfile.ZipInfo(members[name], EPOCH), _without_padding(source.read(name)))
     return target.getvalue()

@@ -103,6 +103,14 @@ def to_row(values: Mapping[str, Any], features: list[Feature]) -> dict[str, floa
     return row
 
 
+def to_row_frame(values: Mapping[str, Any], features: list[Feature]) -> pd.DataFrame:
+    """What `to_frame` makes of a table of that one row. Raises `UserError` as that does."""
+    row = to_row(values, features)
+    # Of text or a missing one alone, pandas would make a type of its own.
+    types = {feature.name: object if feature.kind == "category" else np.float64 for feature in features}
+    return pd.DataFrame({name: pd.Series([value], dtype=types[name]) for name, value in row.items()})
+
+
 def _typed(column: "pl.Series | pd.Series[Any]", feature: Feature) -> pl.Series:
     """The column as Float64 or String, with null for missing."""
     try:
