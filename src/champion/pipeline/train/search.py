@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import parallel_config
 from numpy.typing import NDArray
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - makes HalvingGridSearchCV importable
 from sklearn.model_selection import (
@@ -55,9 +56,11 @@ def fit(pipeline: Pipeline, search: Search, seed: int, frame: pd.DataFrame, targ
     folds = StratifiedKFold(search.folds, shuffle=True, random_state=seed)
     # The order of sums in BLAS depends on the number of threads; with one thread the bytes are the same everywhere.
     with threadpool_limits(1, user_api="blas"), _refusals_in_one_line(pipeline):
-        chosen = _choose(pipeline, search, folds, seed, frame, target)
-        pipeline.set_params(**chosen)
-        measured = cross_validate(pipeline, frame, target, scoring=CV_SCORES, cv=folds, error_score="raise")
+        # The threads of a forest add up its votes in any order: with one thread the scores are the same everywhere.
+        with parallel_config("sequential"):
+            chosen = _choose(pipeline, search, folds, seed, frame, target)
+            pipeline.set_params(**chosen)
+            measured = cross_validate(pipeline, frame, target, scoring=CV_SCORES, cv=folds, error_score="raise")
         pipeline.fit(frame, target)
     scores = {
         name: -measured[f"test_{name}"] if scorer.startswith("neg_") else measured[f"test_{name}"]
