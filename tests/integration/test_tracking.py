@@ -165,7 +165,7 @@ def test_files_that_are_not_what_the_lock_says_are_not_tracked(changed: Project,
 @pytest.mark.parametrize("path", [MODEL, "metrics/gates.json"])
 def test_a_missing_file_is_not_tracked(changed: Project, path: str) -> None:
     (changed.folder / path).unlink()
-    with pytest.raises(UserError, match=f"{path}: it differs from dvc.lock"):
+    with pytest.raises(UserError, match=f"{path}: no such file"):
         read_result(changed.folder)
 
 
