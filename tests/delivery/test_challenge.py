@@ -197,25 +197,25 @@ def test_a_challenge_recorded_before_rows_had_a_hash_is_no_comparison(delivery_p
     assert history.comparison([row], "v1", "v2", row.details["held_out_md5"], required) == row
 
 
-def test_a_winner_that_was_rolled_back_does_not_win_again_on_the_same_rows(delivery_project: DeliveryProject) -> None:
+def promote_two_and_roll_back(delivery_project: DeliveryProject) -> None:
+    """Production serves v1 again, after v2 won against it and was promoted."""
     for result in ("weak", "strong"):
         judged(delivery_project, result)
         deployment.deploy(delivery_project.staging, "champion")
         deployment.smoke_test(delivery_project.staging)
         deployment.promote(delivery_project.production)
     deployment.rollback(delivery_project.production)
+
+
+def test_a_winner_that_was_rolled_back_does_not_win_again_on_the_same_rows(delivery_project: DeliveryProject) -> None:
+    promote_two_and_roll_back(delivery_project)
     verdict = challenge(delivery_project.staging)
     assert (verdict.challenger, verdict.champion, verdict.won) == ("v2", "v1", None)
     assert "v2 won against it on these rows before (ledger row 7), but was replaced again" in verdict.stays
 
 
 def test_a_rollback_of_production_makes_the_old_version_the_one_to_beat(delivery_project: DeliveryProject) -> None:
-    for result in ("weak", "strong"):
-        judged(delivery_project, result)
-        deployment.deploy(delivery_project.staging, "champion")
-        deployment.smoke_test(delivery_project.staging)
-        deployment.promote(delivery_project.production)
-    deployment.rollback(delivery_project.production)
+    promote_two_and_roll_back(delivery_project)
     assert champion_of(delivery_project) == "v1"
     assert judged(delivery_project, "same").row.from_version == "v1"
 

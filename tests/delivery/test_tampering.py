@@ -47,6 +47,15 @@ def flatter(project: DeliveryProject) -> None:
     write_parquet(project.root / TEST, rows.with_columns(target=pl.Series(target)))
 
 
+def assert_not_judged(contest: DeliveryProject, reason: str) -> None:
+    """Neither a challenge nor the gate judges, and no row is written."""
+    before = contest.staging.rows
+    for judge in (lambda: challenge(contest.staging), lambda: failures(contest.root)):
+        with pytest.raises(ConflictError, match=reason):
+            judge()
+    assert contest.staging.rows == before
+
+
 def test_replaced_held_out_rows_win_nothing(contest: DeliveryProject) -> None:
     flatter(contest)
     assert_lost(contest, "data/prepared: it differs from dvc.lock")
@@ -55,11 +64,7 @@ def test_replaced_held_out_rows_win_nothing(contest: DeliveryProject) -> None:
 def test_replaced_rows_with_a_lock_that_nobody_committed_are_not_judged(contest: DeliveryProject) -> None:
     flatter(contest)
     write_lock(contest.root)
-    before = contest.staging.rows
-    for judge in (lambda: challenge(contest.staging), lambda: failures(contest.root)):
-        with pytest.raises(ConflictError, match=r"dvc.lock: uncommitted change. Commit the outputs of `dvc repro`"):
-            judge()
-    assert contest.staging.rows == before
+    assert_not_judged(contest, r"dvc.lock: uncommitted change. Commit the outputs of `dvc repro`")
 
 
 def test_a_lock_that_git_was_told_not_to_look_at_is_still_not_the_committed_one(contest: DeliveryProject) -> None:
@@ -157,11 +162,7 @@ def test_limits_that_nobody_committed_are_refused(
 ) -> None:
     contest.write_params(section, **changes)
     write_lock(contest.root)
-    before = contest.staging.rows
-    for judge in (lambda: challenge(contest.staging), lambda: failures(contest.root)):
-        with pytest.raises(ConflictError, match=f"params.yaml: uncommitted change of `{section}`. Commit it"):
-            judge()
-    assert contest.staging.rows == before
+    assert_not_judged(contest, f"params.yaml: uncommitted change of `{section}`. Commit it")
 
 
 def test_limits_committed_after_the_run_are_refused(delivery_project: DeliveryProject) -> None:

@@ -2,18 +2,23 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from champion.core.errors import one_line_errors
+from champion.core.values import is_blank
 from champion.repository.process import find_root
+
+if TYPE_CHECKING:
+    from champion.registry.registry import Registry
 
 Env = Annotated[
     str | None, typer.Option("--env", help="The environment. By default the value of ENVIRONMENT, else development.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print only JSON.")]
+VersionName = Annotated[str, typer.Argument(help="A version such as v3, or an alias.")]
 
 
 class Command(TyperCommand):
@@ -26,3 +31,18 @@ class Command(TyperCommand):
         with one_line_errors():
             os.chdir(find_root(Path.cwd()))
             return super().invoke(ctx)
+
+
+def open_registry(env: str | None) -> "Registry":
+    """The registry of the environment, or of the one that ENVIRONMENT names."""
+    from champion.environments import load_environment
+    from champion.registry.registry import Registry
+
+    return Registry.open(load_environment(env))
+
+
+def refuse_blank(reason: str | None) -> str | None:
+    """The reason. Raises `BadParameter` when it is blank."""
+    if reason is not None and is_blank(reason):
+        raise typer.BadParameter("it is blank. Write a reason that other people understand.")
+    return reason

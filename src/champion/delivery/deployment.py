@@ -43,8 +43,8 @@ def promote(
     """Serve the champion, if the previous environment serves it and it passed its smoke test there.
 
     A version with an open finding is refused. `emergency` asks for nothing of this but a reason; the row then names the
-    open findings. Before it goes live the version is tested in this environment's own store; in
-    an emergency a model that is only slow passes, and the row says so.
+    open findings. Before it goes live the version is tested in this environment's own store; in an emergency a model
+    that is only slow passes, and the row says so.
     """
     environment = registry.environment
     source = environment.promoted_from

@@ -10,7 +10,7 @@ from champion.core.metrics_file import read_metrics
 from champion.core.strict_yaml import Sections, read
 from champion.core.values import rounded
 from champion.pipeline.evaluate.params import Gate
-from champion.pipeline.evaluate.verdicts import judge, listed
+from champion.pipeline.evaluate.verdicts import bounds_of, judge, listed
 from champion.repository.committed import require_committed
 from champion.repository.lock import verify_run
 
@@ -50,6 +50,5 @@ def shortfalls(metrics: Mapping[str, Any], gates: Mapping[str, Gate]) -> list[st
         if verdict["value"] is None:
             reasons.append(f"{name}: the held-out metrics have no number for it")
         elif not verdict["passed"]:
-            bounds = " and ".join(f"{end} {verdict[end]:g}" for end in ("min", "max") if verdict[end] is not None)
-            reasons.append(f"{name}: {verdict['value']:g} is outside {bounds}")
+            reasons.append(f"{name}: {verdict['value']:g} is outside {bounds_of(verdict)}")
     return reasons

@@ -9,9 +9,8 @@ from champion.core.errors import UserError
 from champion.core.markdown import environment
 from champion.core.strict_yaml import Sections
 from champion.params import Compare
-from champion.pipeline.evaluate.model_card import bounds
 from champion.pipeline.evaluate.params import Gate
-from champion.pipeline.evaluate.verdicts import judge
+from champion.pipeline.evaluate.verdicts import bounds_of, judge
 from champion.report import tables
 from champion.report.comparison import changes
 from champion.report.mermaid import xychart
@@ -62,7 +61,7 @@ def build(head: Revision, base: Revision, gates: Mapping[str, Gate], compare: Co
             "base": base,
             "base_rate": tables.base_rate(head, base),
             "before": judge(base.evaluation, gates),
-            "bounds": bounds,
+            "bounds": bounds_of,
             "confusion": tables.confusion(head, base),
             "gates": sorted(verdicts.items()),
             "lineage": list(tables.lineage(head, base)),

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from markupsafe import Markup
-
 from champion.core.markdown import environment
+from champion.pipeline.evaluate.verdicts import bounds_of
 
 SHOWN = {
     "roc_auc": "ROC AUC",
@@ -40,12 +39,6 @@ def render(
             verdicts=verdicts,
             hashes=hashes,
             shown=SHOWN,
-            bounds=bounds,
+            bounds=bounds_of,
         )
     )
-
-
-def bounds(verdict: Mapping[str, Any]) -> Markup:
-    """The bounds of a gate's verdict, such as `min 0.6 and max 0.9`."""
-    ends = [Markup("{} {:g}").format(end, verdict[end]) for end in ("min", "max") if verdict[end] is not None]
-    return Markup(" and ").join(ends)

@@ -20,6 +20,11 @@ def listed(verdicts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{"metric": name, **verdict} for name, verdict in sorted(verdicts.items())]
 
 
+def bounds_of(verdict: Mapping[str, Any]) -> str:
+    """The bounds of a verdict, such as `min 0.6 and max 0.9`."""
+    return " and ".join(f"{end} {verdict[end]:g}" for end in ("min", "max") if verdict[end] is not None)
+
+
 def _judge_one(value: Any, gate: Gate) -> dict[str, Any]:
     bounds = {"min": gate.min, "max": gate.max}
     if finite(value) is None:
