@@ -1,4 +1,4 @@
-"""Model.predict for one row and for many, compared with scikit-learn's predict_proba on the same prepared rows.
+"""Model.predict_row for one row and Model.predict for many, compared with scikit-learn's predict_proba.
 
     python benchmarks/latency.py
 
@@ -38,21 +38,25 @@ def main() -> None:
             frame = to_frame(rows, model.features)
             matrix = preprocess.transform(frame)
             sides: dict[str, Callable[[], Any]] = {
-                "Model.predict": lambda rows=rows: model.predict(rows),
+                "ours": lambda rows=rows: model.predict(rows),
                 "pipeline": lambda frame=frame: model.pipeline.predict_proba(frame),
                 "estimator": lambda matrix=matrix: estimator.predict_proba(matrix),
             }
-            # The sides take turns, so that a busy machine slows all of them equally.
-            took = [{name: seconds(call) for name, call in sides.items()} for _ in range(rounds + 1)][1:]
-            ours = statistics.median(times["Model.predict"] for times in took)
+            method = "Model.predict"
+            if size == 1:
+                method, row = "Model.predict_row", rows.row(0, named=True)
+                sides["ours"] = lambda row=row: model.predict_row(row)
+            # The sides take turns, so a busy machine slows all of them alike.
+            took = [{side: seconds(call) for side, call in sides.items()} for _ in range(rounds + 1)][1:]
+            ours = statistics.median(times["ours"] for times in took)
             ratios = {
-                name: statistics.median(times["Model.predict"] / times[name] for times in took)
-                for name in ("pipeline", "estimator")
+                peer: statistics.median(times["ours"] / times[peer] for times in took)
+                for peer in ("pipeline", "estimator")
             }
             print(
-                f"{rows.height:,} row{'s' if rows.height > 1 else ''}: {ours * 1e6 / rows.height:,.1f} us a row, "
-                f"{ratios['pipeline']:.2f} times scikit-learn's pipeline, {ratios['estimator']:.2f} times the bare "
-                f"estimator (medians of {rounds})"
+                f"{method}, {rows.height:,} row{'s' if rows.height > 1 else ''}: {ours * 1e6 / rows.height:,.1f} us a "
+                f"row, {ratios['pipeline']:.2f} times scikit-learn's pipeline, {ratios['estimator']:.2f} times the "
+                f"bare estimator (medians of {rounds})"
             )
 
 
