@@ -72,7 +72,9 @@ def test_a_pointer_that_is_damaged_gone_or_old(delivered: DeliveryProject) -> No
     store.remove("current.json")
     assert "staging: the store serves nothing, but the ledger says v2" in only_difference(delivered)
     store.write("current.json", first.as_json())
-    assert "staging: the store serves v1 (row 2), but the ledger says v2 (row 4)" in only_difference(delivered)
+    told = only_difference(delivered)
+    assert "staging: the store serves v1 (row 2, " in told
+    assert "but the ledger says v2 (row 4, " in told
 
 
 @pytest.mark.parametrize("content", [b"{", None])
@@ -99,7 +101,8 @@ def test_a_pointer_to_a_model_that_nobody_registered_is_not_taken_over(delivered
     forged = dataclasses.replace(live(delivered), model_sha256="0" * 64)
     forged = dataclasses.replace(forged, hash=forged.computed_hash())
     delivered.staging.store.write("current.json", forged.as_json())
-    assert any("the store serves v2" in difference for difference in differences(delivered.staging))
+    unregistered = f"staging: the store serves v2, sha256 {'0' * 64}, which is not registered"
+    assert unregistered in differences(delivered.staging)
     with pytest.raises(Exception, match="which is not in the ledger"):
         deployment.deploy(delivered.staging, "v1")
 
@@ -130,5 +133,5 @@ def test_removed_last_rows_are_found(delivered: DeliveryProject, tmp_path: Path)
         connection.exec_driver_sql("DROP TRIGGER ledger_refuses_DELETE")
         connection.exec_driver_sql("DELETE FROM ledger WHERE sequence = 4")
     found = differences(delivered.staging)
-    assert any("the ledger ends at row 3, the registry knows row 4: rows were removed" in text for text in found)
-    assert any("staging: the store serves v2 (row 4), but the ledger says v1" in difference for difference in found)
+    assert any("the ledger ends at row 3, but the registry knows row 4: rows were removed" in text for text in found)
+    assert any("staging: the store serves v2 (row 4, " in difference for difference in found)

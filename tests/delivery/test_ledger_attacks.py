@@ -14,8 +14,8 @@ from champion.delivery import deployment
 from champion.delivery.audit import differences
 from champion.delivery.register import register
 from champion.registry import history
-from champion.registry.chain import Row
-from champion.registry.ledger import HEAD, actor
+from champion.registry.chain import HEAD, Row
+from champion.registry.ledger import actor
 from champion.registry.served import read_pointer
 from champion.registry.signing import VARIABLE, new_key
 from champion.tracking import registry_sync
@@ -112,11 +112,11 @@ def add_trigger(project: DeliveryProject) -> None:
 
 
 ATTACKS: dict[str, tuple[Attack, str]] = {
-    "deleted rows": (delete_last_rows, "the ledger ends at row 3, the registry knows row 5"),
+    "deleted rows": (delete_last_rows, "the ledger ends at row 3, but the registry knows row 5"),
     "a rewritten last row": (rewrite_last_row, "ledger row 5 differs from what the registry knows"),
-    "an older copy": (put_an_older_copy_back, "the ledger ends at row 5, the registry knows row 6"),
+    "an older copy": (put_an_older_copy_back, "the ledger ends at row 5, but the registry knows row 6"),
     "a missing head": (remove_head, "is missing"),
-    "an unreadable head": (spoil_head, "what the registry kept of the ledger's last row is unreadable"),
+    "an unreadable head": (spoil_head, "ledger-head.json in the registry is unreadable"),
     "a dropped trigger": (drop_trigger, "the triggers by which the database refuses"),
     "an altered trigger": (alter_trigger, "the triggers by which the database refuses"),
     "a trigger that drops rows": (add_trigger, "the triggers by which the database refuses"),
@@ -179,18 +179,34 @@ def test_an_accepted_edit_covers_no_further_edit_of_the_same_row(delivered: Deli
     assert "ledger row 2 was edited" in delivered.staging.ledger.breaks()[0]
 
 
-def test_a_row_that_somebody_inserts_accepts_nothing(delivered: DeliveryProject) -> None:
-    without_triggers(delivered, "UPDATE ledger SET actor = 'eve' WHERE sequence = 2")
-    breaks = delivered.staging.ledger.breaks()
-    last = delivered.staging.rows[-1]
+def insert_accept_row(project: DeliveryProject, breaks: list[str]) -> None:
+    """What a role that may insert can do: append a row that fits, as if a person had accepted these breaks."""
+    last = project.staging.rows[-1]
     forged = dataclasses.replace(
         last, sequence=6, action="accept-break", details={"breaks": breaks}, previous_hash=last.hash, hash=""
     )
-    engine = sa.create_engine(f"sqlite:///{database(delivered)}", poolclass=sa.NullPool)
+    engine = sa.create_engine(f"sqlite:///{database(project)}", poolclass=sa.NullPool)
     values = dataclasses.asdict(forged) | {"hash": forged.computed_hash(), "details": json.dumps({"breaks": breaks})}
     with engine.begin() as connection:
         connection.execute(sa.table("ledger", *map(sa.column, values)).insert().values(values))
-    assert delivered.staging.ledger.breaks() == breaks
+
+
+def test_a_row_that_somebody_inserts_accepts_nothing(delivered: DeliveryProject) -> None:
+    without_triggers(delivered, "UPDATE ledger SET actor = 'eve' WHERE sequence = 2")
+    [edit] = delivered.staging.ledger.breaks()
+    insert_accept_row(delivered, [edit])
+    inserted = "ledger row 6 accepts breaks, but ledger-head.json in the registry does not know this row"
+    assert delivered.staging.ledger.breaks() == [edit, inserted]
+    deployment.rollback(delivered.staging, emergency=True, reason="v2 is wrong")
+    assert delivered.staging.ledger.breaks() == [edit, inserted], "an emergency accepts nothing either"
+    assert delivered.staging.ledger.accept_breaks("eve was here").details["breaks"] == [edit, inserted]
+    assert differences(delivered.staging) == []
+
+
+def test_a_row_that_accepts_a_later_break_is_seen_before_it_can(delivered: DeliveryProject) -> None:
+    insert_accept_row(delivered, ["ledger row 2 was edited"])
+    with pytest.raises(ConflictError, match="ledger row 6 accepts breaks, but"):
+        deployment.smoke_test(delivered.staging)
 
 
 def test_a_sound_ledger_has_nothing_to_accept(delivered: DeliveryProject) -> None:
@@ -212,7 +228,7 @@ def test_another_database_starts_no_ledger_where_the_registry_knows_of_one(
 ) -> None:
     monkeypatch.setenv("CHAMPION_DATABASE_URL", f"sqlite:///{tmp_path}/ledgre.db")
     files = delivered.staging.files
-    for break_ in ("the ledger ends at row 0, the registry knows row 5", "has files of versions"):
+    for break_ in ("the ledger ends at row 0, but the registry knows row 5", "has files of versions"):
         before = files.keys()
         with pytest.raises(ConflictError, match=break_):
             registered(delivered, "same")

@@ -120,6 +120,15 @@ def test_metrics_that_were_forged_at_registration_win_nothing_later(delivery_pro
     assert verdict.reasons == ["v1 was registered with uncommitted changes, and then another result was committed"]
 
 
+def test_metrics_that_git_was_told_not_to_look_at_are_registered_as_dirty(delivery_project: DeliveryProject) -> None:
+    git(delivery_project.root, "update-index", "--assume-unchanged", "dvc.lock", "metrics/evaluation.json")
+    git(delivery_project.root, "update-index", "--assume-unchanged", "metrics/gates.json")
+    edit_metrics(delivery_project.root)
+    write_lock(delivery_project.root)
+    version, _ = register(delivery_project.staging)
+    assert version.dirty is True
+
+
 def interrupt(project: DeliveryProject) -> None:
     """What is left of a `dvc repro` that ended after train: a new model, with the metrics of the old one."""
     lock = json.loads((project.root / "dvc.lock").read_text())

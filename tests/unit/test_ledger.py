@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from champion.core.errors import UserError
 from champion.databases import public_address, sqlite_file
 from champion.registry import history
-from champion.registry.chain import FORMAT, ORIGIN, Row, breaks
-from champion.registry.ledger import HEAD, Ledger
+from champion.registry.chain import FORMAT, HEAD, ORIGIN, Row, breaks
+from champion.registry.ledger import Ledger
 from champion.registry.stores import Store
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
@@ -132,8 +132,8 @@ def test_an_edit_past_the_triggers_is_found(tmp_path: Path) -> None:
         connection.exec_driver_sql("DROP TRIGGER ledger_refuses_DELETE")
         connection.exec_driver_sql("DELETE FROM ledger WHERE sequence = 3")
     assert breaks(ledger.rows(), ledger.head()) == [
-        "the ledger ends at row 2, the registry knows row 3: rows were removed, or the database is another one, or "
-        "an older copy"
+        "the ledger ends at row 2, but the registry knows row 3: rows were removed, or the database is another one "
+        "or an older copy"
     ]
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE ledger SET actor = 'eve' WHERE sequence = 1")

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 from champion.delivery.listeners import follow
 from champion.registry import history
-from champion.registry.chain import Row
-from champion.registry.ledger import HEAD
+from champion.registry.chain import HEAD, Row
 from champion.registry.registry import Registry
 from champion.registry.served import POINTER, SERVED_FILES
 from champion.registry.stores import Store
@@ -53,11 +52,9 @@ def _in_store(registry: Registry, rows: list[Row]) -> Iterator[str]:
     if content is not None and found is None:
         yield f"{store.url}/{POINTER}: damaged"
     elif content != (recorded.as_json() if recorded is not None else None):
-        serves = f"{found.version} (row {found.sequence})" if found is not None else "nothing"
-        says = f"{recorded.version} (row {recorded.sequence})" if recorded is not None else "nothing"
         yield (
-            f"{name}: the store serves {serves}, but the ledger says {says}. If a command was interrupted, the next "
-            "deploy, promote, rollback or smoke repairs this."
+            f"{name}: the store serves {_told(found)}, but the ledger says {_told(recorded)}. If a command was "
+            "interrupted, the next deploy, promote, rollback or smoke repairs this."
         )
     present = store.keys()
     deployed = {str(row.version) for row in (recorded, found) if row is not None}
@@ -70,8 +67,13 @@ def _in_store(registry: Registry, rows: list[Row]) -> Iterator[str]:
     for key in present:
         if key not in expected and key != POINTER:
             yield f"{store.url}/{key}: no registered version has this file. Remove it."
-    if found is not None and found.version not in versions:
-        yield f"{name}: it serves {found.version}, sha256 {found.model_sha256}, which is not registered"
+    known = versions.get(str(found.version)) if found is not None else None
+    if found is not None and (known is None or known.model_sha256 != found.model_sha256):
+        yield f"{name}: the store serves {found.version}, sha256 {found.model_sha256}, which is not registered"
+
+
+def _told(pointer: Row | None) -> str:
+    return f"{pointer.version} (row {pointer.sequence}, {pointer.short_hash})" if pointer is not None else "nothing"
 
 
 def _wrong(store: Store, key: str, version: str, sha256: str, present: list[str]) -> Iterator[str]:

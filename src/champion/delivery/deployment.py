@@ -64,8 +64,8 @@ def promote(
         _refuse_unproven(state, target, source)
         if findings:
             raise ConflictError(
-                f"{target.name} has an open finding: {findings[-1]}. Once it is understood, `champion clear "
-                f"{target.name} --reason WHY` lets it be promoted."
+                f"{target.name} has an open finding: {findings[-1]}. When you know the cause, run `champion clear "
+                f"{target.name} --reason WHY`. Then {target.name} can be promoted."
             )
     now = history.live(state.rows, environment.name)
     details: dict[str, Any] = {"emergency": emergency} | ({"open_findings": findings} if findings else {})
@@ -80,7 +80,7 @@ def promote(
             follow(registry, failed)
             raise ConflictError(
                 f"the smoke test of {target.name} in {environment.name} failed: {'; '.join(report.failures)}. "
-                f"{environment.name} still serves the version that it served before."
+                f"What {environment.name} serves has not changed."
             )
     return switch(registry, state, "promote", target, reason=reason, details=details)
 
@@ -179,7 +179,7 @@ def _promoted_version(registry: Registry, state: State, source: str, version: st
         return history.resolve(state.rows, version, registry.sharing)
     staged = history.live(state.rows, source)
     if staged is None:
-        raise ConflictError(f"{source} serves nothing yet: `champion deploy VERSION --env {source}` first.")
+        raise ConflictError(f"{source} serves nothing yet: run `champion deploy VERSION --env {source}` first.")
     return history.versions(state.rows)[str(staged.version)]
 
 
@@ -189,7 +189,7 @@ def _refuse_unproven(state: State, target: Version, source: str) -> None:
         raise ConflictError("the ledger was edited, so it proves nothing. `champion audit` says where.")
     if staged is None or staged.version != target.name:
         raise ConflictError(
-            f"{target.name} is not live in {source}: `champion deploy {target.name} --env {source}` first."
+            f"{target.name} is not live in {source}: run `champion deploy {target.name} --env {source}` first."
         )
     if tested is None or not tested.outcome:
         how = "was not smoke tested" if tested is None else "failed its smoke test"
@@ -197,7 +197,7 @@ def _refuse_unproven(state: State, target: Version, source: str) -> None:
     holder = history.champion(state.rows)
     if holder != target.name:
         raise ConflictError(
-            f"{target.name} is not the champion ({holder or 'there is none'}): it must win "
+            f"{target.name} is not the champion ({holder or 'nobody'} is): it must win "
             f"`champion challenge {target.name}` first."
         )
 

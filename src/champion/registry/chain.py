@@ -13,6 +13,8 @@ from typing import Any
 from champion.registry.signing import is_signed
 
 ORIGIN = "0" * 64
+# The registry's file with number and hash of the last row.
+HEAD = "ledger-head.json"
 # The action of a row in which a person accepts breaks of the chain.
 ACCEPT = "accept-break"
 # The format of a new row. Rows of before have none, lack these fields, and are verified without them.
@@ -111,9 +113,11 @@ def breaks(rows: Sequence[Row], head: tuple[int, str] | None, keys: Collection[s
     out what needs it. What a person accepted is no break any more: its sentence holds the hashes, so that another edit
     of the same row is another break. Only a row that the head covers accepts, and nothing accepts a wrong head.
     """
+    # Rows that accept breaks hold the sentences of `_broken_links` and `_unsigned`, so their wording must not change.
     found = [*_broken_links(rows), *(_unsigned(rows, keys) if keys is not None else ())]
     accepted = _accepted(rows, head, keys) if found else set()
-    return [*(sentence for sentence in found if sentence not in accepted), *_wrong_head(rows, head)]
+    left = [sentence for sentence in found if sentence not in accepted]
+    return [*left, *_unknown_acceptances(rows, head), *_wrong_head(rows, head)]
 
 
 def _broken_links(rows: Sequence[Row]) -> Iterator[str]:
@@ -157,17 +161,24 @@ def _accepted(rows: Sequence[Row], head: tuple[int, str] | None, keys: Collectio
     }
 
 
+def _unknown_acceptances(rows: Sequence[Row], head: tuple[int, str] | None) -> Iterator[str]:
+    # `champion accept-break` moves the head to its row. Only a kill in between, or an attack, leaves such a row.
+    for row in rows:
+        if row.action == ACCEPT and head is not None and 0 <= head[0] < row.sequence:
+            yield f"ledger row {row.sequence} accepts breaks, but {HEAD} in the registry does not know this row"
+
+
 def _wrong_head(rows: Sequence[Row], head: tuple[int, str] | None) -> Iterator[str]:
     if head is None or head == (0, ORIGIN):
         return
     sequence, digest = head
     last = rows[-1].sequence if rows else 0
     if sequence < 1:
-        yield "what the registry kept of the ledger's last row is unreadable"
+        yield f"{HEAD} in the registry is unreadable"
     elif sequence > last:
         yield (
-            f"the ledger ends at row {last}, the registry knows row {sequence}: rows were removed, or the database "
-            "is another one, or an older copy"
+            f"the ledger ends at row {last}, but the registry knows row {sequence}: rows were removed, or the database "
+            "is another one or an older copy"
         )
     elif not any(row.sequence == sequence and row.hash == digest for row in rows):
         yield f"ledger row {sequence} differs from what the registry knows ({digest[:_SHOWN]}): rows were replaced"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from champion.core.errors import ConflictError, UnavailableError, UserError
 from champion.core.values import is_blank
 from champion.databases import make_engine, public_address, sqlite_file
-from champion.registry.chain import ACCEPT, FORMAT, ORIGIN, Row, breaks, canonical
+from champion.registry.chain import ACCEPT, FORMAT, HEAD, ORIGIN, Row, breaks, canonical
 from champion.registry.ledger_table import NAME, Table
 from champion.registry.signing import signer
 from champion.registry.stores import Store
@@ -25,7 +25,6 @@ from champion.repository.git import head_commit
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-HEAD = "ledger-head.json"
 LOCK_SECONDS = 10
 # Any number works, but every version of this program must use the same one.
 POSTGRESQL_LOCK = 4_713_402_881
@@ -100,7 +99,7 @@ class Ledger:
         """Rows appended in the block are saved when it ends without an exception, else discarded.
 
         Only one process at a time can be in the block; another process waits, then gets a `UserError`. Raises
-        `ConflictError` when the chain is broken. With `despite_breaks` it appends all the same, and keeps a wrong head.
+        `ConflictError` when the chain is broken. With `despite_breaks` it appends all the same, and leaves the head.
         """
         self._signer()
         outage = []
@@ -129,7 +128,8 @@ class Ledger:
             self._table.prepare(connection)
             session = Appending(connection, self._table, list(rows), found, self)
             yield session
-        if session.rows != rows and not outage:
+        # Rows on top of a break are not vouched for before a person accepts it.
+        if session.rows != rows and not found:
             self._move_head(session.rows)
 
     def accept_breaks(self, reason: str, seen_elsewhere: Sequence[str] = ()) -> Row:
@@ -201,11 +201,11 @@ class Ledger:
         if head is not None:
             return found
         if rows:
-            found.append(f"{self._registry.url}/{HEAD}, what the registry kept of the ledger's last row, is missing")
+            found.append(f"{self._registry.url}/{HEAD} is missing: the registry keeps the ledger's last row there")
         # The files are listed before the head is read again: a first registration writes it before them.
         elif set(self._registry.keys()) - {HEAD} and self.head() is None:
             found.append(
-                f"the registry {self._registry.url} has files of versions, and the ledger {self.address} has no rows: "
+                f"the registry {self._registry.url} has files of versions, but the ledger {self.address} has no rows: "
                 "is `database_url` right?"
             )
         return found
@@ -213,7 +213,7 @@ class Ledger:
     def _refuse(self, found: Sequence[str]) -> NoReturn:
         more = f"\n  and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
         raise ConflictError(
-            f"the ledger of {self._name} was changed after it was written, so no command writes to it:\n  "
+            f"the ledger of {self._name} cannot be trusted, so no command writes to it:\n  "
             + "\n  ".join(found[:_TOLD])
             + f"{more}\n`champion audit` lists them all. Restore the database, or correct `database_url`. If you know "
             'the cause, run `champion accept-break --reason "..."`. In an emergency, `champion rollback --emergency '

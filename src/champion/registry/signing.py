@@ -55,7 +55,7 @@ def signer(keys: Collection[str], environment: str) -> tuple[str, Callable[[str]
         if keys:
             raise ConflictError(
                 f"the ledger of {environment} is signed, but the environment variable {VARIABLE} is not set. Set it to "
-                "a private key that may write there. Nothing was changed."
+                f"a private key whose public key is in {KEYS}. Nothing was changed."
             )
         return None
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -68,7 +68,7 @@ def signer(keys: Collection[str], environment: str) -> tuple[str, Callable[[str]
     if public not in keys:
         raise ConflictError(
             f"the key of {VARIABLE} may not write to the ledger of {environment}. Add its public key {public} to "
-            f"{KEYS}, or unset it."
+            f"{KEYS}, or unset {VARIABLE}."
         )
     return public, lambda digest: base64.b64encode(key.sign(_PURPOSE + digest.encode())).decode()
 

@@ -22,7 +22,7 @@ def require_committed(root: Path) -> None:
     if moved - {AS_OF}:
         names = ", ".join(f"`{key}`" for key in sorted(moved - {AS_OF}))
         raise ConflictError(f"{PARAMS}: uncommitted change of {names}. Commit it, or `git restore {PARAMS}`.")
-    if not moved and read_stages(root) != _committed(root, LOCK).get("stages"):
+    if not moved and not _is_lock_committed(root):
         raise ConflictError(f"{LOCK}: uncommitted change. Commit the outputs of `dvc repro`, then run this again.")
     others = _changed_otherwise(root) if moved else []
     if others:
@@ -31,10 +31,12 @@ def require_committed(root: Path) -> None:
 
 def is_committed(root: Path) -> bool:
     """Whether HEAD reproduces this result: no tracked file differs, except for `as_of` and the outputs."""
-    if git.head_commit(root) is None or git.read_file(root, "HEAD", str(PARAMS)) is None:
+    if any(git.read_file(root, "HEAD", str(path)) is None for path in (PARAMS, LOCK)):
         return False
     moved = _moved_keys(root)
-    return not _changed_otherwise(root) if moved == {AS_OF} else git.is_clean(root)
+    if moved == {AS_OF}:
+        return not _changed_otherwise(root)
+    return not moved and _is_lock_committed(root) and git.is_clean(root)
 
 
 def as_of(root: Path) -> Any:
@@ -47,6 +49,10 @@ def _moved_keys(root: Path) -> set[str]:
     committed = _committed(root, PARAMS)
     here = _parse((root / PARAMS).read_bytes()) if (root / PARAMS).is_file() else {}
     return {key for key in committed.keys() | here.keys() if committed.get(key) != here.get(key)}
+
+
+def _is_lock_committed(root: Path) -> bool:
+    return read_stages(root) == _committed(root, LOCK).get("stages")
 
 
 def _changed_otherwise(root: Path) -> list[str]:
