@@ -44,6 +44,18 @@ def test_a_rollback_that_was_killed_and_is_repeated_goes_back_once(on_each_datab
     assert 2 <= counts["went back when stopped"] < counts["stopped"]
 
 
+def test_a_repair_that_was_killed_is_completed_by_the_next_command(on_each_database: DeliveryProject) -> None:
+    counts = run_faults(on_each_database, "repair")
+    assert counts["v1"] >= 10
+    assert counts["v3"] >= 3
+
+
+def test_an_acceptance_that_was_killed_can_be_repeated(on_each_database: DeliveryProject) -> None:
+    counts = run_faults(on_each_database, "accept")
+    assert counts["broken"] >= 3
+    assert counts["accepted"] >= 1
+
+
 def test_a_kill_in_a_first_delivery_is_repaired_by_the_next(
     delivery_project: DeliveryProject,
 ) -> None:

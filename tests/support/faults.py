@@ -4,6 +4,8 @@
     python faults.py disconnect ROOT [STRIDE]  PostgreSQL ends the connection before and after each effect
     python faults.py register ROOT [STRIDE]    SIGKILL, in the first registration and the first deployment
     python faults.py rollback ROOT             SIGKILL, in a rollback that is then repeated
+    python faults.py repair ROOT               SIGKILL, in a deployment that first repairs
+    python faults.py accept ROOT               SIGKILL, in the acceptance of a break
     python faults.py full ROOT                 a full disk, at one file after the other
     python faults.py race ROOT                 two deployments that start from the same state
     python faults.py swarm ROOT                six processes at once
@@ -21,8 +23,8 @@ import signal
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
@@ -40,10 +42,10 @@ from champion.delivery.audit import differences
 from champion.delivery.register import register as register_model
 from champion.environments import load_environments
 from champion.registry import history, registry
-from champion.registry.chain import breaks
+from champion.registry.chain import HEAD, breaks
 from champion.registry.ledger import Appending
 from champion.registry.registry import Registry
-from champion.registry.served import SERVED_FILES, read_model, read_pointer
+from champion.registry.served import POINTER, SERVED_FILES, read_model, read_pointer
 from champion.registry.stores import Store
 
 # Parsed once: under the trace each parse would cost more than the deployment.
@@ -268,6 +270,22 @@ def register(root: Path, stride: int = 0) -> dict[str, int]:
     return dict(counts)
 
 
+def killed(prepare: Callable[[], object], work: Callable[[], object]) -> Iterator[int]:
+    """Prepare, then kill the work at one effect after the other; the numbers of these effects."""
+    prepare()
+    lines = at_effect(0, lambda: None)
+    work()
+    for number in range(1, lines() + 1):
+        prepare()
+
+        def stopped(number: int = number) -> None:
+            at_effect(number, lambda: os.kill(os.getpid(), signal.SIGKILL))
+            work()
+
+        assert forked(stopped)() == -signal.SIGKILL, f"place {number}"
+        yield number
+
+
 def rollback(root: Path) -> dict[str, int]:
     """Kill a rollback at every effect; repeated, it has gone back one step, and no further."""
     counts: Counter[str] = Counter()
@@ -276,17 +294,7 @@ def rollback(root: Path) -> dict[str, int]:
         for version in ("v1", "v2", "v3"):
             switch_to(root, version)
 
-    afresh()
-    lines = at_effect(0, lambda: None)
-    deployment.rollback(staging(root))
-    for number in range(1, lines() + 1):
-        afresh()
-
-        def work(number: int = number) -> None:
-            at_effect(number, lambda: os.kill(os.getpid(), signal.SIGKILL))
-            deployment.rollback(staging(root))
-
-        assert forked(work)() == -signal.SIGKILL, f"place {number}"
+    for number in killed(afresh, lambda: deployment.rollback(staging(root))):
         went_back = live_version(root) == "v2"
         switch = deployment.rollback(staging(root))
         assert switch.changed != went_back, f"place {number}"
@@ -294,6 +302,40 @@ def rollback(root: Path) -> dict[str, int]:
         assert_sound(root, "v2")
         counts["went back when stopped"] += went_back
         counts["stopped"] += 1
+    return dict(counts)
+
+
+def repair(root: Path) -> dict[str, int]:
+    """Kill a deployment that first repairs, at every effect; the next command completes what was begun."""
+    counts: Counter[str] = Counter()
+
+    def restore_store() -> None:
+        # The first time, v3's files are copied too, which would be more effects.
+        for version in ("v3", "v1"):
+            switch_to(root, version)
+        before = read_pointer(staging(root).environment)
+        switch_to(root, "v2")
+        assert before is not None
+        staging(root).store.write(POINTER, before.as_json())
+
+    for _ in killed(restore_store, lambda: switch_to(root, "v3")):
+        version = live_version(root)
+        switch_to(root, version)
+        assert_sound(root, version)
+        counts[version] += 1
+    return dict(counts)
+
+
+def accept(root: Path) -> dict[str, int]:
+    """Kill the acceptance of a break at every effect; if the ledger is still broken, it can be accepted again."""
+    counts: Counter[str] = Counter()
+    lose_head = partial(Store.remove, staging(root).files, HEAD)
+    for _ in killed(lose_head, lambda: staging(root).ledger.accept_breaks("the head was lost")):
+        broken = bool(staging(root).ledger.breaks())
+        if broken:
+            staging(root).ledger.accept_breaks("the head was lost, and then the power")
+        assert_sound(root, "v1")
+        counts["broken" if broken else "accepted"] += 1
     return dict(counts)
 
 
