@@ -25,7 +25,7 @@ def run_faults(delivery_project: DeliveryProject, *arguments: str) -> dict[str, 
     deployment.deploy(delivery_project.staging, "v1")
     what, *rest = arguments
     command = [sys.executable, str(FAULTS), what, str(delivery_project.root), *rest]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)
 
