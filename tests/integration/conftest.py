@@ -90,7 +90,7 @@ def add_branches(project: Project) -> None:
 
     def weaken(params: dict[str, Any]) -> None:
         params["gates"] = {"roc_auc": {"min": 0.5}}
-        params["train"]["hist_gradient_boosting"]["max_iter"] = 1
+        params["train"]["hist_gradient_boosting"] |= {"max_iter": 1, "max_leaf_nodes": 2}
 
     project.edit_params(loosen)
     run("A model that passes")
@@ -101,7 +101,7 @@ def add_branches(project: Project) -> None:
 
     branch("weaker")
     project.edit_params(weaken)
-    run("One tree, and a gate that lets it pass")
+    run("One split, and a gate that lets it pass")
 
     branch("unchanged")
     (project.folder / "README.md").write_text("Changed.\n", encoding="utf-8")

@@ -61,20 +61,13 @@ class DeliveryProject:
         """Production, opened anew as each command opens it."""
         return Registry.open(self.environment("production"))
 
-    def register(self, *results: str) -> None:
-        """Register results of the pipeline, the last of which stays on disk."""
-        for result in results:
-            self.use_result(result)
-            register(self.staging)
-
-    def stage(self, result: str) -> str:
-        """Register a result, make it champion, deploy it to staging and test it. Returns its version."""
+    def bring_to_staging(self, result: str) -> None:
+        """Register a result of the pipeline, make it champion, deploy it to staging and test it."""
         self.use_result(result)
         version, _ = register(self.staging)
         assert challenge(self.staging).won
         deployment.deploy(self.staging, version.name)
         assert deployment.smoke_test(self.staging)[1].passed
-        return version.name
 
     def edit_params(self, section: str, **changes: Any) -> None:
         """Change a section of params.yaml, and commit."""
@@ -116,20 +109,19 @@ def create(project: DeliveryProject) -> None:
 
 def deploy_both(project: DeliveryProject) -> None:
     for result in ("weak", "strong"):
-        project.register(result)
+        project.use_result(result)
+        register(project.staging)
         deployment.deploy(project.staging, "challenger")
 
 
 # By name: the state from which it starts, and what is done then.
 STATES: dict[str, tuple[str | None, Callable[[DeliveryProject], object]]] = {
     "new": (None, create),
-    "registered": ("new", lambda project: project.register("weak")),
-    "deployed": ("registered", lambda project: deployment.deploy(project.staging, "v1")),
     "both deployed": ("new", deploy_both),
     "both deployed, tested": ("both deployed", lambda project: deployment.smoke_test(project.staging)),
-    "staged": ("new", lambda project: project.stage("weak")),
+    "staged": ("new", lambda project: project.bring_to_staging("weak")),
     "promoted": ("staged", lambda project: deployment.promote(project.production)),
-    "promoted, staged": ("promoted", lambda project: project.stage("strong")),
+    "promoted, staged": ("promoted", lambda project: project.bring_to_staging("strong")),
     "promoted twice": ("promoted, staged", lambda project: deployment.promote(project.production)),
 }
 
