@@ -9,19 +9,15 @@ import sqlalchemy as sa
 from champion.core.errors import UserError
 from champion.delivery import deployment
 from champion.delivery.audit import differences
-from champion.delivery.register import register
 from champion.registry.chain import Row
 from champion.registry.served import read_pointer
-from support.delivery import DeliveryProject
+from support.delivery import DeliveryProject, InState
 
 
 @pytest.fixture
-def delivered(delivery_project: DeliveryProject) -> DeliveryProject:
+def delivered(in_state: InState) -> DeliveryProject:
     """Two versions registered, the second live in staging."""
-    for result in ("weak", "strong"):
-        delivery_project.use_result(result)
-        register(delivery_project.staging)
-        deployment.deploy(delivery_project.staging, "challenger")
+    delivery_project = in_state("both deployed")
     assert differences(delivery_project.staging) == []
     return delivery_project
 
@@ -83,7 +79,7 @@ def test_a_lost_pointer_is_written_again_by_the_next_command(delivered: Delivery
     store.remove("current.json")
     if content is not None:
         store.write("current.json", content)
-    deployment.smoke_test(delivered.staging)
+    assert not deployment.deploy(delivered.staging, "v2").changed
     assert live(delivered).version == "v2"
     assert differences(delivered.staging) == []
 
@@ -107,8 +103,8 @@ def test_a_pointer_to_a_model_that_nobody_registered_is_not_taken_over(delivered
         deployment.deploy(delivered.staging, "v1")
 
 
-def test_an_edited_ledger_is_found_and_proves_nothing(delivered: DeliveryProject, tmp_path: Path) -> None:
-    deployment.smoke_test(delivered.staging)
+def test_an_edited_ledger_is_found_and_proves_nothing(in_state: InState, tmp_path: Path) -> None:
+    delivered = in_state("both deployed, tested")
     engine = sa.create_engine(f"sqlite:///{tmp_path}/ledger.db", poolclass=sa.NullPool)
     with engine.begin() as connection:
         connection.exec_driver_sql("DROP TRIGGER ledger_refuses_UPDATE")

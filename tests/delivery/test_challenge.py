@@ -15,7 +15,7 @@ from champion.delivery.challenge import Verdict, challenge
 from champion.delivery.register import register
 from champion.model.bootstrap import paired_interval, weighted_f1, weighted_roc_auc
 from champion.registry import history
-from support.delivery import DeliveryProject
+from support.delivery import DeliveryProject, InState
 from support.project import Project
 
 
@@ -197,27 +197,23 @@ def test_a_challenge_recorded_before_rows_had_a_hash_is_no_comparison(delivery_p
     assert history.comparison([row], "v1", "v2", row.details["held_out_md5"], required) == row
 
 
-def promote_two_and_roll_back(delivery_project: DeliveryProject) -> None:
+@pytest.fixture
+def rolled_back(in_state: InState) -> DeliveryProject:
     """Production serves v1 again, after v2 won against it and was promoted."""
-    for result in ("weak", "strong"):
-        judged(delivery_project, result)
-        deployment.deploy(delivery_project.staging, "champion")
-        deployment.smoke_test(delivery_project.staging)
-        deployment.promote(delivery_project.production)
+    delivery_project = in_state("promoted twice")
     deployment.rollback(delivery_project.production)
+    return delivery_project
 
 
-def test_a_winner_that_was_rolled_back_does_not_win_again_on_the_same_rows(delivery_project: DeliveryProject) -> None:
-    promote_two_and_roll_back(delivery_project)
-    verdict = challenge(delivery_project.staging)
+def test_a_winner_that_was_rolled_back_does_not_win_again_on_the_same_rows(rolled_back: DeliveryProject) -> None:
+    verdict = challenge(rolled_back.staging)
     assert (verdict.challenger, verdict.champion, verdict.won) == ("v2", "v1", None)
     assert "v2 won against it on these rows before (ledger row 7), but was replaced again" in verdict.stays
 
 
-def test_a_rollback_of_production_makes_the_old_version_the_one_to_beat(delivery_project: DeliveryProject) -> None:
-    promote_two_and_roll_back(delivery_project)
-    assert champion_of(delivery_project) == "v1"
-    assert judged(delivery_project, "same").row.from_version == "v1"
+def test_a_rollback_of_production_makes_the_old_version_the_one_to_beat(rolled_back: DeliveryProject) -> None:
+    assert champion_of(rolled_back) == "v1"
+    assert judged(rolled_back, "same").row.from_version == "v1"
 
 
 def test_weighted_scores_are_those_of_scikit_learn() -> None:
@@ -252,20 +248,17 @@ def test_one_class_only_gives_no_interval() -> None:
 
 
 def test_the_table_is_printed_and_a_loss_is_an_exit_status(delivery_project: DeliveryProject) -> None:
-    import subprocess
-    import sys
-
     judged(delivery_project, "weak")
     delivery_project.use_result("strong")
     register(delivery_project.staging)
-    command = [sys.executable, "-m", "champion", "challenge"]
-    won = subprocess.run(command, cwd=delivery_project.root, capture_output=True, text=True, check=True).stdout
+    project = Project(delivery_project.root)
+    won = project.champion("challenge").stdout
     assert "challenger v2" in won
     assert "95% interval" in won
     assert "v2 is champion instead of v1" in won
     delivery_project.use_result("same")
     register(delivery_project.staging)
-    lost = subprocess.run([*command, "--json"], cwd=delivery_project.root, capture_output=True, text=True, check=False)
+    lost = project.champion("challenge", "--json", check=False)
     assert lost.returncode == 1
     assert "v3 does not become champion" in lost.stderr
     told = json.loads(lost.stdout)

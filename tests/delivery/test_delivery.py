@@ -17,32 +17,53 @@ from champion.delivery.register import register
 from champion.registry import history
 from champion.registry.served import read_model, read_pointer
 from champion.registry.versions import Version
-from support.delivery import DeliveryProject
+from support.delivery import DeliveryProject, InState
 from support.project import REPOSITORY, Project
 
 
-def staged(delivery_project: DeliveryProject, result: str) -> str:
-    """Register a result of the pipeline, make it champion, deploy it to staging and test it. Returns its version."""
-    delivery_project.use_result(result)
-    version, _ = register(delivery_project.staging)
-    assert challenge(delivery_project.staging).won
-    deployment.deploy(delivery_project.staging, version.name)
-    assert deployment.smoke_test(delivery_project.staging)[1].passed
-    return version.name
+@pytest.fixture
+def promoted(in_state: InState) -> DeliveryProject:
+    """Version v1 is in staging and in production."""
+    return in_state("promoted")
 
 
-def test_a_model_goes_to_production_and_back(on_each_database: DeliveryProject) -> None:
-    assert staged(on_each_database, "weak") == "v1"
-    assert deployment.promote(on_each_database.production).changed
-    noon = datetime.now(UTC)
-    assert staged(on_each_database, "strong") == "v2"
-    deployment.promote(on_each_database.production)
-    assert read_pointer(on_each_database.production.environment).version == "v2"
+@pytest.fixture
+def challenged(in_state: InState) -> DeliveryProject:
+    """Version v1 is in production; v2 won against it, and passed in staging."""
+    return in_state("promoted, staged")
 
-    deployment.rollback(on_each_database.production, reason="too many defaults")
 
-    live = read_pointer(on_each_database.production.environment)
-    rows = on_each_database.production.rows
+@pytest.fixture
+def promoted_twice(in_state: InState) -> DeliveryProject:
+    """Version v2 is in staging and in production, which served v1 before."""
+    return in_state("promoted twice")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def on_either_database(
+    request: pytest.FixtureRequest, in_state: InState, monkeypatch: pytest.MonkeyPatch
+) -> DeliveryProject:
+    """The same on SQLite, then on PostgreSQL."""
+    if request.param == "sqlite":
+        return in_state("promoted twice")
+    delivery_project = in_state("new")
+    monkeypatch.setenv("CHAMPION_DATABASE_URL", request.getfixturevalue("postgresql_url"))
+    for result in ("weak", "strong"):
+        delivery_project.bring_to_staging(result)
+        assert deployment.promote(delivery_project.production).changed
+    return delivery_project
+
+
+def test_a_model_goes_to_production_and_back(on_either_database: DeliveryProject) -> None:
+    before = on_either_database.production
+    assert read_pointer(before.environment).version == "v2"
+    noon = next(row.when for row in before.rows if row.version == "v2")
+
+    deployment.rollback(before, reason="too many defaults")
+
+    production = on_either_database.production
+    live = read_pointer(production.environment)
+    rows = production.rows
     assert (live.version, live.from_version, live.reason) == ("v1", "v2", "too many defaults")
     assert history.live_at(rows, "production", noon).version == "v1"
     assert history.aliases(rows, ["staging", "production"]) == {
@@ -52,7 +73,7 @@ def test_a_model_goes_to_production_and_back(on_each_database: DeliveryProject) 
         "production": "v1",
     }
     assert [row.action for row in rows if row.environment == "production"] == ["promote", "promote", "rollback"]
-    assert differences(on_each_database.production) == []
+    assert differences(production) == []
 
 
 def test_production_takes_only_what_passed_in_staging(delivery_project: DeliveryProject) -> None:
@@ -75,12 +96,10 @@ def test_production_takes_only_what_passed_in_staging(delivery_project: Delivery
     assert deployment.promote(delivery_project.production).changed
 
 
-def test_a_smoke_test_counts_only_for_what_is_live_since(delivery_project: DeliveryProject) -> None:
-    staged(delivery_project, "weak")
-    staged(delivery_project, "strong")
-    deployment.rollback(delivery_project.staging)
+def test_a_smoke_test_counts_only_for_what_is_live_since(challenged: DeliveryProject) -> None:
+    deployment.rollback(challenged.staging)
     with pytest.raises(UserError, match="v1 was not smoke tested"):
-        deployment.promote(delivery_project.production)
+        deployment.promote(challenged.production)
 
 
 def test_an_emergency_needs_a_reason_and_nothing_else(delivery_project: DeliveryProject) -> None:
@@ -97,18 +116,17 @@ def test_an_emergency_needs_a_reason_and_nothing_else(delivery_project: Delivery
     assert history.champion(delivery_project.production.rows) == "v1"
 
 
-def test_deploying_what_is_live_changes_nothing_but_heals_its_files(delivery_project: DeliveryProject) -> None:
-    staged(delivery_project, "weak")
-    before = delivery_project.staging.rows
-    row = read_pointer(delivery_project.staging.environment)
-    delivery_project.staging.store.write(f"{row.model_sha256}/model.skops", b"rotten")
+def test_deploying_what_is_live_changes_nothing_but_heals_its_files(promoted: DeliveryProject) -> None:
+    before = promoted.staging.rows
+    row = read_pointer(promoted.staging.environment)
+    promoted.staging.store.write(f"{row.model_sha256}/model.skops", b"rotten")
     with pytest.raises(UserError, match="not the file that was deployed"):
-        read_model(delivery_project.staging.environment, row)
+        read_model(promoted.staging.environment, row)
 
-    assert not deployment.deploy(delivery_project.staging, "v1").changed
+    assert not deployment.deploy(promoted.staging, "v1").changed
 
-    assert read_model(delivery_project.staging.environment, row)
-    assert delivery_project.staging.rows == before
+    assert read_model(promoted.staging.environment, row)
+    assert promoted.staging.rows == before
 
 
 def test_rollback_goes_back_step_by_step_and_says_when_there_is_no_more(delivery_project: DeliveryProject) -> None:
@@ -122,7 +140,8 @@ def test_rollback_goes_back_step_by_step_and_says_when_there_is_no_more(delivery
     assert "`--to v1` goes further" in again.note
     deployment.smoke_test(delivery_project.staging)
     assert deployment.rollback(delivery_project.staging).row.version == "v1"
-    deployment.smoke_test(delivery_project.staging)
+    with delivery_project.staging.ledger.appending() as session:
+        session.append("smoke", environment="staging", version="v1", details={"passed": True})
     with pytest.raises(UserError, match="no earlier version to go back to: v1 is its first"):
         deployment.rollback(delivery_project.staging)
     assert deployment.rollback(delivery_project.staging, "v3").row.version == "v3"
@@ -132,30 +151,24 @@ def test_rollback_goes_back_step_by_step_and_says_when_there_is_no_more(delivery
         deployment.rollback(delivery_project.staging, "v9")
 
 
-def test_a_model_that_answers_otherwise_is_not_promoted(delivery_project: DeliveryProject) -> None:
-    staged(delivery_project, "weak")
-    deployment.promote(delivery_project.production)
-    staged(delivery_project, "strong")
-    delivery_project.edit_thresholds("row_latency_ms: 0.000001")
+def test_a_model_that_answers_otherwise_is_not_promoted(challenged: DeliveryProject) -> None:
+    challenged.edit_thresholds("row_latency_ms: 0.000001")
     with pytest.raises(UserError, match=r"the smoke test of v2 in production failed: one row takes .* still serves"):
-        deployment.promote(delivery_project.production)
-    assert read_pointer(delivery_project.production.environment).version == "v1"
-    last = delivery_project.production.rows[-1]
+        deployment.promote(challenged.production)
+    assert read_pointer(challenged.production.environment).version == "v1"
+    last = challenged.production.rows[-1]
     assert (last.action, last.environment, last.version, last.details["passed"]) == ("smoke", "production", "v2", False)
-    assert history.smoke(delivery_project.production.rows, "production") is None
+    assert history.smoke(challenged.production.rows, "production") is None
 
 
 @pytest.fixture
-def rolled_back(delivery_project: DeliveryProject) -> DeliveryProject:
+def rolled_back(promoted_twice: DeliveryProject) -> DeliveryProject:
     """Version v2 failed its smoke test in production, which rolled back to v1 by itself."""
-    for result in ("weak", "strong"):
-        staged(delivery_project, result)
-        deployment.promote(delivery_project.production)
-    store, sha256 = delivery_project.production.store, delivery_project.production.resolve("v2").model_sha256
-    store.write(f"{sha256}/model.skops", b"spoilt")
-    told = Project(delivery_project.root).champion("smoke", "--env", "production", "--or-roll-back", check=False)
+    production = promoted_twice.production
+    production.store.write(f"{production.resolve('v2').model_sha256}/model.skops", b"spoilt")
+    told = Project(promoted_twice.root).champion("smoke", "--env", "production", "--or-roll-back", check=False)
     assert "production serves v1 instead of v2" in told.stdout
-    return delivery_project
+    return promoted_twice
 
 
 FINDING = r"v2 has an open finding: it was rolled back automatically in production \(ledger row 12: smoke test failed: "
@@ -195,12 +208,9 @@ def test_an_emergency_names_the_open_findings_in_its_row(rolled_back: DeliveryPr
     assert back.startswith("it was rolled back automatically in production (ledger row 12: ")
 
 
-def test_a_rollback_that_a_person_decides_on_leaves_no_finding(delivery_project: DeliveryProject) -> None:
-    for result in ("weak", "strong"):
-        staged(delivery_project, result)
-        deployment.promote(delivery_project.production)
-    deployment.rollback(delivery_project.production, reason="too many false alarms")
-    assert deployment.findings_of(delivery_project.production, delivery_project.production.rows, "v2") == []
+def test_a_rollback_that_a_person_decides_on_leaves_no_finding(promoted_twice: DeliveryProject) -> None:
+    deployment.rollback(promoted_twice.production, reason="too many false alarms")
+    assert deployment.findings_of(promoted_twice.production, promoted_twice.production.rows, "v2") == []
 
 
 def test_only_a_finding_can_be_cleared_and_only_with_a_reason(delivery_project: DeliveryProject) -> None:
@@ -253,25 +263,21 @@ def test_a_version_of_before_is_still_readable(delivery_project: DeliveryProject
     assert (version.dirty, version.lineage) == (None, {})
 
 
-def test_a_version_loads_by_name_and_by_alias(delivery_project: DeliveryProject) -> None:
-    staged(delivery_project, "weak")
-    deployment.promote(delivery_project.production)
+def test_a_version_loads_by_name_and_by_alias(promoted: DeliveryProject) -> None:
     names = ("v1", "champion", "staging", "production")
-    assert {delivery_project.production.load_model(name).base_rate for name in names} == {
-        delivery_project.staging.load_model("v1").base_rate
+    assert {promoted.production.load_model(name).base_rate for name in names} == {
+        promoted.staging.load_model("v1").base_rate
     }
     with pytest.raises(UserError, match="no version is 'challenger' yet"):
-        delivery_project.production.load_model("challenger")
+        promoted.production.load_model("challenger")
 
 
-def test_a_model_is_loaded_as_the_docs_say(delivery_project: DeliveryProject, monkeypatch: pytest.MonkeyPatch) -> None:
-    staged(delivery_project, "weak")
-    deployment.promote(delivery_project.production)
-    monkeypatch.chdir(delivery_project.root)
+def test_a_model_is_loaded_as_the_docs_say(promoted: DeliveryProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(promoted.root)
     page = (REPOSITORY / "docs/delivery.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
     exec(page.partition("```python\n")[2].partition("```")[0], names)  # noqa: S102
-    assert names["model"].base_rate == delivery_project.production.load_model("v1").base_rate
+    assert names["model"].base_rate == promoted.production.load_model("v1").base_rate
 
 
 def test_a_version_is_ready_when_the_registry_has_it_whole_and_it_answers(delivery_project: DeliveryProject) -> None:
@@ -293,13 +299,12 @@ def test_a_file_that_is_not_the_registered_one_is_not_loaded(delivery_project: D
         deployment.deploy(delivery_project.staging, "v1")
 
 
-def test_status_history_and_audit_say_what_is_where(delivery_project: DeliveryProject) -> None:
-    staged(delivery_project, "weak")
-    deployment.promote(delivery_project.production, emergency=True, reason="it cannot wait")
+def test_status_history_and_audit_say_what_is_where(in_state: InState) -> None:
+    staged = in_state("staged")
+    deployment.promote(staged.production, emergency=True, reason="it cannot wait")
 
     def champion(*arguments: str) -> str:
-        command = [sys.executable, "-m", "champion", *arguments]
-        return subprocess.run(command, cwd=delivery_project.root, capture_output=True, text=True, check=True).stdout
+        return Project(staged.root).champion(*arguments).stdout
 
     lines = {line.split()[0]: line.split() for line in champion("status").splitlines()}
     assert lines["staging"][1] == "v1"
@@ -315,10 +320,8 @@ def test_status_history_and_audit_say_what_is_where(delivery_project: DeliveryPr
     assert json.loads(champion("show", "production"))["version"] == "v1"
 
 
-def test_what_is_printed_as_a_table_is_printed_as_json(delivery_project: DeliveryProject) -> None:
-    staged(delivery_project, "weak")
-    deployment.promote(delivery_project.production)
-    project = Project(delivery_project.root)
+def test_what_is_printed_as_a_table_is_printed_as_json(promoted: DeliveryProject) -> None:
+    project = Project(promoted.root)
 
     def answer(*arguments: str) -> Any:
         return json.loads(project.champion(*arguments, "--json").stdout)
@@ -328,7 +331,7 @@ def test_what_is_printed_as_a_table_is_printed_as_json(delivery_project: Deliver
     [version] = answer("versions")
     assert version["aliases"] == ["champion", "staging", "production"]
     assert version["metrics"]["roc_auc"] > 0.5
-    rows = [asdict(row) for row in delivery_project.staging.rows if row.environment != "production"]
+    rows = [asdict(row) for row in promoted.staging.rows if row.environment != "production"]
     assert answer("history", "--env", "staging") == rows
     deployed = next(row for row in rows if row["action"] == "deploy")
     assert answer("history", "--env", "staging", "--at", deployed["time"]) == deployed
@@ -365,9 +368,7 @@ def test_an_empty_table_says_where_it_looked_and_what_fills_it(delivery_project:
         assert json.loads(project.champion(*command.split(), "--json").stdout) == []
 
 
-def test_rollback_and_status_never_load_the_heavy_libraries(delivery_project: DeliveryProject) -> None:
-    staged(delivery_project, "weak")
-    staged(delivery_project, "strong")
+def test_rollback_and_status_never_load_the_heavy_libraries(promoted_twice: DeliveryProject) -> None:
     code = (
         "import sys\nfrom champion.cli.main import app\n"
         "for arguments in (['status'], ['deploy', 'v1', '--env', 'staging'], ['deploy', 'v2', '--env', 'staging'],"
@@ -376,5 +377,5 @@ def test_rollback_and_status_never_load_the_heavy_libraries(delivery_project: De
         "print([name for name in ('sklearn', 'pandas', 'polars', 'numpy', 'mlflow') if name in sys.modules])"
     )
     command = [sys.executable, "-c", code]
-    result = subprocess.run(command, cwd=delivery_project.root, capture_output=True, text=True, check=True)
-    assert result.stdout.splitlines()[-2:] == ["staging serves v1 instead of v2 (rollback, ledger row 12)", "[]"]
+    result = subprocess.run(command, cwd=promoted_twice.root, capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-2:] == ["staging serves v1 instead of v2 (rollback, ledger row 14)", "[]"]

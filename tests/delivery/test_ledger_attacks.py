@@ -19,23 +19,16 @@ from champion.registry.ledger import actor
 from champion.registry.served import read_pointer
 from champion.registry.signing import VARIABLE, new_key
 from champion.tracking import registry_sync
-from support.delivery import DeliveryProject
+from support.delivery import DeliveryProject, InState
 from support.project import Project
 
 Attack = Callable[[DeliveryProject], None]
 
 
 @pytest.fixture
-def delivered(delivery_project: DeliveryProject, request: pytest.FixtureRequest) -> DeliveryProject:
-    """Two versions, the second live in staging: five rows, signed where the test has a key."""
-    for result in ("weak", "strong"):
-        delivery_project.use_result(result)
-        if "key" in request.fixturenames:
-            sign(delivery_project, request.getfixturevalue("key"))
-        register(delivery_project.staging)
-        deployment.deploy(delivery_project.staging, "challenger")
-    deployment.smoke_test(delivery_project.staging)
-    return delivery_project
+def delivered(in_state: InState) -> DeliveryProject:
+    """Two versions, the second live in staging: five rows."""
+    return in_state("both deployed, tested")
 
 
 def database(project: DeliveryProject) -> Path:
@@ -82,7 +75,8 @@ def rewrite_last_row(project: DeliveryProject) -> None:
 def put_an_older_copy_back(project: DeliveryProject) -> None:
     copy = database(project).with_suffix(".copy")
     shutil.copy(database(project), copy)
-    deployment.smoke_test(project.staging)
+    with project.staging.ledger.appending() as session:
+        session.append("challenge", version="v2")
     shutil.copy(copy, database(project))
 
 
@@ -145,7 +139,7 @@ def test_a_break_is_seen_until_a_person_accepts_it(delivered: DeliveryProject, n
 
     assert any(sentence in found for found in row.details["breaks"])
     assert delivered.staging.ledger.breaks() == []
-    deployment.smoke_test(delivered.staging)
+    deployment.deploy(delivered.staging, "v1")
     assert differences(delivered.staging) == []
     assert history.events(delivered.staging.rows, "production")[-1].reason == "restored by hand, incident 7"
 
@@ -219,7 +213,7 @@ def test_a_head_that_is_older_and_in_the_chain_is_no_break(delivered: DeliveryPr
     head = {"sequence": second.sequence, "hash": second.hash}
     delivered.staging.files.write(HEAD, json.dumps(head).encode())
     assert differences(delivered.staging) == []
-    deployment.smoke_test(delivered.staging)
+    deployment.deploy(delivered.staging, "v1")
     assert delivered.staging.ledger.head() == (6, delivered.staging.rows[-1].hash)
 
 
@@ -260,7 +254,7 @@ def test_a_forged_pointer_forges_no_actor_time_or_challenge(delivered: DeliveryP
         reason="x" * 10_000,
         details={"promoted": True},
     )
-    deployment.smoke_test(delivered.staging)
+    deployment.deploy(delivered.staging, "v2")
     repair = delivered.staging.rows[-2]
     assert (repair.action, repair.version, repair.from_version) == ("repair", "v1", "v2")
     assert repair.actor == actor()
@@ -359,7 +353,7 @@ def test_an_emergency_goes_back_while_the_database_cannot_be_reached(
     assert "hunter2" not in str(done)
 
     monkeypatch.setenv("CHAMPION_DATABASE_URL", url)
-    deployment.smoke_test(delivered.staging)
+    deployment.deploy(delivered.staging, "v2")
     repair = delivered.staging.rows[-2]
     assert (repair.action, repair.version, repair.from_version) == ("repair", "v1", "v2")
     assert (repair.details["pointer"]["action"], repair.details["pointer"]["reason"]) == ("rollback", "v2 is wrong")
@@ -383,33 +377,44 @@ def key(monkeypatch: pytest.MonkeyPatch) -> str:
     return public
 
 
-def test_rows_are_signed_and_verified_where_there_is_a_key(key: str, delivered: DeliveryProject) -> None:
-    assert {row.signed_by for row in delivered.staging.rows} == {key}
-    assert differences(delivered.staging) == []
-    assert deployment.rollback(delivered.staging).changed
+@pytest.fixture
+def signed(delivery_project: DeliveryProject, key: str) -> DeliveryProject:
+    """Two versions, the second live in staging: four rows, each signed."""
+    for result in ("weak", "strong"):
+        delivery_project.use_result(result)
+        sign(delivery_project, key)
+        register(delivery_project.staging)
+        deployment.deploy(delivery_project.staging, "challenger")
+    return delivery_project
+
+
+def test_rows_are_signed_and_verified_where_there_is_a_key(key: str, signed: DeliveryProject) -> None:
+    assert {row.signed_by for row in signed.staging.rows} == {key}
+    assert differences(signed.staging) == []
+    assert deployment.rollback(signed.staging).changed
 
 
 def test_a_command_without_the_key_or_with_another_writes_nothing(
-    key: str, delivered: DeliveryProject, monkeypatch: pytest.MonkeyPatch
+    signed: DeliveryProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = delivered.staging.rows
+    rows = signed.staging.rows
     private, _ = new_key()
     for value, sentence in (("", "is not set"), (private, "may not write"), ("hunter2", "is not a private key")):
         monkeypatch.setenv(VARIABLE, value)
         with pytest.raises(UserError, match=sentence) as caught:
-            deployment.rollback(delivered.staging)
+            deployment.rollback(signed.staging)
         assert not value or value not in str(caught.value)
-    assert delivered.staging.rows == rows
-    assert differences(delivered.staging) == []
+    assert signed.staging.rows == rows
+    assert differences(signed.staging) == []
 
 
 def test_a_forged_chain_of_one_who_has_no_key_is_a_break_even_with_a_forged_head(
-    key: str, delivered: DeliveryProject
+    key: str, signed: DeliveryProject
 ) -> None:
-    last = delivered.staging.rows[-1]
+    last = signed.staging.rows[-1]
     _, other = new_key()
     for signed_by, signature, sentence in (
-        (None, None, "ledger row 5 (.*) is not signed, and rows before it are"),
+        (None, None, "ledger row 4 (.*) is not signed, and rows before it are"),
         (key, last.signature, "is signed by no key"),
         (other, last.signature, "is signed by no key"),
         (key, "x", "is signed by no key"),
@@ -417,10 +422,10 @@ def test_a_forged_chain_of_one_who_has_no_key_is_a_break_even_with_a_forged_head
         forged = dataclasses.replace(last, actor="eve", signed_by=signed_by, signature=signature)
         forged = dataclasses.replace(forged, hash=forged.computed_hash())
         values = f"signed_by = {quoted(signed_by)}, signature = {quoted(signature)}, hash = '{forged.hash}'"
-        without_triggers(delivered, f"UPDATE ledger SET actor = 'eve', {values} WHERE sequence = 5")  # noqa: S608
-        delivered.staging.files.write(HEAD, json.dumps({"sequence": 5, "hash": forged.hash}).encode())
+        without_triggers(signed, f"UPDATE ledger SET actor = 'eve', {values} WHERE sequence = 4")  # noqa: S608
+        signed.staging.files.write(HEAD, json.dumps({"sequence": 4, "hash": forged.hash}).encode())
         with pytest.raises(ConflictError, match=sentence):
-            deployment.rollback(delivered.staging)
+            deployment.rollback(signed.staging)
 
 
 def quoted(text: str | None) -> str:

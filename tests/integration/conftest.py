@@ -46,7 +46,7 @@ def tracked(small_run: Project, shared: Path) -> Project:
     folder = shared / "tracked"
 
     def build() -> None:
-        assert ": tracked, run " in small_run.copy_to(folder).run("champion", "track").stdout
+        assert ": tracked, run " in small_run.copy_to(folder).champion("track").stdout
 
     built_once(shared / "tracked.done", build)
     return Project(folder)

@@ -104,11 +104,7 @@ def test_a_failed_smoke_test_in_production_rolls_back_by_itself(
     assert delivery.webhook.texts[-1] == "training success, staging success, production failure"
 
 
-@pytest.mark.parametrize(
-    ("branch", "why"),
-    [("main", "v2 won against it on these rows before"), ("weaker", "it is itself the version to judge")],
-)
-def test_training_that_makes_no_new_model_is_a_success_that_says_why(delivery: Delivery, branch: str, why: str) -> None:
-    trained = delivery.train(branch)
+def test_training_that_makes_no_new_model_is_a_success_that_says_why(delivery: Delivery) -> None:
+    trained = delivery.train("main")
     assert trained.passed, trained.log
-    assert f"the champion v1 stays: {why}" in trained.log
+    assert "the champion v1 stays: v2 won against it on these rows before" in trained.log

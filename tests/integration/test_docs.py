@@ -94,7 +94,7 @@ def test_the_walk_to_another_table_goes_as_told(project: Project) -> None:
     (project.folder / "data/source/penguins.csv").write_bytes(Path(str(table)).read_bytes())
     (params,) = blocks(page, "yaml")
     (project.folder / "params.yaml").write_text(params, encoding="utf-8")
-    project.run("champion", "check")
+    project.champion("check")
     output = project.run("dvc", "repro").stdout
     result, breach = blocks(page, "text")
     assert result in output

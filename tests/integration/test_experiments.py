@@ -63,7 +63,7 @@ def test_a_sweep_leaves_the_files_alone_resumes_and_is_ranked(tracked: Project, 
     assert (status, error) == (1, "error: interrupted after 1 of 2 sets. Run the same command again to continue.\n")
     assert state(project) == before
 
-    again = project.run(*sweep, check=False)
+    again = project.champion(*sweep[1:], check=False)
     assert again.returncode == 1
     first, second = again.stdout.splitlines()
     assert first == f"{told.strip()} (run before)"
@@ -73,11 +73,12 @@ def test_a_sweep_leaves_the_files_alone_resumes_and_is_ranked(tracked: Project, 
     assert len(tracked_runs(development(project))) == 2
 
     name = first.split()[1]
-    ranking = project.run("champion", "experiments", "compare", "--metric", "log_loss").stdout
+    compare = ("experiments", "compare", "--metric", "log_loss")
+    ranking = project.champion(*compare).stdout
     assert "max_leaf_nodes=4" in ranking
     assert "train.hist_gradient_boosting.max_iter: 5" in ranking
     assert "to apply it: `" in ranking
-    as_json = json.loads(project.run("champion", "experiments", "compare", "--metric", "log_loss", "--json").stdout)
+    as_json = json.loads(project.champion(*compare, "--json").stdout)
     assert [one["name"] for one in as_json["runs"]] == [line.split()[1] for line in ranking.splitlines()[1:3]]
     assert as_json["take_over"] in ranking
 

@@ -31,6 +31,9 @@ def test_the_tests_workflow_runs_lint_and_tests(origin: Project, runner: Runner)
         '"""One test."""\n\nfrom champion.core import errors\n\n\ndef test_one() -> None:\n    assert errors\n',
         encoding="utf-8",
     )
+    # One test needs no workers.
+    settings = clone.folder / "pyproject.toml"
+    settings.write_text(settings.read_text(encoding="utf-8").replace('"-n3", ', '"-n0", '), encoding="utf-8")
     # The mypy cache of `make lint` in this working tree saves half a minute.
     types = runner.folder / "mypy"
     if (REPOSITORY / ".mypy_cache").is_dir():

@@ -55,7 +55,7 @@ def project(merged: Project, tmp_path: Path) -> Project:
 
 
 def test_resolving_runs_what_the_merge_changed_and_stages_a_true_lock(project: Project) -> None:
-    result = project.run("champion", "resolve-lock")
+    result = project.champion("resolve-lock")
     assert project.ran(result.stdout) == ["evaluate"], "the trees are as in HEAD: nothing is trained again"
     assert "then commit the merge" in result.stdout
     assert unmerged(project) == []
@@ -89,7 +89,7 @@ def test_a_stage_that_fails_on_what_was_merged_leaves_the_conflict_as_it_was(pro
     project.edit_params(lambda params: params["evaluate"].update(bootstrap_samples=-1))
     conflicts = unmerged(project)
     before = {path: (project.folder / path).read_bytes() for path in conflicts}
-    result = project.run("champion", "resolve-lock", check=False)
+    result = project.champion("resolve-lock", check=False)
     assert result.returncode == 1
     assert result.stderr.strip().splitlines()[-1].startswith("error: `dvc repro` failed after the merge")
     assert unmerged(project) == conflicts

@@ -25,6 +25,7 @@ def test_an_unchanged_model_passes_with_what_s3_has(unchanged: Run) -> None:
     assert unchanged.built == []
     assert "Data and pipelines are up to date." in unchanged.log
     assert unchanged.report.startswith("## ✅ Model: gates pass; unchanged from `origin/main`\n")
+    assert "reproduced: every output of HEAD is bit for bit the same" in unchanged.log
     assert "a clone gave every output again, bit for bit" in unchanged.report
     assert (unchanged.artifacts / "report/report.html").stat().st_size > 10_000
     assert not (unchanged.artifacts / "regenerated-lock").exists()

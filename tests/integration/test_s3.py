@@ -86,7 +86,7 @@ def test_a_new_machine_pulls_and_has_nothing_left_to_compute(clone: Project, ser
 
 
 def test_champion_pull_is_dvc_pull_when_nothing_is_wrong(clone: Project, server: LocalServer) -> None:
-    clone.run("champion", "pull", environment=server.environment)
+    clone.champion("pull", environment=server.environment)
     assert clone.run("dvc", "status", "--quiet", environment=server.environment).returncode == 0
 
 
@@ -164,10 +164,13 @@ def stages_behind(paths: Iterable[str]) -> list[str]:
 @pytest.mark.parametrize(
     "damages",
     [
-        {"models/model.skops": spoil},
+        {
+            "models/model.skops": spoil,
+            "data/prepared/train.parquet": spoil,
+            "data/prepared/test.parquet": Bucket.delete,
+        },
         {"models/model.skops": spoil_in_parts, "data/prepared": spoil_in_parts},
         {"data/prepared": Bucket.delete},
-        {"data/prepared/train.parquet": spoil, "data/prepared/test.parquet": Bucket.delete},
     ],
 )
 def test_damaged_objects_are_named_rebuilt_and_repaired(
@@ -334,10 +337,10 @@ def test_the_committed_remote_is_on_s3_and_holds_no_secret(filled: Project) -> N
 def test_a_remote_that_is_not_on_s3_is_left_to_dvc(small_run: Project, tmp_path: Path) -> None:
     project = small_run.copy_to(tmp_path / "project")
     project.run("dvc", "remote", "add", "--default", "--local", "folder", str(tmp_path / "remote"))
-    project.run("champion", "push")
+    project.champion("push")
     shutil.rmtree(project.folder / ".dvc/cache")
     (project.folder / "models/model.skops").unlink()
-    project.run("champion", "pull")
+    project.champion("pull")
     assert (project.folder / "models/model.skops").is_file()
     result = project.champion("s3", check=False)
     assert result.returncode == 1

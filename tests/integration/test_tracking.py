@@ -171,7 +171,7 @@ def test_a_missing_file_is_not_tracked(changed: Project, path: str) -> None:
 
 def test_params_that_the_result_was_not_made_with_are_not_tracked(changed: Project) -> None:
     changed.edit_params(lambda params: params["train"].update(seed=1))
-    assert changed.run("champion", "track", check=False).stderr == (
+    assert changed.champion("track", check=False).stderr == (
         "error: params.yaml: `train` changed since stage train ran. Run `dvc repro`, then run this again.\n"
     )
     assert not (changed.folder / "var/development/mlflow.db").exists()

@@ -34,7 +34,7 @@ def read(project: Project, name: str) -> dict[str, Any]:
 
 
 def test_every_gate_passes(real_run: Project) -> None:
-    assert "the gate is open" in real_run.run("champion", "gate").stdout
+    assert "the gate is open" in real_run.champion("gate").stdout
 
 
 def test_probabilities_are_numbers_between_zero_and_one(scored: Scored) -> None:

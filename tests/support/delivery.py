@@ -1,18 +1,23 @@
-"""Small projects for deliveries, with stores and databases."""
+"""Small projects for deliveries, with stores and databases, as they are after some commands."""
 
 import hashlib
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from champion.delivery import deployment
+from champion.delivery.challenge import challenge
+from champion.delivery.register import register
 from champion.environments import Environment, load_environment
 from champion.registry import history
 from champion.registry.registry import Registry
+from support.project import built_once
 
 
 def git(root: Path, *arguments: str) -> None:
@@ -56,6 +61,14 @@ class DeliveryProject:
         """Production, opened anew as each command opens it."""
         return Registry.open(self.environment("production"))
 
+    def bring_to_staging(self, result: str) -> None:
+        """Register a result of the pipeline, make it champion, deploy it to staging and test it."""
+        self.use_result(result)
+        version, _ = register(self.staging)
+        assert challenge(self.staging).won
+        deployment.deploy(self.staging, version.name)
+        assert deployment.smoke_test(self.staging)[1].passed
+
     def edit_params(self, section: str, **changes: Any) -> None:
         """Change a section of params.yaml, and commit."""
         self.write_params(section, **changes)
@@ -85,32 +98,79 @@ class DeliveryProject:
         path.write_text(path.read_text().replace("row_latency_ms: 100", text))
 
 
+def create(project: DeliveryProject) -> None:
+    # The mark of a repository of DVC: a command looks for it from where it runs.
+    (project.root / ".dvc").mkdir(parents=True)
+    git(project.root, "init", "--quiet", "--initial-branch=main")
+    for key in ("user.name", "user.email"):
+        git(project.root, "config", key, "test@example.org")
+    project.use_result("weak")
+
+
+def deploy_both(project: DeliveryProject) -> None:
+    for result in ("weak", "strong"):
+        project.use_result(result)
+        register(project.staging)
+        deployment.deploy(project.staging, "challenger")
+
+
+# By name: the state from which it starts, and what is done then.
+STATES: dict[str, tuple[str | None, Callable[[DeliveryProject], object]]] = {
+    "new": (None, create),
+    "both deployed": ("new", deploy_both),
+    "both deployed, tested": ("both deployed", lambda project: deployment.smoke_test(project.staging)),
+    "staged": ("new", lambda project: project.bring_to_staging("weak")),
+    "promoted": ("staged", lambda project: deployment.promote(project.production)),
+    "promoted, staged": ("promoted", lambda project: project.bring_to_staging("strong")),
+    "promoted twice": ("promoted, staged", lambda project: deployment.promote(project.production)),
+}
+
+InState = Callable[[str], DeliveryProject]
+
+
 @pytest.fixture(scope="session")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def results(shared: Path) -> Path:
     """Results by name: `weak` was trained on few rows, `strong` on many, `same` is no better than `strong`."""
     # It imports scikit-learn, which most tests need not wait for.
     from support.results import make_results
 
-    folder = tmp_path_factory.mktemp("results")
-    make_results(folder)
+    folder = shared / "results"
+    built_once(shared / "results.done", lambda: make_results(folder))
     return folder
 
 
 @pytest.fixture
-def delivery_project(tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPatch) -> DeliveryProject:
-    """A project with nothing registered, whose staging and production are folders and a SQLite ledger."""
-    root = tmp_path / "delivery_project"
-    monkeypatch.setenv("CHAMPION_DATABASE_URL", f"sqlite:///{tmp_path}/ledger.db")
-    monkeypatch.setenv("CHAMPION_STORE_URL", str(tmp_path / "stores"))
-    monkeypatch.setenv("ENVIRONMENT", "production")
-    # The mark of a repository of DVC: a command looks for it from where it runs.
-    (root / ".dvc").mkdir(parents=True)
-    git(root, "init", "--quiet", "--initial-branch=main")
-    for key in ("user.name", "user.email"):
-        git(root, "config", key, "test@example.org")
-    made = DeliveryProject(root, results)
-    made.use_result("weak")
-    return made
+def in_state(tmp_path: Path, results: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> InState:
+    """A project whose staging and production are folders and a SQLite ledger, in one of `STATES`.
+
+    The state is made once for all workers, and then copied.
+    """
+
+    def made_in(folder: Path, state: str, patch: pytest.MonkeyPatch) -> DeliveryProject:
+        kept, (start, step) = shared / "states" / state, STATES[state]
+
+        def build() -> None:
+            with pytest.MonkeyPatch.context() as own:
+                step(made_in(kept, start, own) if start else project_in(kept, own))
+
+        (shared / "states").mkdir(exist_ok=True)
+        built_once(shared / "states" / f"{state}.done", build)
+        shutil.copytree(kept, folder, dirs_exist_ok=True)
+        return project_in(folder, patch)
+
+    def project_in(folder: Path, patch: pytest.MonkeyPatch) -> DeliveryProject:
+        patch.setenv("CHAMPION_DATABASE_URL", f"sqlite:///{folder}/ledger.db")
+        patch.setenv("CHAMPION_STORE_URL", str(folder / "stores"))
+        patch.setenv("ENVIRONMENT", "production")
+        return DeliveryProject(folder / "delivery_project", results)
+
+    return lambda state: made_in(tmp_path, state, monkeypatch)
+
+
+@pytest.fixture
+def delivery_project(in_state: InState) -> DeliveryProject:
+    """A project with nothing registered."""
+    return in_state("new")
 
 
 @pytest.fixture

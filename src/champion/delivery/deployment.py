@@ -166,6 +166,7 @@ def smoke_test(registry: Registry) -> tuple[Row, SmokeReport]:
     if now is None:
         raise ConflictError(f"{name} serves nothing yet. Deploy a version first.")
     target = history.versions(state.rows)[str(now.version)]
+    registry.ledger.begin()
     report = _examine_served(registry, target)
     with registry.ledger.appending() as session:
         refuse_overtaken(registry, state)
