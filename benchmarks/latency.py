@@ -13,12 +13,13 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from champion.core.files import read_parquet
+from champion.core.layout import MODEL, TEST
 from champion.model.model_file import load
-from champion.table.dataset import read_split
 from champion.table.features import to_frame
 from measure import REPOSITORY
 
-BATCH = 50_000
+BATCH = 25_000
 ROUNDS = {1: 200, BATCH: 5}
 
 
@@ -29,12 +30,12 @@ def seconds(call: Callable[[], Any]) -> float:
 
 
 def main() -> None:
-    model = load(REPOSITORY / "models/model.skops")
-    held_out = read_split(REPOSITORY / "data/prepared", "test")
+    model = load(REPOSITORY / MODEL)
+    test = read_parquet(REPOSITORY / TEST)
     preprocess, estimator = model.pipeline.named_steps.values()
     with threadpool_limits(1):
         for size, rounds in ROUNDS.items():
-            rows = held_out.rows.head(size)
+            rows = test.head(size)
             frame = to_frame(rows, model.features)
             matrix = preprocess.transform(frame)
             sides: dict[str, Callable[[], Any]] = {

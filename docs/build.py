@@ -20,7 +20,7 @@ from champion.repository.revision import working_tree
 FOLDER = Path(__file__).parent
 REFERENCE = FOLDER / "reference.md"
 PICTURE = FOLDER / "images/result.png"
-COLUMNS, GAP = 3, 20
+COLUMNS, GAP = 4, 20
 
 
 INTRODUCTION = """# Command reference

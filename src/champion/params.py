@@ -9,19 +9,20 @@ from champion.core.errors import UserError
 from champion.core.strict_yaml import Section, Sections, read
 from champion.pipeline.evaluate.params import EvaluateParams
 from champion.pipeline.ingest.params import IngestParams
-from champion.pipeline.prepare.params import PrepareParams
+from champion.pipeline.package.params import PackageParams
 from champion.pipeline.train.params import TrainParams
 from champion.pipeline.validate.params import ValidateParams
+from champion.table.params import TableParams
 
 
 class Compare(Section):
-    """How much worse than the base each held-out metric may be before `champion compare` fails."""
+    """How much worse than the base each metric of the test may be before `champion compare` fails."""
 
     tolerances: dict[str, Annotated[float, Field(ge=0)]] = Field(default={})
 
 
 class Challenge(Section):
-    """What a challenger must achieve against the champion, on held-out rows that neither was trained on."""
+    """What a challenger must achieve against the champion, on test rows that neither was trained on."""
 
     metric: Literal["roc_auc", "f1_weighted"] = "roc_auc"
     margin: Annotated[float, Field(ge=0, lt=1)] = 0.01
@@ -30,7 +31,7 @@ class Challenge(Section):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
-class Params(IngestParams, PrepareParams, ValidateParams, TrainParams, EvaluateParams):
+class Params(IngestParams, ValidateParams, TrainParams, PackageParams, EvaluateParams):
     """Every section of params.yaml."""
 
     whole: ClassVar[bool] = True
@@ -40,9 +41,10 @@ class Params(IngestParams, PrepareParams, ValidateParams, TrainParams, EvaluateP
 
 STAGES: dict[str, type[Sections]] = {
     "ingest": IngestParams,
-    "prepare": PrepareParams,
+    "prepare": TableParams,
     "validate": ValidateParams,
     "train": TrainParams,
+    "package": PackageParams,
     "evaluate": EvaluateParams,
 }
 
@@ -54,11 +56,13 @@ def check(path: Path) -> None:
     except UserError as error:
         failing = [name for name, sections in STAGES.items() if not _readable(sections, path)]
         raise UserError(f"{error}{_consequence(failing)}") from None
-    from champion.model.estimators import build_pipeline
+    from champion.model.estimators import build_pipeline, check_grid
     from champion.table.features import features_of
 
+    features = features_of(params.table)
     try:
-        build_pipeline(params.train, features_of(params.table))
+        build_pipeline(params.train, features)
+        check_grid(params.train, features)
     except UserError as error:
         raise UserError(f"{error}{_consequence(['train'])}") from None
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from champion.pipeline.validate.findings import Finding
 
 # One worker imports Great Expectations, and not before these tests run.
+TRAINING = "at_split/labelled"
+PARTS = (TRAINING, "at_split/newest", "at_as_of/labelled", "at_as_of/newest", "test")
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,7 @@ class Data:
     """The inputs of validate."""
 
     raw: pl.DataFrame
-    train: pl.DataFrame
-    test: pl.DataFrame
+    parts: dict[str, pl.DataFrame]
     params: ValidateParams
 
 
@@ -42,10 +43,8 @@ def whole(sample_run: Project) -> Data:
         import champion.pipeline.validate.findings  # noqa: F401
 
     data = sample_run.folder / "data"
-    train, test = (pl.read_parquet(data / f"prepared/{name}.parquet") for name in ("train", "test"))
-    return Data(
-        pl.read_parquet(data / "raw.parquet"), train, test, read(ValidateParams, sample_run.folder / "params.yaml")
-    )
+    parts = {name: pl.read_parquet(data / f"prepared/{name}.parquet") for name in PARTS}
+    return Data(pl.read_parquet(data / "raw.parquet"), parts, read(ValidateParams, sample_run.folder / "params.yaml"))
 
 
 def breaches(data: Data) -> "list[Finding]":
@@ -53,8 +52,7 @@ def breaches(data: Data) -> "list[Finding]":
     from champion.pipeline.validate.findings import check
 
     params = data.params
-    splits = {"train": data.train, "test": data.test}
-    findings = check(list(tables_to_check(data.raw, splits, params.table, params.contract, params.window)))
+    findings = check(list(tables_to_check(data.raw, data.parts, params.table, params.contract, params.calendar)))
     return [finding for finding in findings if not finding.passed]
 
 
@@ -70,59 +68,63 @@ def raw(change: Callable[[pl.DataFrame], pl.DataFrame]) -> Callable[[Data], Data
     return lambda data: replace(data, raw=change(data.raw))
 
 
+def part(name: str, change: Callable[[pl.DataFrame], pl.DataFrame]) -> Callable[[Data], Data]:
+    return lambda data: replace(data, parts=data.parts | {name: change(data.parts[name])})
+
+
 def train(change: Callable[[pl.DataFrame], pl.DataFrame]) -> Callable[[Data], Data]:
-    return lambda data: replace(data, train=change(data.train))
+    return part(TRAINING, change)
 
 
-def held_out(change: Callable[[pl.DataFrame], pl.DataFrame]) -> Callable[[Data], Data]:
-    return lambda data: replace(data, test=change(data.test))
+def in_test(change: Callable[[pl.DataFrame], pl.DataFrame]) -> Callable[[Data], Data]:
+    return part("test", change)
 
 
 # The defect, and its line in the breach table: table, column, expectation, allowed, rows, found.
 BROKEN: dict[str, tuple[Callable[[Data], Data], str]] = {
     "missing where nothing may be": (
-        raw(lambda rows: put(rows, "amount_approved", None, 0.0001)),
-        r"raw  amount_approved  column_values_to_not_be_null    1 of 9,365  missing",
+        raw(lambda rows: put(rows, "amount_approved", None, 0.00005)),
+        r"raw  amount_approved  column_values_to_not_be_null    1 of 15,320  missing",
     ),
     "missing beyond the limit": (
-        raw(lambda rows: put(rows, "bank", None, 0.02)),
-        r"raw  bank  column_values_to_not_be_null  in 0.99 of rows  188 of 9,365  missing",
+        raw(lambda rows: put(rows, "lender", None, 0.02)),
+        r"raw  lender  column_values_to_not_be_null  in 0.99 of rows  307 of 15,320  missing",
     ),
     "a date missing": (
-        raw(lambda rows: put(rows, "approval_date", None, 0.0001)),
-        "raw  approval_date  column_values_to_not_be_null    1 of 9,365  missing",
+        raw(lambda rows: put(rows, "approval_date", None, 0.00005)),
+        "raw  approval_date  column_values_to_not_be_null    1 of 15,320  missing",
     ),
     "not a number": (
-        raw(lambda rows: put(rows, "amount_approved", math.nan, 0.0001)),
-        "raw  amount_approved  column_values_to_not_be_null    1 of 9,365  missing",
+        raw(lambda rows: put(rows, "amount_approved", math.nan, 0.00005)),
+        "raw  amount_approved  column_values_to_not_be_null    1 of 15,320  missing",
     ),
     "invalid category beyond the limit": (
         raw(lambda rows: put(rows, "low_doc", "Z", 0.05)),
-        r"raw  low_doc  column_values_to_be_in_set  one of Y, N in 0.98 of rows  \d+ of 9,\d+  .*Z",
+        r"raw  low_doc  column_values_to_be_in_set  one of Y, N in 0.96 of rows  \d+ of 15,\d+  .*Z",
     ),
     "out of range": (
-        raw(lambda rows: put(rows, "amount_approved", -5.0, 0.0002)),
-        "raw  amount_approved  column_values_to_be_between  1 to 10000000  2 of 9,365  -5",
+        raw(lambda rows: put(rows, "amount_approved", -5.0, 0.0001)),
+        "raw  amount_approved  column_values_to_be_between  1 to 10000000  2 of 15,320  -5",
     ),
     "out of range beyond the limit": (
         raw(lambda rows: put(rows, "employees", 9999, 0.01)),
-        r"raw  employees  column_values_to_be_between  0 to 5000 in 0.999 of rows  \d+ of 9,365  9999",
+        r"raw  employees  column_values_to_be_between  0 to 5000 in 0.999 of rows  \d+ of 15,320  9999",
     ),
     "infinite": (
-        raw(lambda rows: put(rows, "guaranteed_share", math.inf, 0.0001)),
-        "raw  guaranteed_share  column_values_to_be_between  0 to 1  1 of 9,365  inf",
+        raw(lambda rows: put(rows, "guaranteed_share", math.inf, 0.00005)),
+        "raw  guaranteed_share  column_values_to_be_between  0 to 1  1 of 15,320  inf",
     ),
     "infinite in a split": (
-        train(lambda rows: put(rows, "amount_approved", -math.inf, 0.0001)),
-        "train  amount_approved  column_values_to_be_between  1 to 10000000  1 of 7,405  -inf",
+        train(lambda rows: put(rows, "amount_approved", -math.inf, 0.00005)),
+        "at_split/labelled  amount_approved  column_values_to_be_between  1 to 10000000  1 of 10,233  -inf",
     ),
     "invalid category left in a split": (
-        held_out(lambda rows: put(rows, "low_doc", "Z", 0.0001)),
+        in_test(lambda rows: put(rows, "low_doc", "Z", 0.00005)),
         "test  low_doc  column_values_to_be_in_set  one of Y, N  1 of [0-9,]+  Z",
     ),
     "duplicate id": (
-        raw(lambda rows: put(rows, "loan_id", rows["loan_id"][0], 0.0002)),
-        r"raw  loan_id  column_values_to_be_unique    2 of 9,365  \d{10}",
+        raw(lambda rows: put(rows, "loan_id", rows["loan_id"][0], 0.0001)),
+        r"raw  loan_id  column_values_to_be_unique    2 of 15,320  \d{10}",
     ),
     "integers as decimals": (
         raw(lambda rows: rows.cast({"employees": pl.Float64})),
@@ -138,35 +140,35 @@ BROKEN: dict[str, tuple[Callable[[Data], Data], str]] = {
     ),
     "numbers as text in a split": (
         train(lambda rows: rows.cast({"amount_approved": pl.String})),
-        "train columns  amount_approved  column_distinct_values_to_be_in_set  one of Float64    String",
+        "at_split/labelled columns  amount_approved  column_distinct_values_to_be_in_set  one of Float64    String",
     ),
     "a label of decimals": (
-        held_out(lambda rows: rows.cast({"target": pl.Float64})),
+        in_test(lambda rows: rows.cast({"target": pl.Float64})),
         "test columns  target  column_distinct_values_to_be_in_set  one of Int8    Float64",
     ),
     "columns in another order": (
         raw(lambda rows: rows.select(reversed(rows.columns))),
-        r"raw columns  \(table\)  .*_match_ordered_list  the declared columns, in their order    charge_off_date where "
+        r"raw columns  \(table\)  .*_match_ordered_list  the declared columns, in their order    outcome_known where "
         "loan_id should be",
     ),
     "a missing column": (
-        raw(lambda rows: rows.drop("bank")),
-        r"raw columns  \(table\)  .*_match_ordered_list  the declared columns, in their order    without bank",
+        raw(lambda rows: rows.drop("lender")),
+        r"raw columns  \(table\)  .*_match_ordered_list  the declared columns, in their order    without lender",
     ),
     "an extra column": (
         raw(lambda rows: rows.with_columns(surprise=1)),
         r"raw columns  \(table\)  .*_match_ordered_list  the declared columns, in their order    with surprise",
     ),
     "a missing column in a split": (
-        train(lambda rows: rows.drop("loan_id", "bank")),
-        r"train columns  \(table\)  .*_list  the declared columns, in their order    without loan_id, bank",
+        train(lambda rows: rows.drop("loan_id", "lender")),
+        r"at_split/labelled columns  \(table\)  .*_list  the declared columns, in their order    without loan_id, .*",
     ),
     "the label column in a split": (
-        held_out(lambda rows: rows.with_columns(charge_off_date=None)),
+        in_test(lambda rows: rows.with_columns(charge_off_date=None)),
         r"test columns  \(table\)  .*_match_ordered_list  the declared columns, in their order    with charge_off_date",
     ),
     "too few rows": (
-        raw(lambda rows: rows.head(999)),
+        raw(lambda rows: rows.tail(999)),
         r"raw  \(table\)  table_row_count_to_be_between  1000 to inf    999",
     ),
     "no rows": (raw(lambda rows: rows.head(0)), r"raw  \(table\)  table_row_count_to_be_between  1000 to inf    0"),
@@ -177,39 +179,51 @@ BROKEN: dict[str, tuple[Callable[[Data], Data], str]] = {
                 update={"contract": data.params.contract.model_copy(update={"rows": (1, 9000)})}
             ),
         ),
-        r"raw  \(table\)  table_row_count_to_be_between  1 to 9000    9365",
+        r"raw  \(table\)  table_row_count_to_be_between  1 to 9000    15320",
     ),
     "too many of the class": (
         train(lambda rows: put(rows, "target", 1, 0.5)),
-        r"train  target  column_mean_to_be_between  0.01 to 0.3    0.5\d+",
+        r"at_split/labelled  target  column_mean_to_be_between  0.001 to 0.3    0.5\d+",
+    ),
+    "invalid among the newest rows": (
+        part("at_as_of/newest", lambda rows: put(rows, "low_doc", "Z", 0.001)),
+        "at_as_of/newest  low_doc  column_values_to_be_in_set  one of Y, N  1 of [0-9,]+  Z",
+    ),
+    "missing beyond both limits in a part": (
+        part("at_as_of/newest", lambda rows: put(rows, "sector", None, 0.4)),
+        r"at_as_of/newest  sector  column_values_to_not_be_null  in 0.7 of rows  \d+ of [0-9,]+  missing",
+    ),
+    "too many of the class at as_of": (
+        part("at_as_of/labelled", lambda rows: put(rows, "target", 1, 0.5)),
+        r"at_as_of/labelled  target  column_mean_to_be_between  0.001 to 0.3    0.5\d+",
     ),
     "too few of the class": (
-        held_out(lambda rows: put(rows, "target", 0)),
-        "test  target  column_mean_to_be_between  0.01 to 0.3    0",
+        in_test(lambda rows: put(rows, "target", 0)),
+        "test  target  column_mean_to_be_between  0.001 to 0.3    0",
     ),
     "a label that is no class": (
-        held_out(lambda rows: put(rows, "target", 2, 0.001)),
+        in_test(lambda rows: put(rows, "target", 2, 0.002)),
         r"test  target  column_values_to_be_in_set  one of 0, 1  2 of [0-9,]+  2",
     ),
     "a label missing": (
-        train(lambda rows: put(rows, "target", None, 0.0001)),
-        "train  target  column_values_to_not_be_null    1 of 7,405  missing",
+        train(lambda rows: put(rows, "target", None, 0.00005)),
+        "at_split/labelled  target  column_values_to_not_be_null    1 of 10,233  missing",
     ),
     "rows in both splits": (
-        lambda data: replace(data, test=pl.concat([data.test, data.train.head(2)])),
-        r"test  loan_id also in train  column_values_to_be_null    2 of [0-9,]+  \d{10}, \d{10}",
+        lambda data: in_test(lambda rows: pl.concat([rows, data.parts[TRAINING].head(2)]))(data),
+        r"test  loan_id also in at_split/labelled  column_values_to_be_null    2 of [0-9,]+  \d{10}, \d{10}",
     ),
     "dates before the window": (
-        raw(lambda rows: put(rows, "approval_date", date(2000, 12, 31), 0.0002)),
-        "raw  approval_date outside 2001-01-01 to before 2007-01-01  column_.*_null    2 of 9,365  2000-12-31",
+        raw(lambda rows: put(rows, "approval_date", date(1996, 12, 31), 0.0001)),
+        "raw  approval_date outside 1997-01-01 to before 2011-01-01  column_.*_null    2 of 15,320  1996-12-31",
     ),
     "dates after the window": (
-        raw(lambda rows: put(rows, "approval_date", date(2007, 1, 1), 0.0001)),
-        "raw  approval_date outside 2001-01-01 to before 2007-01-01  column_.*_null    1 of 9,365  2007-01-01",
+        raw(lambda rows: put(rows, "approval_date", date(2011, 1, 1), 0.0001)),
+        "raw  approval_date outside 1997-01-01 to before 2011-01-01  column_.*_null    2 of 15,320  2011-01-01",
     ),
     "an event before its start": (
-        raw(lambda rows: put(rows, "charge_off_date", date(1999, 9, 9), 0.0001)),
-        "raw  charge_off_date before approval_date  column_.*_null  in 0.99999 of rows  1 of 9,365  1999-09-09",
+        raw(lambda rows: put(rows, "charge_off_date", date(1990, 9, 9), 0.00005)),
+        "raw  charge_off_date before approval_date  column_.*_null  in 0.99999 of rows  1 of 15,320  1990-09-09",
     ),
 }
 
@@ -229,13 +243,13 @@ def test_nothing_is_found_in_data_that_is_not_broken(whole: Data) -> None:
 
 
 def test_what_the_limits_allow_is_no_breach(whole: Data) -> None:
-    spoilt = raw(lambda rows: put(put(rows, "bank", None, 0.009), "low_doc", "Z", 0.01))(whole)
+    spoilt = raw(lambda rows: put(put(rows, "lender", None, 0.009), "low_doc", "Z", 0.01))(whole)
     assert breaches(spoilt) == []
 
 
 def test_every_breach_is_told_at_once(whole: Data) -> None:
-    spoilt = raw(lambda rows: put(put(rows, "approval_date", date(1999, 1, 1), 0.001), "employees", -1, 0.5))(whole)
-    spoilt = held_out(lambda rows: put(rows, "target", 1))(spoilt)
+    spoilt = raw(lambda rows: put(put(rows, "approval_date", date(1996, 1, 1), 0.001), "employees", -1, 0.5))(whole)
+    spoilt = in_test(lambda rows: put(rows, "target", 1))(spoilt)
     assert [(finding.table, finding.column.split()[0]) for finding in breaches(spoilt)] == [
         ("raw", "approval_date"),
         ("raw", "employees"),
@@ -244,18 +258,17 @@ def test_every_breach_is_told_at_once(whole: Data) -> None:
 
 
 def with_feature(data: Data, feature: pl.DataFrame) -> Data:
-    """The data with one more feature, given by loan id, as the column before the label."""
+    """The data with one more feature, given by loan id, as the second column."""
 
     def add(rows: pl.DataFrame) -> pl.DataFrame:
         return rows.join(feature, on="loan_id", how="left", maintain_order="left").select(
-            pl.exclude(rows.columns[-1]), rows.columns[-1]
+            "loan_id", name, pl.exclude("loan_id", name)
         )
 
     name = feature.columns[-1]
-    columns = {k: v for k, v in data.params.columns.items() if v.role != "label"}
-    columns |= {name: Column(type="integer"), data.params.table.label: data.params.columns[data.params.table.label]}
+    columns = {"loan_id": data.params.columns["loan_id"], name: Column(type="integer")} | data.params.columns
     params = data.params.model_copy(update={"columns": columns})
-    return Data(add(data.raw), add(data.train), add(data.test), params)
+    return Data(add(data.raw), {path: add(rows) for path, rows in data.parts.items()}, params)
 
 
 def test_a_column_known_only_at_the_end_of_the_loan_is_a_leak(whole: Data, sample_run: Project) -> None:
@@ -278,7 +291,7 @@ def test_a_column_known_only_at_the_end_of_the_loan_is_a_leak(whole: Data, sampl
     ids=["by being missing", "in the middle of its range"],
 )
 def test_a_column_that_follows_the_label_is_a_leak(whole: Data, leak: pl.Expr) -> None:
-    both = pl.concat([whole.train, whole.test])
+    both = pl.concat([whole.parts["at_as_of/labelled"], whole.parts[TRAINING]]).unique("loan_id")
     spoilt = with_feature(whole, both.select("loan_id", leak.alias("hint")))
     assert ("leaks", "hint") in [(finding.table, finding.column) for finding in breaches(spoilt)]
 
@@ -287,7 +300,7 @@ def test_a_column_that_follows_the_label_is_a_leak(whole: Data, leak: pl.Expr) -
 def test_the_stage_tells_the_breaches_and_leaves_every_file_as_it_was(sample_run: Project, tmp_path: Path) -> None:
     project = sample_run.copy_to(tmp_path / "project")
     path = project.folder / "data/raw.parquet"
-    rows = put(put(pl.read_parquet(path), "approval_date", date(1999, 1, 1), 0.001), "low_doc", "Z", 0.5)
+    rows = put(put(pl.read_parquet(path), "approval_date", date(1996, 1, 1), 0.001), "low_doc", "Z", 0.5)
     path.unlink()  # a link to the cache
     rows.write_parquet(path)
     before = snapshot(project)
@@ -295,7 +308,7 @@ def test_the_stage_tells_the_breaches_and_leaves_every_file_as_it_was(sample_run
         run_stage(project, "validate")
     said = str(refused.value)
     assert said.startswith("error: the data breaks 2 of ")
-    assert re.search(r"raw +approval_date outside .* 10 of 9,365 +1999-01-01", said)
-    assert re.search(r"raw +low_doc +column_values_to_be_in_set +one of Y, N .* of 9,\d+ .*Z", said)
+    assert re.search(r"raw +approval_date outside .* 16 of 15,320 +1996-01-01", said)
+    assert re.search(r"raw +low_doc +column_values_to_be_in_set +one of Y, N .* of 15,\d+ .*Z", said)
     assert said.endswith("Correct the data, or change the contract if the data is right.")
     assert snapshot(project) == before

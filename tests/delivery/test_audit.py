@@ -34,7 +34,7 @@ def only_difference(delivery_project: DeliveryProject) -> str:
     return found[0]
 
 
-@pytest.mark.parametrize("name", ["model.skops", "examples.json", "training_rows.u64"])
+@pytest.mark.parametrize("name", ["model.skops", "rehearsed.skops", "examples.json", "training_rows.u64"])
 def test_a_registered_file_that_is_missing_or_another(delivered: DeliveryProject, name: str) -> None:
     store, key = delivered.staging.files, f"{live(delivered).model_sha256}/{name}"
     store.write(key, b"another")

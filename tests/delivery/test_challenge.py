@@ -9,11 +9,13 @@ import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
 from champion.core.errors import UserError
-from champion.core.files import read_parquet, write_parquet
+from champion.core.files import read_json, read_parquet, write_json, write_parquet
+from champion.core.layout import AT_SPLIT, LABELLED, SCHEMA, TEST
 from champion.delivery import deployment
 from champion.delivery.challenge import Verdict, challenge
 from champion.delivery.register import register
-from champion.model.bootstrap import paired_interval, weighted_f1, weighted_roc_auc
+from champion.model.bootstrap import Resamples, paired_interval
+from champion.model.weighted import weighted_f1, weighted_roc_auc
 from champion.registry import history
 from support.delivery import DeliveryProject, InState
 from support.project import Project
@@ -73,11 +75,21 @@ def test_a_gain_within_chance_loses_whatever_the_margin(delivery_project: Delive
 def test_rows_that_the_champion_trained_on_are_not_counted(delivery_project: DeliveryProject) -> None:
     judged(delivery_project, "weak")
     delivery_project.use_result("overlapping")
-    held_out = read_parquet(delivery_project.root / "data/prepared/test.parquet")
-    assert held_out.height == 3400
+    test = read_parquet(delivery_project.root / TEST)
     register(delivery_project.staging)
     verdict = challenge(delivery_project.staging)
-    assert (verdict.comparison.rows, verdict.comparison.excluded) == (3386, 14)
+    assert (verdict.comparison.rows, verdict.comparison.excluded) == (test.height - 14, 14)
+
+
+def test_without_dates_the_judged_model_is_the_delivered_one(delivery_project: DeliveryProject) -> None:
+    judged(delivery_project, "weak")
+    learned = read_parquet(delivery_project.root / AT_SPLIT / LABELLED)["person"]
+    verdict = judged(delivery_project, "undated")
+    version = history.versions(delivery_project.staging.rows)["v2"]
+    assert version.files["rehearsed.skops"] == version.model_sha256
+    test = read_parquet(delivery_project.root / TEST)["person"]
+    assert verdict.comparison.excluded == test.is_in(learned).sum() > 0
+    assert verdict.comparison.rows == test.len() - verdict.comparison.excluded
 
 
 def test_too_few_new_rows_are_a_no(delivery_project: DeliveryProject) -> None:
@@ -87,7 +99,7 @@ def test_too_few_new_rows_are_a_no(delivery_project: DeliveryProject) -> None:
     register(delivery_project.staging)
     verdict = challenge(delivery_project.staging)
     assert verdict.reasons == [
-        "only 3,000 of 3,000 held-out rows are new to both models, but 3,001 are needed "
+        "only 3,000 of 3,000 test rows are new to both models, but 3,001 are needed "
         "(`challenge.min_rows` in params.yaml)"
     ]
 
@@ -96,13 +108,13 @@ def test_rows_the_challenger_itself_trained_on_are_not_counted(delivery_project:
     judged(delivery_project, "weak")
     prepared = delivery_project.root / "data/prepared"
     delivery_project.use_result("strong")
-    write_parquet(prepared / "test.parquet", read_parquet(prepared / "train.parquet"))
+    write_parquet(prepared / "test.parquet", read_parquet(prepared / "at_split/labelled.parquet"))
     delivery_project.commit()
     register(delivery_project.staging)
-    assert "only 0 of 3,000 held-out rows are new to both" in challenge(delivery_project.staging).reasons[0]
+    assert "only 0 of 3,000 test rows are new to both" in challenge(delivery_project.staging).reasons[0]
 
 
-@pytest.mark.parametrize("missing", ["models/model.skops", "data/prepared/test.parquet"])
+@pytest.mark.parametrize("missing", ["models/model.skops", "models/rehearsed.skops", "data/prepared/test.parquet"])
 def test_anything_missing_is_a_recorded_no(delivery_project: DeliveryProject, missing: str) -> None:
     judged(delivery_project, "weak")
     delivery_project.use_result("strong")
@@ -114,7 +126,7 @@ def test_anything_missing_is_a_recorded_no(delivery_project: DeliveryProject, mi
     assert champion_of(delivery_project) == "v1"
 
 
-@pytest.mark.parametrize("name", ["model.skops", "training_rows.u64"])
+@pytest.mark.parametrize("name", ["rehearsed.skops", "training_rows.u64"])
 def test_a_champion_whose_files_are_gone_cannot_be_beaten(delivery_project: DeliveryProject, name: str) -> None:
     first = judged(delivery_project, "weak").row
     delivery_project.staging.files.remove(f"{first.model_sha256}/{name}")
@@ -133,7 +145,7 @@ def test_a_closed_gate_is_a_no(delivery_project: DeliveryProject) -> None:
 def test_another_version_than_that_on_disk_cannot_be_judged(delivery_project: DeliveryProject) -> None:
     register(delivery_project.staging)
     delivery_project.use_result("strong")
-    assert "is not v1" in challenge(delivery_project.staging, "v1").reasons[0]
+    assert "models/model.skops is not that of v1" in challenge(delivery_project.staging, "v1").reasons[0]
     with pytest.raises(UserError, match=r"models/model.skops is not registered. Run `champion register`"):
         challenge(delivery_project.staging)
 
@@ -180,9 +192,21 @@ def test_a_pair_is_compared_again_by_other_rules(delivery_project: DeliveryProje
     assert challenge(delivery_project.staging).won is False
 
 
+def test_a_pair_is_compared_again_by_groups_that_must_be_enough(delivery_project: DeliveryProject) -> None:
+    before = lost(delivery_project).row.details["required"]
+    schema = delivery_project.root / SCHEMA
+    write_json(schema, read_json(schema) | {"group": "region"})
+    delivery_project.edit_params("columns", region={"type": "category", "role": "group", "feature": True})
+    verdict = challenge(delivery_project.staging)
+    assert verdict.reasons == [
+        "the test rows that are new to both models make up 3.0 effective groups by 'region', but an interval needs 20"
+    ]
+    assert (before["group"], verdict.row.details["required"]["group"]) == (None, "region")
+
+
 def test_a_pair_is_compared_again_on_other_rows(delivery_project: DeliveryProject) -> None:
     lost(delivery_project)
-    file = delivery_project.root / "data/prepared/test.parquet"
+    file = delivery_project.root / TEST
     write_parquet(file, read_parquet(file).tail(2999))
     delivery_project.commit()
     assert challenge(delivery_project.staging).comparison.rows == 2999
@@ -234,17 +258,17 @@ def test_the_interval_is_of_the_paired_difference() -> None:
     first = target + rng.normal(0, 2, 2000)
     slightly_better = first + 0.1 * target
     one, two = weighted_roc_auc(target, first), weighted_roc_auc(target, slightly_better)
-    low, high = paired_interval(2000, one, two, 200, 0)
+    low, high = paired_interval(one, two, Resamples(2000, None, 200, 0))
     # An unpaired interval would be as wide as the interval of one score, about 0.05.
     assert 0 < low < high < 0.05
     assert high - low < 0.01
-    assert paired_interval(2000, one, one, 100, 0) == (0.0, 0.0)
+    assert paired_interval(one, one, Resamples(2000, None, 100, 0)) == (0.0, 0.0)
 
 
 def test_one_class_only_gives_no_interval() -> None:
     ones = np.ones(50, dtype=np.int8)
     score = weighted_roc_auc(ones, np.linspace(0, 1, 50))
-    assert all(np.isnan(end) for end in paired_interval(50, score, score, 100, 0))
+    assert all(np.isnan(end) for end in paired_interval(score, score, Resamples(50, None, 100, 0)))
 
 
 def test_the_table_is_printed_and_a_loss_is_an_exit_status(delivery_project: DeliveryProject) -> None:

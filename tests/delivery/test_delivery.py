@@ -153,7 +153,7 @@ def test_rollback_goes_back_step_by_step_and_says_when_there_is_no_more(delivery
 
 def test_a_model_that_answers_otherwise_is_not_promoted(challenged: DeliveryProject) -> None:
     challenged.edit_thresholds("row_latency_ms: 0.000001")
-    with pytest.raises(UserError, match=r"the smoke test of v2 in production failed: one row takes .* still serves"):
+    with pytest.raises(UserError, match=r"the smoke test of v2 in production failed: one row takes .* has not changed"):
         deployment.promote(challenged.production)
     assert read_pointer(challenged.production.environment).version == "v1"
     last = challenged.production.rows[-1]
@@ -227,10 +227,10 @@ def test_the_same_model_is_the_same_version(on_each_database: DeliveryProject) -
     again, new_again = register(on_each_database.staging)
     assert (new, new_again, again) == (True, False, first)
     details = on_each_database.staging.rows[0].details
-    assert details["window"]["train"]["rows"] == 14
+    assert details["window"]["parts"][2]["rows"] == 14
     assert details["params"]["train"]["estimator"] == "logistic_regression"
     assert details["metrics"]["roc_auc"] > 0.5
-    assert set(details["lineage"]) > {"data/prepared", "models/model.skops"}
+    assert set(details["lineage"]) > {"data/prepared/at_split", "models/model.skops", "models/rehearsed.skops"}
     assert len(details["environment_lock_sha256"]) == 64
 
 
@@ -265,8 +265,8 @@ def test_a_version_of_before_is_still_readable(delivery_project: DeliveryProject
 
 def test_a_version_loads_by_name_and_by_alias(promoted: DeliveryProject) -> None:
     names = ("v1", "champion", "staging", "production")
-    assert {promoted.production.load_model(name).base_rate for name in names} == {
-        promoted.staging.load_model("v1").base_rate
+    assert {promoted.production.load_model(name).manifest.base_rate for name in names} == {
+        promoted.staging.load_model("v1").manifest.base_rate
     }
     with pytest.raises(UserError, match="no version is 'challenger' yet"):
         promoted.production.load_model("challenger")
@@ -277,7 +277,7 @@ def test_a_model_is_loaded_as_the_docs_say(promoted: DeliveryProject, monkeypatc
     page = (REPOSITORY / "docs/delivery.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
     exec(page.partition("```python\n")[2].partition("```")[0], names)  # noqa: S102
-    assert names["model"].base_rate == promoted.production.load_model("v1").base_rate
+    assert names["model"].manifest.base_rate == promoted.production.load_model("v1").manifest.base_rate
 
 
 def test_a_version_is_ready_when_the_registry_has_it_whole_and_it_answers(delivery_project: DeliveryProject) -> None:

@@ -56,12 +56,13 @@ def test_a_payload_does_run_when_it_is_unpickled(tmp_path: Path) -> None:
     assert (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("name", ["model.skops", "rehearsed.skops"])
 def test_a_hostile_model_is_not_registered(
-    delivery_project: DeliveryProject, spoil: Callable[[Path, Path], None], tmp_path: Path
+    delivery_project: DeliveryProject, spoil: Callable[[Path, Path], None], tmp_path: Path, name: str
 ) -> None:
-    spoil(delivery_project.root / "models/model.skops", tmp_path / "ran")
+    spoil(delivery_project.root / "models" / name, tmp_path / "ran")
     write_lock(delivery_project.root)
-    with pytest.raises(UserError, match=r"model.skops"):
+    with pytest.raises(UserError, match=name):
         register(delivery_project.staging)
     assert delivery_project.staging.rows == []
     assert not (tmp_path / "ran").exists()

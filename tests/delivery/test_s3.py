@@ -134,7 +134,7 @@ def test_a_model_goes_to_production_and_back_on_s3(on_s3: DeliveryProject) -> No
     live = read_pointer(on_s3.production.environment)
     assert live.version == "v1"
     assert read_model(on_s3.production.environment, live)
-    assert on_s3.production.load_model("production").base_rate > 0
+    assert on_s3.production.load_model("production").manifest.base_rate > 0
     assert differences(on_s3.production) == []
 
 

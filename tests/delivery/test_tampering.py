@@ -39,7 +39,7 @@ def assert_lost(delivery_project: DeliveryProject, reason: str) -> None:
 
 
 def flatter(project: DeliveryProject) -> None:
-    """Let the held-out rows be those that v2 gets right and v1 does not."""
+    """Let the test rows be those that v2 gets right and v1 does not."""
     rows = read_parquet(project.root / TEST)
     models = [project.staging.load_model(name) for name in ("v1", "v2")]
     champion, challenger = (model.predict(rows) for model in models)
@@ -58,7 +58,7 @@ def assert_not_judged(contest: DeliveryProject, reason: str) -> None:
 
 def test_replaced_held_out_rows_win_nothing(contest: DeliveryProject) -> None:
     flatter(contest)
-    assert_lost(contest, "data/prepared: it differs from dvc.lock")
+    assert_lost(contest, "data/prepared/test.parquet: it differs from dvc.lock")
 
 
 def test_replaced_rows_with_a_lock_that_nobody_committed_are_not_judged(contest: DeliveryProject) -> None:
@@ -86,11 +86,26 @@ def edit_metrics(root: Path) -> None:
     write_json(root / "metrics/gates.json", gates)
 
 
-def test_a_swapped_model_closes_the_gate(delivery_project: DeliveryProject) -> None:
-    model = delivery_project.root / "models/model.skops"
-    model.write_bytes(model.read_bytes() + b"\0")
-    with pytest.raises(UserError, match=r"models/model.skops: it differs from dvc.lock"):
-        failures(delivery_project.root)
+@pytest.mark.parametrize("name", ["models/model.skops", "models/rehearsed.skops"])
+def test_a_swapped_model_closes_the_gate(contest: DeliveryProject, name: str) -> None:
+    shutil.copy2(contest.results / "strong" / name, contest.root / name)
+    with pytest.raises(UserError, match=f"{name}: it differs from dvc.lock"):
+        failures(contest.root)
+    contest.commit()
+    assert failures(contest.root) == [
+        "metrics/gates.json: it is about other models than models/model.skops and models/rehearsed.skops. Run `dvc "
+        "repro`."
+    ]
+
+
+def test_a_swapped_judged_model_is_neither_registered_nor_compared(contest: DeliveryProject) -> None:
+    shutil.copy2(contest.results / "strong/models/rehearsed.skops", contest.root / "models/rehearsed.skops")
+    with pytest.raises(UserError, match=r"models/rehearsed.skops: it differs from dvc.lock"):
+        register(contest.staging)
+    contest.commit()
+    with pytest.raises(ConflictError, match=r"models/rehearsed.skops: it is not that of v2"):
+        register(contest.staging)
+    assert_lost(contest, "models/rehearsed.skops is not that of v2: check out the commit from which it was registered")
 
 
 def test_edited_metrics_open_no_gate(delivery_project: DeliveryProject) -> None:
@@ -130,7 +145,7 @@ def test_metrics_that_git_was_told_not_to_look_at_are_registered_as_dirty(delive
 
 
 def interrupt(project: DeliveryProject) -> None:
-    """What is left of a `dvc repro` that ended after train: a new model, with the metrics of the old one."""
+    """What is left of a `dvc repro` that ended before evaluate: new models, with the metrics of the old ones."""
     lock = json.loads((project.root / "dvc.lock").read_text())
     evaluation = {name: (project.root / f"metrics/{name}.json").read_bytes() for name in ("evaluation", "gates")}
     project.copy_result("weak")
@@ -159,12 +174,12 @@ def test_an_interrupted_run_wins_no_challenge(contest: DeliveryProject) -> None:
     lock["stages"]["prepare"]["outs"][0]["md5"] = "0" * 32 + ".dir"
     (contest.root / "dvc.lock").write_text(json.dumps(lock))
     git(contest.root, "commit", "--quiet", "--all", "--message", "Too early")
-    assert_lost(contest, "stage train: it read another data/prepared than the one that stage prepare wrote")
+    assert_lost(contest, "stage evaluate: it read another data/prepared/at_as_of than the one that stage prepare wrote")
 
 
 @pytest.mark.parametrize(
     ("section", "changes"),
-    [("gates", {"roc_auc": {"min": 0.1}}), ("challenge", {"margin": 0.0}), ("evaluate", {"threshold": 0.9})],
+    [("gates", {"roc_auc": {"min": 0.1}}), ("challenge", {"margin": 0.0}), ("decision", {"share": 0.9})],
 )
 def test_limits_that_nobody_committed_are_refused(
     contest: DeliveryProject, section: str, changes: dict[str, object]
@@ -182,11 +197,11 @@ def test_limits_committed_after_the_run_are_refused(delivery_project: DeliveryPr
 
 
 @pytest.mark.parametrize("empty", ["null", "NaN"])
-def test_a_feature_that_is_missing_in_every_held_out_row_is_a_no(contest: DeliveryProject, empty: str) -> None:
+def test_a_feature_that_is_missing_in_every_test_row_is_a_no(contest: DeliveryProject, empty: str) -> None:
     value = pl.lit(None if empty == "null" else float("nan"), dtype=pl.Float64)
     write_parquet(contest.root / TEST, read_parquet(contest.root / TEST).with_columns(income=value))
     contest.commit()
-    assert_lost(contest, "the feature 'income' of v1 is missing in every held-out row")
+    assert_lost(contest, "the feature 'income' of v1 is missing in every test row")
 
 
 def test_a_first_model_needs_a_value_of_every_feature_too(delivery_project: DeliveryProject) -> None:
@@ -195,7 +210,7 @@ def test_a_first_model_needs_a_value_of_every_feature_too(delivery_project: Deli
     delivery_project.commit()
     register(delivery_project.staging)
     verdict = challenge(delivery_project.staging)
-    assert verdict.reasons == ["the feature 'region' of v1 is missing in every held-out row"]
+    assert verdict.reasons == ["the feature 'region' of v1 is missing in every test row"]
 
 
 def test_files_that_git_never_saw_are_not_judged(delivery_project: DeliveryProject) -> None:

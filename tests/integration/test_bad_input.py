@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import polars as pl
@@ -186,12 +187,12 @@ VALUES: dict[str, tuple[Break, str]] = {
     ),
     "as_of before the data": (
         params(lambda p: p.update(as_of="2010-01-01")),
-        f"{TABLE}: no row is in the window, from 2006-07-01 to before 2009-07-01; the rows have dates "
-        r"from 2019-01-\d\d to 2021-12-\d\d. Correct `as_of`, `window_months` or `label.horizon_months` in params",
+        f"{TABLE}: no row is in the window, from 2003-01-01 to before 2010-01-01; the rows have dates "
+        r"from 2018-07-\d\d to 2022-06-\d\d. Correct `as_of`, `window`, `split.test` or `label.horizon` in params",
     ),
     "as_of long after the data": (
         params(lambda p: p.update(as_of="2040-01-01")),
-        f"{TABLE}: no row is in the window, from 2036-07-01 to before 2039-07-01; .*Correct `as_of`",
+        f"{TABLE}: no row is in the window, from 2033-01-01 to before 2040-01-01; .*Correct `as_of`",
     ),
 }
 
@@ -213,34 +214,39 @@ def test_a_refusing_process_fails_with_one_line_and_changes_nothing(small: Proje
 SPLITS: dict[str, tuple[Break, str]] = {
     "one class only": (
         table(lambda rows: rows.with_columns(outcome=pl.lit("good"))),
-        "the training split has rows of only one class.* Correct `split`, `window_months`, `as_of` or `label`",
+        "data/prepared/test.parquet: all rows have the same label, so no model can be tested. Correct `as_of`",
     ),
-    "one class in the held-out rows": (
+    "one class in the test": (
         table(
             lambda rows: rows.with_columns(
-                outcome=pl.when(pl.col("opened").dt.year() == 2021).then(pl.lit("good")).otherwise("outcome")
+                outcome=pl.when(pl.col("opened") >= date(2021, 7, 1)).then(pl.lit("good")).otherwise("outcome")
             )
         ),
-        "the held-out split has rows of only one class.* Correct `split`",
+        "data/prepared/test.parquet: all rows have the same label",
     ),
     "a positive value nobody has": (
         params(lambda p: p["label"].update(positive=["terrible"])),
-        "the training split has rows of only one class.* Correct `split`, `window_months`, `as_of` or `label`",
+        "data/prepared/test.parquet: all rows have the same label",
     ),
-    "all rows are held out": (
-        params(lambda p: p["split"].update(test_months=36)),
-        "the training split has no rows, .* Correct `split`, `window_months`, `as_of` or `label` in params.yaml.",
+    "one class to learn from": (
+        table(
+            lambda rows: rows.with_columns(
+                outcome=pl.when(pl.col("opened") < date(2021, 7, 1)).then(pl.lit("good")).otherwise("outcome")
+            )
+        ),
+        "data/prepared/at_split/labelled.parquet: all rows have the same label, so no model can be trained",
+    ),
+    "the test is longer than the history": (
+        params(lambda p: p["split"].update(test=48)),
+        "data/prepared/at_split/labelled.parquet: there are no rows, so no model can be trained",
     ),
     "too few rows": (
         table(lambda rows: rows.head(3)),
-        "the held-out split has no rows, .* Correct `split`, `window_months`, `as_of` or `label` in params.yaml.",
+        "data/prepared/test.parquet: there are no rows, so no model can be tested",
     ),
-    "too few rows to stratify": (
-        lambda project: [
-            table(lambda rows: rows.group_by("outcome", maintain_order=True).head(3).select(rows.columns))(project),
-            project.edit_params(lambda p: p.update(split={"strategy": "stratified", "test_share": 0.01})),
-        ],
-        "6 rows are too few to hold out 1% of each class. .*`split.test_share`",
+    "everything is excluded": (
+        params(lambda p: p["ingest"].update(exclude={"all": {"amount": {"above": 0}}})),
+        "data/prepared/test.parquet: there are no rows, .* or `ingest.exclude` in params.yaml",
     ),
 }
 
@@ -255,23 +261,25 @@ def test_prepare_refuses(small: Project, case: str) -> None:
 
 def test_rows_in_any_order_of_dates_give_the_same_split(small: Project) -> None:
     table(lambda rows: rows.sample(fraction=1, shuffle=True, seed=1))(small)
-    expected = [small_table().filter(pl.col("opened").dt.year() == 2021)["case"], range(1, 1001)]
     run_stage(small, "ingest")
     run_stage(small, "prepare")
     train, test = (
-        pl.read_parquet(small.folder / f"data/prepared/{name}.parquet")["case"] for name in ("train", "test")
+        pl.read_parquet(small.folder / f"data/prepared/{name}.parquet")["case"]
+        for name in ("at_split/labelled", "test")
     )
-    assert [sorted(test), sorted([*train, *test])] == [list(rows) for rows in expected]
+    day = pl.col("opened")
+    assert sorted(test) == list(small_table().filter(day.is_between(date(2021, 7, 1), date(2022, 1, 1)))["case"])
+    assert sorted(train) == list(small_table().filter(day <= date(2021, 1, 1))["case"])
 
 
 PARAMS: dict[str, tuple[str, str, str]] = {
     "unknown at the top": ("split:", "splitt:", "unknown key `splitt`.* Correct or remove it."),
-    "unknown below": ("strategy:", "stratgy:", r"unknown key `split.stratgy` \(did you mean `strategy`\?\)."),
+    "unknown below": ("test:", "tset:", r"unknown key `split.tset` \(did you mean `test`\?\)."),
     "unknown at a column": ("type: number", "tipe: number", "unknown key `columns.amount.tipe`.*did you mean `type`"),
-    "missing": ("window_months: 36", "", "the key `window_months` is missing. Add it."),
-    "negative": ("window_months: 36", "window_months: -36", r"`window_months`: .*greater than.* \(found -36\)."),
-    "text for a number": ("window_months: 36", "window_months: '36'", r"`window_months`: .*integer \(found '36'\)."),
-    "negative below": ("horizon_months: 6", "horizon_months: -1", r"`label.horizon_months`: .*\(found -1\)."),
+    "missing": ("window: 36", "", "the key `window` is missing. Add it."),
+    "negative": ("window: 36", "window: -36", r"`window`: give a number of months, .* \(found -36\)."),
+    "text for a number": ("window: 36", "window: '36'", r"`window`: give a number of months, .* \(found '36'\)."),
+    "negative below": ("horizon: 6", "horizon: -1", r"`label.horizon`: .*\(found -1\)."),
     "text for a bound": ("leak_auc: 0.9", "leak_auc: high", r"`contract.leak_auc`: .*number \(found 'high'\)."),
     "a share above 1": (
         "max_missing: 0.2",
@@ -286,7 +294,7 @@ PARAMS: dict[str, tuple[str, str, str]] = {
         r"contract.columns.visit: no such column \(did you mean `visits`\?\)",
     ),
     "no such source": ("source: file", "source: fiel", r"`ingest.source` should be one of .* \(found 'fiel'\)."),
-    "not YAML": ("window_months: 36", "window_months: [36", r"not valid YAML \(.+\)."),
+    "not YAML": ("window: 36", "window: [36", r"not valid YAML \(.+\)."),
 }
 
 
@@ -314,7 +322,7 @@ def test_champion_check_fails_with_one_line_and_changes_nothing(small: Project) 
     ("stage", "change", "says"),
     [
         ("ingest", lambda p: p["columns"]["amount"].update(typo=1), "unknown key `columns.amount.typo`"),
-        ("prepare", lambda p: p["split"].update(test_months=-1), r"`split.test_months`: .*\(found -1\)"),
+        ("prepare", lambda p: p["split"].update(test=-1), r"`split.test`: .*\(found -1\)"),
         ("train", lambda p: p["train"]["hist_gradient_boosting"].update(max_iter=-5), "max_iter.*-5"),
         ("evaluate", lambda p: p["evaluate"].update(segments=["regoin"]), "`evaluate.segments`.*regoin"),
     ],

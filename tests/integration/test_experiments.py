@@ -108,8 +108,8 @@ def test_the_best_run_is_best_in_its_metrics_own_direction(
         best(delivery_project.staging.environment, "roc_auc", 5)
     assert not (tmp_path / "mlflow.db").exists()
     fake_run(delivery_project.staging.environment, "other data", {"roc_auc": 0.99, "brier": 0.01}, held_out="others")
-    fake_run(delivery_project.staging.environment, "a", {"roc_auc": 0.7, "brier": 0.2})
-    fake_run(delivery_project.staging.environment, "b", {"roc_auc": 0.8, "brier": 0.3})
+    fake_run(delivery_project.staging.environment, "a", {"roc_auc": 0.7, "brier": 0.2, "training.brier": 0.1})
+    fake_run(delivery_project.staging.environment, "b", {"roc_auc": 0.8, "brier": 0.3, "training.brier": 0.2})
     fake_run(delivery_project.staging.environment, "c", {"roc_auc": 0.6, "brier": 0.1})
 
     def ranked(metric: str, top: int = 5) -> list[str]:
@@ -117,9 +117,10 @@ def test_the_best_run_is_best_in_its_metrics_own_direction(
 
     assert ranked("roc_auc") == ["b", "a", "c"]
     assert ranked("brier") == ["c", "a", "b"]
+    assert ranked("training.brier") == ["a", "b"]
     assert ranked("brier", top=2) == ["c", "a"]
     assert best(delivery_project.staging.environment, "roc_auc", 1).others
     with pytest.raises(UserError, match="no run has the metric 'f1_weighted'"):
         ranked("f1_weighted")
-    with pytest.raises(UserError, match="the better direction of 'threshold' is unknown"):
-        ranked("threshold")
+    with pytest.raises(UserError, match="the better direction of 'mean_probability' is unknown"):
+        ranked("mean_probability")

@@ -9,7 +9,7 @@ from support.s3 import Bucket, key_of
 
 
 def test_a_push_to_main_sends_what_s3_lacks(origin: Project, runner: Runner) -> None:
-    outs = {out["path"]: out["md5"] for out in read_yaml(origin.folder / "dvc.lock")["stages"]["train"]["outs"]}
+    outs = {out["path"]: out["md5"] for out in read_yaml(origin.folder / "dvc.lock")["stages"]["package"]["outs"]}
     bucket, model = Bucket(runner.server), key_of(outs["models/model.skops"])
     before = bucket.keys()
     bucket.delete(model)
@@ -17,7 +17,7 @@ def test_a_push_to_main_sends_what_s3_lacks(origin: Project, runner: Runner) -> 
     run = runner.act(origin.folder, "pipeline", "store", "push", {"ref": "refs/heads/main", "after": "0" * 40})
     assert run.passed, run.log
     assert run.roles == [PUSH_ROLE]
-    assert re.findall(r"Running stage '(\w+)'", run.log)[0] == "train", "S3 had the data, and no model"
+    assert re.findall(r"Running stage '(\w+)'", run.log)[0] == "package", "S3 had all but the model"
     assert bucket.keys() == before
 
 

@@ -158,7 +158,8 @@ def test_a_version_that_was_tracked_points_to_its_run(
     assert differences(delivery_project.staging) == []
     with connected(delivery_project.staging.environment) as client:
         assert client.get_model_version_by_alias("champion", "challenger").run_id == run.run_id
-    assert len(tracked_runs(delivery_project.staging.environment)) == 1
+    (tracked,) = tracked_runs(delivery_project.staging.environment)
+    assert tracked.data.metrics["roc_auc"] == registered(delivery_project).metrics["roc_auc"]
 
 
 def test_without_mlflow_a_deployment_goes_on_with_one_line(mirrored: DeliveryProject) -> None:

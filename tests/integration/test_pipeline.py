@@ -15,34 +15,36 @@ from champion.core.metrics_file import read_metrics
 from support.project import REPOSITORY, Project
 from support.refusals import snapshot
 
-STAGES = ["ingest", "prepare", "validate", "train", "evaluate"]
-ALL, AFTER_INGEST, MODEL, EVALUATE = STAGES, STAGES[1:], STAGES[3:], STAGES[4:]
+STAGES = ["ingest", "prepare", "validate", "train", "refit", "package", "rehearse", "evaluate"]
+ALL, MODEL, PACKAGE, EVALUATE = STAGES, STAGES[3:], ["package", "evaluate"], STAGES[-1:]
 
 # A param, a value for it that is not the default, and the stages that its change reruns. Of changes to `ingest` only
 # what reads the source is certain to rerun: the rest follows when other rows come out.
 RERUNS: list[tuple[str, Any, list[str]]] = [
     ("as_of", "2009-12-01", ALL),
-    ("window_months", 60, ALL),
+    ("window", 60, ALL),
     ("columns.employees.range", [0, 4000], ALL),
-    ("label.horizon_months", 24, ALL),
+    ("label.horizon", 30, ALL),
     ("ingest.date_format", "%d-%b-%y", ["ingest"]),
-    ("split.test_months", 10, AFTER_INGEST),
-    ("split.seed", 1, AFTER_INGEST),
+    ("ingest.exclude.debentures.amount_approved.above", 50000, ["ingest"]),
+    ("split.test", 10, ALL),
     ("contract.leak_auc", 0.86, ["validate"]),
-    ("contract.columns.bank.max_missing", 0.5, ["validate"]),
+    ("contract.columns.lender.max_missing", 0.5, ["validate"]),
     ("train.estimator", "random_forest", MODEL),
     ("train.hist_gradient_boosting.max_iter", 5, MODEL),
     ("train.seed", 1, MODEL),
-    ("train.search.folds", 4, MODEL),
+    ("train.calibration", "sigmoid", MODEL),
+    ("train.search.grid.max_leaf_nodes", [7], MODEL),
+    ("decision.share", 0.2, PACKAGE),
     ("evaluate.seed", 1, EVALUATE),
-    ("evaluate.threshold", 0.2, EVALUATE),
+    ("evaluate.population", ["Everybody."], EVALUATE),
     ("gates.roc_auc_low.min", 0.6, EVALUATE),
     ("compare.tolerances.roc_auc", 0.02, []),
     ("challenge.margin", 0.02, []),
 ]
 
 # What a stage hands on changes with these, so that DVC finds the stages behind it stale only once it has run.
-HANDS_ON = {"prepare": ["validate", "train", "evaluate"], "train": ["evaluate"]}
+HANDS_ON = {"prepare": STAGES[2:], "train": STAGES[4:]}
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +110,20 @@ def test_a_changed_param_makes_exactly_its_stages_stale(
         copied.run("git", "checkout", "--quiet", "params.yaml")
 
 
+def test_another_decision_fits_nothing_again(project: Project) -> None:
+    project.edit_params(lambda params: params.update(decision={"maximise": "f1"}))
+    before = outputs(project)
+    assert project.ran(project.run("dvc", "repro").stdout) == PACKAGE
+    changed = {name for name, digest in outputs(project).items() if before.get(name) != digest}
+    assert {"models/model.skops", "models/rehearsed.skops", "metrics/decision.json"} <= changed
+    assert not any(name.startswith(("data/", "models/train", "models/refit")) for name in changed)
+
+
+def test_another_grid_that_chooses_the_same_recipe_refits_nothing(project: Project) -> None:
+    project.edit_params(set_param("train.search.grid", {"max_leaf_nodes": [9]}))
+    assert "refit" not in project.ran(project.run("dvc", "repro", "rehearse", "package").stdout)
+
+
 def test_a_param_that_changes_no_row_reruns_ingest_alone(project: Project) -> None:
     project.edit_params(set_param("ingest.date_format", "%d-%b-%y"))
     assert project.ran(project.run("dvc", "repro").stdout) == ["ingest"]
@@ -123,7 +139,7 @@ def test_a_changed_source_reruns_everything(project: Project) -> None:
     path = project.folder / "data/source/loans.csv"
     pl.read_csv(path, infer_schema=False).filter(pl.col("State") != "VT").write_csv(path)
     assert project.ran(project.run("dvc", "repro", "prepare").stdout) == ["ingest", "prepare"]
-    assert stale(project) == ["validate", "train", "evaluate"]
+    assert stale(project) == STAGES[2:]
 
 
 def test_a_failed_contract_stops_what_follows_until_the_input_is_put_back(project: Project) -> None:
@@ -168,7 +184,7 @@ def test_a_changed_gate_reruns_evaluate_alone(project: Project) -> None:
     metrics = read_metrics(project.folder / "metrics/evaluation.json")
     verdicts = json.loads((project.folder / "metrics/gates.json").read_text(encoding="utf-8"))["verdicts"]
     lines = output.splitlines()
-    assert f"held-out rows: {metrics['rows']:,}, {metrics['base_rate']:.2%} positive" in lines
+    assert f"test: {metrics['rows']:,} rows, {metrics['base_rate']:.2%} positive" in lines
     auc = f"{metrics['roc_auc']:.4f}  [{metrics['roc_auc_low']:.4f}, {metrics['roc_auc_high']:.4f}]"
     assert [line.endswith(auc) for line in lines if "ROC AUC" in line] == [True]
     shown = {line.split()[1]: line.split()[2] for line in lines if line.startswith("  gate ")}
@@ -177,6 +193,7 @@ def test_a_changed_gate_reruns_evaluate_alone(project: Project) -> None:
 
 
 def test_the_run_ends_with_every_output_a_person_reads(sample_run: Project) -> None:
-    names = ["evaluation.json", "gates.json", "plots", "segments.json", "training.json", "validation.json"]
-    assert sorted(path.name for path in Path(sample_run.folder / "metrics").iterdir()) == names
+    names = ["decision", "evaluation", "gates", "rehearsals", "segments", "stability", "training", "validation"]
+    found = sorted(path.name for path in (sample_run.folder / "metrics").iterdir() if path.name != "plots")
+    assert found == [f"{name}.json" for name in names]
     assert (sample_run.folder / "models/model_card.md").is_file()

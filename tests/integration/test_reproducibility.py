@@ -1,12 +1,12 @@
 """The committed dvc.lock and metrics can be reproduced elsewhere, bit for bit; if they are stale, a message says so."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
-from champion.model.model import Model
 from champion.model.model_file import load, save
 from support.project import Project
 
@@ -48,7 +48,7 @@ def hand_on_another_hash(project: Project) -> None:
     """Edit dvc.lock by hand, so that train seems to have read other rows than prepare left."""
     yaml = YAML()
     lock = yaml.load(project.folder / "dvc.lock")
-    dep = next(dep for dep in lock["stages"]["train"]["deps"] if dep["path"] == "data/prepared")
+    dep = next(dep for dep in lock["stages"]["train"]["deps"] if dep["path"] == "data/prepared/at_split")
     dep["md5"] = "0" * 32 + ".dir"
     yaml.dump(lock, project.folder / "dvc.lock")
 
@@ -62,8 +62,8 @@ def remove_from_lock(project: Project) -> None:
 
 STALE: dict[str, tuple[Callable[[Project], None], str]] = {
     "a param": (
-        replace("params.yaml", "test_months: 12", "test_months: 6"),
-        "stage prepare: the parameter split is modified",
+        replace("params.yaml", "  test: 12", "  test: 6"),
+        "stage ingest: the parameter split is modified",
     ),
     "a module": (
         replace("src/champion/pipeline/train/search.py", "import numpy as np", "import numpy as np  # edited"),
@@ -86,7 +86,7 @@ STALE: dict[str, tuple[Callable[[Project], None], str]] = {
     "a stage that is not in the lock": (remove_from_lock, "stage validate: it is not in dvc.lock"),
     "a hash edited by hand": (
         hand_on_another_hash,
-        "stage train: it read another data/prepared than the one that stage prepare wrote",
+        "stage train: it read another data/prepared/at_split than the one that stage prepare wrote",
     ),
     "no lock": (lambda project: (project.folder / "dvc.lock").unlink(), "dvc.lock is not committed"),
 }
@@ -142,12 +142,12 @@ def test_a_version_of_another_date_is_made_again_elsewhere_from_the_commit_it_wa
 
 
 def test_a_version_with_a_model_that_its_commit_does_not_give_is_not_reproduced(small: Project) -> None:
-    file = small.folder / "models/model.skops"
+    file = small.folder / "models/rehearsed.skops"
     model = load(file)
-    save(Model(model.pipeline, model.features, 0.5), file)
+    save(dataclasses.replace(model, manifest=dataclasses.replace(model.manifest, base_rate=0.5)), file)
     small.run("dvc", "commit", "--force")
     small.commit("A base rate that no row gives")
     small.champion("register")
     result = small.champion("reproduce", "v1", check=False)
     assert result.returncode == 1
-    assert "error: not reproduced: models/model.skops has the sha256" in result.stderr
+    assert "error: not reproduced: models/rehearsed.skops has the sha256" in result.stderr

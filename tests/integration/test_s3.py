@@ -157,8 +157,8 @@ def spoil_in_parts(bucket: Bucket, key: str) -> None:
 
 
 def stages_behind(paths: Iterable[str]) -> list[str]:
-    made = {"prepare" if path.startswith("data/prepared") else "train" for path in paths}
-    return [stage for stage in ("prepare", "train") if stage in made]
+    made = {"prepare" if path.startswith("data/prepared") else "package" for path in paths}
+    return [stage for stage in ("prepare", "package") if stage in made]
 
 
 @pytest.mark.parametrize(
@@ -166,19 +166,19 @@ def stages_behind(paths: Iterable[str]) -> list[str]:
     [
         {
             "models/model.skops": spoil,
-            "data/prepared/train.parquet": spoil,
+            "data/prepared/at_split/labelled.parquet": spoil,
             "data/prepared/test.parquet": Bucket.delete,
         },
-        {"models/model.skops": spoil_in_parts, "data/prepared": spoil_in_parts},
-        {"data/prepared": Bucket.delete},
+        {"models/model.skops": spoil_in_parts, "data/prepared/at_split": spoil_in_parts},
+        {"data/prepared/at_split": Bucket.delete},
     ],
 )
 def test_damaged_objects_are_named_rebuilt_and_repaired(
     damages: dict[str, Callable[[Bucket, str], None]], clone: Project, filled: Project, server: LocalServer
 ) -> None:
     bucket, digests = Bucket(server), hashes(filled)
-    for entry in json.loads(bucket.read(key_of(digests["data/prepared"]))):
-        digests[f"data/prepared/{entry['relpath']}"] = entry["md5"]
+    for entry in json.loads(bucket.read(key_of(digests["data/prepared/at_split"]))):
+        digests[f"data/prepared/at_split/{entry['relpath']}"] = entry["md5"]
     keys = {path: key_of(digests[path]) for path in damages}
     contents = {path: bucket.read(key) for path, key in keys.items()}
     for path, damage in damages.items():

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from champion.pipeline.ingest import database
 from champion.pipeline.ingest.params import SqlSource
 from champion.table.columns import Column, Columns
-from champion.table.window import Window
+from champion.table.window import Calendar
 from support.project import Project
 from support.refusals import run_stage, sentence, snapshot
 from support.small import small_table
@@ -25,7 +25,8 @@ from support.small import small_table
 # One worker starts the server, for all of these tests.
 VARIABLE = "CHAMPION_SOURCE_URL"
 PASSWORD = "correct-horse"  # noqa: S105
-WINDOW = (date(2019, 7, 1), date(2021, 7, 1))
+CALENDAR = Calendar(date(2022, 1, 1), horizon=6, window=3, test=1)
+WINDOW = (CALENDAR.start, CALENDAR.as_of)
 
 METADATA = sa.MetaData()
 
@@ -126,11 +127,11 @@ def sqlite(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def sql(small: Project) -> Project:
-    """The small project, reading the table `cases` of a database in a window of two years."""
+    """The small project, reading the table `cases` of a database within `WINDOW`."""
 
     def edit(params: dict[str, Any]) -> None:
         params["ingest"] = {"source": "sql", "table": "cases"}
-        params |= {"as_of": "2022-01-01", "window_months": 24}
+        params |= {"as_of": "2022-01-01", "window": 3, "split": {"test": 1}}
 
     small.edit_params(edit)
     return small
@@ -205,6 +206,25 @@ def test_dates_written_in_a_format_of_their_own_are_read_whole(sql: Project, tmp
     assert pl.read_parquet(sql.folder / "data/raw.parquet").sort("case").equals(expected_rows())
 
 
+def test_what_became_known_later_moves_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = Columns(
+        {
+            "failed": Column(type="date", role="label"),
+            "opened": Column(type="date", role="date"),
+            "amount": Column(type="integer"),
+        }
+    )
+    amounts = []
+    for later in (date(2021, 6, 1), date(2021, 8, 1), None):
+        url = f"sqlite:///{tmp_path / f'{later}.db'}"
+        rows = {"failed": [later, date(2021, 7, 1)], "opened": [date(2021, 1, 1)] * 2, "amount": [2, 1]}
+        write(url, pl.DataFrame(rows, schema_overrides={"failed": pl.Date}))
+        monkeypatch.setenv(VARIABLE, url)
+        found = database.read_sql(SqlSource(source="sql", table="cases"), columns, CALENDAR)
+        amounts.append(found["amount"].to_list())
+    assert amounts == [[1, 2]] * 3
+
+
 def test_batches_do_not_show(sqlite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, sqlite)
     columns = Columns(
@@ -216,10 +236,10 @@ def test_batches_do_not_show(sqlite: str, tmp_path: Path, monkeypatch: pytest.Mo
             "outcome": Column(type="category", role="label"),
         }
     )
-    source, window = SqlSource(source="sql", table="cases"), Window(*WINDOW)
-    whole = database.read_sql(source, columns, window)
+    source = SqlSource(source="sql", table="cases")
+    whole = database.read_sql(source, columns, CALENDAR)
     monkeypatch.setattr(database, "BATCH_ROWS", 1)
-    assert database.read_sql(source, columns, window).equals(whole)
+    assert database.read_sql(source, columns, CALENDAR).equals(whole)
 
 
 # Each function takes the URLs of PostgreSQL's reader and of SQLite's file, and returns the URL to use.
@@ -402,8 +422,9 @@ def test_under_dvc_bad_credentials_change_nothing_and_are_not_shown(sql: Project
     assert result.returncode != 0
     assert f"the database of {VARIABLE} cannot be reached" in result.stderr
     assert PASSWORD not in result.stdout + result.stderr
-    # DVC removes the output before it runs the stage.
-    assert snapshot(sql) == {path: digest for path, digest in before.items() if path != "data/raw.parquet"}
+    # DVC removes the outputs before it runs the stage.
+    removed = ("data/raw.parquet", "data/excluded.json")
+    assert snapshot(sql) == {path: digest for path, digest in before.items() if path not in removed}
     for path in (sql.folder / ".dvc").rglob("*"):
         assert not path.is_file() or PASSWORD.encode() not in path.read_bytes(), path
 

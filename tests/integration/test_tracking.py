@@ -22,6 +22,7 @@ from support.tracking import development, tracked_runs
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 MODEL = "models/model.skops"
+JUDGED = "models/rehearsed.skops"
 
 
 @pytest.fixture
@@ -34,18 +35,18 @@ def changed(tracked: Project, tmp_path: Path) -> Project:
 
 def test_a_run_holds_what_the_pipeline_left(tracked: Project) -> None:
     (run,) = tracked_runs(development(tracked))
-    metrics = read_metrics(tracked.folder / "metrics/evaluation.json")
-    assert {name: run.data.metrics[name] for name in metrics if name != "threshold"} == {
-        name: pytest.approx(value) for name, value in metrics.items() if name != "threshold"
-    }
+    read = read_metrics(tracked.folder / "metrics/evaluation.json")
+    metrics = {name: pytest.approx(value) for name, value in read.items() if value is not None}
+    assert metrics == {name: run.data.metrics[name] for name in metrics}
     training = read_metrics(tracked.folder / "metrics/training.json")["roc_auc"]
     assert run.data.metrics["training.roc_auc"] == pytest.approx(training)
-    assert run.data.metrics["validation.train_rows"] == run.data.metrics["training.rows"]
+    counted = read_json(tracked.folder / "data/prepared/parts.json")["parts"]
+    rows = {part["part"].removeprefix("data/prepared/"): part["rows"] for part in counted}
+    assert run.data.metrics["validation.at_split.labelled_rows"] == rows["at_split/labelled.parquet"]
+    assert run.data.metrics["validation.test_rows"] == rows["test.parquet"] == run.data.metrics["rows"]
     assert run.data.params["train.hist_gradient_boosting.max_iter"] == "5"
     assert len(run.data.params) > 100, "more than MLflow takes in one request"
-    schema = read_json(tracked.folder / "data/prepared/schema.json")
-    assert run.data.params["dataset.train.first"] == schema["train"]["first"]
-    assert run.data.params["dataset.test.rows"] == str(schema["test"]["rows"])
+    assert run.data.params["dataset.calendar.as_of"] == run.data.params["as_of"]
     head = tracked.run("git", "rev-parse", "HEAD").stdout.strip()
     assert (run.data.tags["git.commit"], run.data.tags["git.clean"]) == (head, "true")
     lock = (tracked.folder / "dvc.lock").read_text()
@@ -53,7 +54,8 @@ def test_a_run_holds_what_the_pipeline_left(tracked: Project) -> None:
     assert len(hashes) > 15
     assert all(value in lock for value in hashes)
     assert {(one.dataset.name, one.tags[0].value) for one in run.inputs.dataset_inputs} == {
-        ("data/prepared/train.parquet", "training"),
+        ("data/prepared/at_split/labelled.parquet", "training"),
+        ("data/prepared/at_as_of/labelled.parquet", "refit"),
         ("data/prepared/test.parquet", "evaluation"),
     }
 
@@ -107,9 +109,10 @@ def test_mlflow_refuses_a_model_file_that_is_not_the_logged_one(changed: Project
 def test_a_result_is_one_run_also_when_it_was_restored(tracked: Project, tmp_path: Path) -> None:
     project = tracked.copy_to(tmp_path / "project")
     shutil.rmtree(project.folder / "data/prepared")
-    for name in (MODEL, "data/raw.parquet"):
+    for name in (MODEL, JUDGED, "data/raw.parquet", "models/rehearsed_scores.parquet"):
         (project.folder / name).unlink()
-    project.run("dvc", "checkout", MODEL, "data/prepared")
+    parts = ("at_as_of", "at_split", "parts.json", "schema.json", "test.parquet")
+    project.run("dvc", "checkout", MODEL, JUDGED, *(f"data/prepared/{name}" for name in parts))
     project.commit("Another commit, the same result")
     before = (project.folder / "dvc.lock").read_bytes()
     assert not track(development(project), read_result(project.folder)).new
@@ -152,7 +155,8 @@ def test_telemetry_is_off_and_the_address_of_one_environment_does_not_stay(
 
 
 @pytest.mark.parametrize(
-    "path", [MODEL, "data/prepared/test.parquet", "metrics/gates.json", "metrics/plots/roc.csv", "data/raw.parquet"]
+    "path",
+    [MODEL, JUDGED, "data/prepared/test.parquet", "metrics/gates.json", "metrics/plots/roc.csv", "data/raw.parquet"],
 )
 def test_files_that_are_not_what_the_lock_says_are_not_tracked(changed: Project, path: str) -> None:
     read_result(changed.folder)
@@ -162,7 +166,7 @@ def test_files_that_are_not_what_the_lock_says_are_not_tracked(changed: Project,
         read_result(changed.folder)
 
 
-@pytest.mark.parametrize("path", [MODEL, "metrics/gates.json"])
+@pytest.mark.parametrize("path", [MODEL, JUDGED, "metrics/gates.json"])
 def test_a_missing_file_is_not_tracked(changed: Project, path: str) -> None:
     (changed.folder / path).unlink()
     with pytest.raises(UserError, match=f"{path}: no such file"):

@@ -14,41 +14,51 @@ from support.project import Project
 TRAIN = """
 import hashlib, json, sys
 from pathlib import Path
-from champion.pipeline.train.stage import summarise, train_model
+from dataclasses import replace
+from champion.core.layout import AT_SPLIT, LABELLED
 from champion.core.values import rounded
-from champion.table.dataset import Dataset, read_split
-from champion.model.model_file import save
-from champion.model.recipe import Recipe
+from champion.model.fitting import calibrate, fit_pipeline
+from champion.model.model_file import save_pipeline
+from champion.model.recipe import Training
+from champion.pipeline.train.stage import choose_recipe, summarise, training_rows
+from champion.table.dataset import Dataset
 
-whole = read_split(Path("data/prepared"), "train")
-data = Dataset(whole.rows.gather_every(4), whole.features)
+whole = Dataset.read(AT_SPLIT / LABELLED)
+data = replace(whole, rows=whole.rows.gather_every(2))
 digests = {}
 for name, section in json.loads(sys.argv[2]).items():
-    train = Recipe.model_validate(section)
-    model, fitted = train_model(train, data)
-    path = Path(sys.argv[1]) / "model.skops"
-    save(model, path)
-    summary = summarise(train, data, fitted)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    digests[name] = {"model": digest, "chosen": fitted.chosen, "summary": rounded(summary)}
+    params = Training.model_validate(section)
+    recipe, scores = choose_recipe(params, data)
+    path = Path(sys.argv[1]) / "pipeline.skops"
+    save_pipeline(fit_pipeline(recipe, training_rows(data)), path)
+    calibration = calibrate(recipe, scores)
+    digests[name] = {
+        "model": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "calibration": calibration and calibration.describe(),
+        "chosen": {name: getattr(recipe, recipe.estimator)[name] for name in params.search.grid},
+        "summary": rounded(summarise(params, recipe, data, scores)),
+    }
 print(json.dumps(digests))
 """
 
 GRID = {"learning_rate": [0.05, 0.2], "max_leaf_nodes": [4, 8]}
 
 
-def section(estimator: str, method: str) -> dict[str, Any]:
-    return {
+def section(estimator: str, method: str, **options: Any) -> dict[str, Any]:
+    return options | {
         "estimator": estimator,
         "hist_gradient_boosting": {"max_iter": 5},
         "random_forest": {"n_estimators": 10, "min_samples_leaf": 5},
         "max_categories": 50,
-        "search": {"method": method, "folds": 2, "candidates": 2, "grid": GRID if method != "none" else {}},
+        "search": {"method": method, "candidates": 2, "grid": GRID if method != "none" else {}},
     }
 
 
 SECTIONS = {
     **{name: section(name, "none") for name in ("hist_gradient_boosting", "random_forest", "logistic_regression")},
+    "native": section("hist_gradient_boosting", "none", native_categories=True, recency_half_life=12),
+    "sigmoid": section("logistic_regression", "none", calibration="sigmoid"),
+    "isotonic": section("hist_gradient_boosting", "none", calibration="isotonic"),
     **{f"{method} search": section("hist_gradient_boosting", method) for method in ("grid", "halving", "random")},
 }
 

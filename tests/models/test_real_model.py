@@ -1,11 +1,14 @@
 """The model that the real pipeline makes."""
 
+import json
+from datetime import date
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from scipy.stats import spearmanr
 from sklearn import metrics as sk
 from threadpoolctl import threadpool_limits
 
@@ -15,18 +18,28 @@ from champion.model.estimators import build_pipeline
 from champion.model.model import Model
 from champion.model.model_file import load
 from champion.params import Params
-from champion.table.dataset import Dataset, read_split
+from champion.table.dataset import Dataset, Schema
 from support.project import Project
 
 Scored = tuple[Model, Dataset, np.ndarray]
 
 
+def part(project: Project, name: str) -> Dataset:
+    prepared = project.folder / "data/prepared"
+    return Dataset(pl.read_parquet(prepared / f"{name}.parquet"), Schema.read(prepared / "schema.json"))
+
+
+def training_rows(project: Project) -> Dataset:
+    """The rows that the judged model learned from."""
+    data = part(project, "at_split/labelled")
+    return data.only(data.trained(date(2008, 1, 1)))
+
+
 @pytest.fixture(scope="module")
 def scored(real_run: Project) -> Scored:
-    """The model, the held-out rows and their probabilities."""
-    model = load(real_run.folder / "models/model.skops")
-    held_out = read_split(real_run.folder / "data/prepared", "test")
-    return model, held_out, model.predict(held_out.rows)
+    """The judged model, the test rows and their probabilities."""
+    model, test = load(real_run.folder / "models/rehearsed.skops"), part(real_run, "test")
+    return model, test, model.predict(test.rows)
 
 
 def read(project: Project, name: str) -> dict[str, Any]:
@@ -47,9 +60,15 @@ def test_probabilities_are_numbers_between_zero_and_one(scored: Scored) -> None:
 
 
 def test_the_reported_metrics_are_scikit_learns(real_run: Project, scored: Scored) -> None:
-    _, held_out, probability = scored
+    model, held_out, probability = scored
     reported = read(real_run, "evaluation.json")
-    called = probability >= read_split(real_run.folder / "data/prepared", "train").target.mean()
+    newest = model.predict(part(real_run, "at_split/newest").rows)
+    called = probability >= model.manifest.cut
+    known_rate = training_rows(real_run).target.mean()
+    constant = np.full(len(probability), known_rate)
+    # The cut flags at most a tenth of the rows that were new when the model was made, and no lower cut does.
+    assert (newest >= model.manifest.cut).mean() <= 0.1
+    assert (newest >= np.nextafter(newest[newest < model.manifest.cut].max(), 0)).mean() > 0.1
     expected = {
         "accuracy": sk.accuracy_score(held_out.target, called),
         "precision": sk.precision_score(held_out.target, called),
@@ -59,6 +78,11 @@ def test_the_reported_metrics_are_scikit_learns(real_run: Project, scored: Score
         "average_precision": sk.average_precision_score(held_out.target, probability),
         "brier": sk.brier_score_loss(held_out.target, probability),
         "log_loss": sk.log_loss(held_out.target, probability),
+        "brier_skill": 1
+        - sk.brier_score_loss(held_out.target, probability) / sk.brier_score_loss(held_out.target, constant),
+        "known_rate": known_rate,
+        "flagged_share": called.mean(),
+        "cut": model.manifest.cut,
     }
     assert {name: reported[name] for name in expected} == pytest.approx(expected, abs=1e-6)
     assert reported["roc_auc_low"] < reported["roc_auc"] < reported["roc_auc_high"]
@@ -67,9 +91,8 @@ def test_the_reported_metrics_are_scikit_learns(real_run: Project, scored: Score
 
 def test_the_model_beats_a_logistic_regression_on_every_fourth_row(real_run: Project, scored: Scored) -> None:
     _, held_out, probability = scored
-    assert read(real_run, "evaluation.json")["brier_skill_low"] > 0
     params = load_params(Params, real_run.folder / "params.yaml").train
-    train = read_split(real_run.folder / "data/prepared", "train")
+    train = training_rows(real_run)
     peer = build_pipeline(params.model_copy(update={"estimator": "logistic_regression"}), train.features)
     # Two threads that share busy processors take many times as long as one.
     with threadpool_limits(1):
@@ -124,7 +147,26 @@ def test_the_worst_segment_is_the_one_that_ranks_worst(real_run: Project, scored
     assert worst["roc_auc"] == pytest.approx(again, abs=1e-6)
 
 
-def test_cross_validation_is_reported_beside_the_held_out_truth(real_run: Project) -> None:
-    folds = read(real_run, "training.json")
-    assert folds["roc_auc"] > read(real_run, "evaluation.json")["roc_auc"]
-    assert 0 < folds["roc_auc_std"] < 0.02
+def test_the_rehearsals_are_the_four_years_before_the_test(real_run: Project) -> None:
+    rehearsals = json.loads((real_run.folder / "metrics/rehearsals.json").read_text(encoding="utf-8"))["rehearsals"]
+    assert [(one["rehearsal"][:4], one["chose"]) for one in rehearsals] == [
+        ("2004", True), ("2005", True), ("2006", False), ("2007", False)
+    ]  # fmt: skip
+    reported = read(real_run, "evaluation.json")
+    assert reported["rehearsed_roc_auc"] == pytest.approx(np.mean([one["roc_auc"] for one in rehearsals]), abs=1e-6)
+    assert reported["rehearsed_roc_auc_low"] < reported["roc_auc"] < reported["rehearsed_roc_auc_high"]
+
+
+def test_the_delivered_model_is_another_and_ranks_the_newest_rows_alike(real_run: Project) -> None:
+    judged, delivered = (load(real_run.folder / f"models/{name}.skops") for name in ("rehearsed", "model"))
+    assert (judged.manifest.made, delivered.manifest.made) == ("2008-01-01", "2011-01-01")
+    assert judged.features == delivered.features
+    rows = part(real_run, "at_as_of/newest").rows
+    found = spearmanr(judged.predict(rows), delivered.predict(rows)).statistic
+    assert read(real_run, "evaluation.json")["agreement_spearman"] == pytest.approx(found, abs=1e-6)
+    assert found > 0.5
+
+
+def test_the_model_files_say_which_rows_they_were_not_made_for(real_run: Project) -> None:
+    rules = {"debentures": {"guaranteed_share": 1, "amount_approved": {"above": 35000.0}}}
+    assert load(real_run.folder / "models/model.skops").manifest.exclusions == rules

@@ -143,10 +143,13 @@ def use_loan_sample(project: Project, *, every: int = 40) -> None:
     rows.write_csv(project.folder / "data/source/loans.csv")
 
     def edit(params: dict[str, Any]) -> None:
-        params["ingest"] = {"source": "file", "path": "loans.csv", "adapter": "loans"}
+        exclude = params["ingest"]["exclude"]
+        params["ingest"] = {"source": "file", "path": "loans.csv", "adapter": "loans", "exclude": exclude}
         params["contract"]["rows"] = [1000, None]
-        params["train"]["hist_gradient_boosting"] = {"max_iter": 20, "learning_rate": 0.05}
-        params["train"]["search"]["folds"] = 3
+        # The newest rows are a few hundred.
+        params["contract"]["columns"]["new_business"]["max_invalid"] = 0.02
+        rate = params["train"]["hist_gradient_boosting"]["learning_rate"]
+        params["train"]["hist_gradient_boosting"] = {"max_iter": 20, "learning_rate": rate}
         params["evaluate"] |= {"bootstrap_samples": 100, "importance_rows": 500, "importance_repeats": 1}
         params["evaluate"]["segment_min_rows"] = 50
 

@@ -1,5 +1,6 @@
-"""Results like those of `dvc repro`, with real models of an invented table."""
+"""Results of the pipeline's stages on an invented table, without DVC."""
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -10,24 +11,21 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from champion.core.files import sha256_of, write_json, write_parquet
-from champion.core.metrics_file import lay_out_metrics
-from champion.core.values import rounded
-from champion.model.metrics import score_with_intervals
-from champion.model.model_file import save
-from champion.model.recipe import Recipe, Search
-from champion.pipeline.evaluate.params import Gate
-from champion.pipeline.evaluate.verdicts import judge, listed
-from champion.pipeline.train.stage import train_model
-from champion.table.dataset import read_split
+from champion.core.files import parse_yaml, write_json, write_parquet
+from champion.pipeline.evaluate.__main__ import main as evaluate
+from champion.pipeline.package.__main__ import main as package
+from champion.pipeline.prepare.__main__ import main as prepare
+from champion.pipeline.refit.__main__ import main as refit
+from champion.pipeline.rehearse.__main__ import main as rehearse
+from champion.pipeline.train.__main__ import main as train
 from support.project import REPOSITORY
 
 FEATURES = {"income": "number", "age": "number", "noise": "number", "region": "category"}
-GATES = {"roc_auc": {"min": 0.55}}
 
+# The split date is 2018-07-01: the judged model learns from rows of 2015 to 2017, the delivered one from mid-2016 on.
 PARAMS: dict[str, Any] = {
     "as_of": "2020-01-01",
-    "window_months": 24,
+    "window": 36,
     "ingest": {"source": "file", "path": "people.csv"},
     "columns": {
         "person": {"type": "integer", "role": "id"},
@@ -35,94 +33,94 @@ PARAMS: dict[str, Any] = {
         **{name: {"type": kind} for name, kind in FEATURES.items()},
         "answer": {"type": "category", "role": "label"},
     },
-    "label": {"kind": "value", "positive": ["yes"]},
-    "split": {"strategy": "out_of_time", "test_months": 12},
+    "label": {"kind": "value", "positive": ["yes"], "horizon": 6},
+    "split": {"test": 12},
     "contract": {"rows": [10, None], "class_share": [0.0, 1.0], "leak_auc": 1.0},
     "train": {"estimator": "logistic_regression", "search": {"method": "none"}},
-    "evaluate": {},
-    "gates": GATES,
+    "decision": {"share": 0.5},
+    "evaluate": {"bootstrap_samples": 100, "importance_rows": 10, "importance_repeats": 1},
+    "gates": {"roc_auc": {"min": 0.55}},
     "challenge": {"min_rows": 500, "samples": 200},
 }
 
 
 def people(rows: int, seed: int, first_id: int, first_day: date) -> pl.DataFrame:
-    """Rows whose target depends on income, age and region, with noise."""
+    """Rows of one year whose answer depends on income, age and region, with noise."""
     rng = np.random.default_rng(seed)
     income, age, noise = rng.normal(size=(3, rows))
     region = rng.choice(["north", "south", "east"], rows)
     score = income - 0.7 * age + (region == "north")
-    target = (rng.random(rows) < 1 / (1 + np.exp(-score))).astype(np.int8)
+    answer = np.where(rng.random(rows) < 1 / (1 + np.exp(-score)), "yes", "no")
     days = [first_day + timedelta(days=int(day)) for day in np.sort(rng.integers(0, 365, rows))]
     values = {"person": np.arange(first_id, first_id + rows), "day": days, "income": income, "age": age, "noise": noise}
-    return pl.DataFrame(values | {"region": region, "target": target})
+    return pl.DataFrame(values | {"region": region, "answer": answer})
 
 
-def make_result(folder: Path, *, train_rows: pl.DataFrame, test_rows: pl.DataFrame, seed: int = 0) -> None:
-    """Write the outputs that the pipeline would make from these training and test rows to `folder`."""
-    prepared, metrics, model_file = folder / "data/prepared", folder / "metrics", folder / "models/model.skops"
-    sides = {
-        name: {
-            "rows": rows.height,
-            "positives": int(rows["target"].sum()),
-            "first": str(rows["day"].min()),
-            "last": str(rows["day"].max()),
-        }
-        for name, rows in (("train", train_rows), ("test", test_rows))
-    }
-    features = [{"name": name, "type": kind} for name, kind in FEATURES.items()]
-    write_parquet(prepared / "train.parquet", train_rows)
-    write_parquet(prepared / "test.parquet", test_rows)
-    schema = {"as_of": "2020-01-01", "horizon_months": 0, "strategy": "out_of_time", "id": "person", "date": "day"}
-    write_json(prepared / "schema.json", schema | {"target": "target", "features": features, **sides})
-    train = Recipe(estimator="logistic_regression", seed=seed, search=Search(method="none", folds=2))
-    model, _ = train_model(train, read_split(prepared, "train"))
-    save(model, model_file)
-    target = test_rows["target"].to_numpy()
-    scores = rounded(score_with_intervals(target, model.predict(test_rows), model.base_rate, 100, 0))
-    write_json(metrics / "evaluation.json", lay_out_metrics(scores))
-    write_json(metrics / "training.json", lay_out_metrics({"rows": train_rows.height}))
-    verdicts = rounded(judge(scores, {name: Gate(**bounds) for name, bounds in GATES.items()}))
-    judged = [{"path": "models/model.skops", "sha256": sha256_of(model_file)}]
-    write_json(metrics / "gates.json", {"models": judged, "verdicts": listed(verdicts)})
-    (folder / "params.yaml").write_text(json.dumps(PARAMS))
+def make_result(folder: Path, table: pl.DataFrame, **params: Any) -> None:
+    """Write to `folder` what the pipeline makes of this table, with these params."""
+    write_parquet(folder / "data/raw.parquet", table)
+    write_json(folder / "data/excluded.json", {"rows": {}, "rules": {}})
+    # The contract is not checked, which would take seconds.
+    write_json(folder / "data/validated.json", {"data/raw.parquet": "not checked"})
+    write_json(folder / "metrics/validation.json", {"tables": []})
+    (folder / "params.yaml").write_text(json.dumps(PARAMS | params))
     (folder / "requirements").mkdir()
     (folder / "requirements/runtime.txt").write_text("scikit-learn==1.9.1\n")
     (folder / "config").mkdir()
     shutil.copy2(REPOSITORY / "config/environments.yaml", folder / "config")
+    shutil.copy2(REPOSITORY / "dvc.yaml", folder)
+    shutil.copytree(REPOSITORY / ".dvc/plots", folder / ".dvc/plots")
+    with contextlib.chdir(folder):
+        for stage in (prepare, train, refit, rehearse, package, evaluate):
+            stage()
     write_lock(folder)
 
 
 def write_lock(folder: Path) -> None:
-    """The dvc.lock that says: these files are what the pipeline made of these params."""
-    prepared = folder / "data/prepared"
-    listing = [{"md5": _md5(file), "relpath": file.name} for file in sorted(prepared.iterdir())]
-    rows = {"path": "data/prepared", "md5": hashlib.md5(json.dumps(listing).encode()).hexdigest() + ".dir"}  # noqa: S324
-    model, training, evaluation, gates = (
-        {"path": name, "md5": _md5(folder / name)}
-        for name in ("models/model.skops", "metrics/training.json", "metrics/evaluation.json", "metrics/gates.json")
-    )
+    """The dvc.lock that says: these files are what the pipeline of dvc.yaml made of these params."""
+    pipeline = parse_yaml((folder / "dvc.yaml").read_text())["stages"]
     params = json.loads((folder / "params.yaml").read_text())
-
-    def used(*sections: str) -> dict[str, Any]:
-        return {"params.yaml": {section: params[section] for section in sections}}
-
+    listed = {
+        name: [_path(out) for kind in ("outs", "metrics", "plots") for out in stage.get(kind, [])]
+        for name, stage in pipeline.items()
+    }
+    made = {path: {"path": path, "md5": _md5(folder / path)} for outs in listed.values() for path in outs}
     stages = {
-        "prepare": {"params": used("columns", "split"), "outs": [rows]},
-        "train": {"params": used("train"), "deps": [rows], "outs": [model, training]},
-        "evaluate": {"params": used("evaluate", "gates"), "deps": [rows, model], "outs": [evaluation, gates]},
+        name: {
+            "params": {"params.yaml": {section: params.get(section) for section in stage.get("params", [])}},
+            "deps": [made[path] for path in stage["deps"] if path in made],
+            "outs": [made[path] for path in listed[name]],
+        }
+        for name, stage in pipeline.items()
     }
     (folder / "dvc.lock").write_text(json.dumps({"stages": stages}))
 
 
-def _md5(file: Path) -> str:
-    return hashlib.md5(file.read_bytes()).hexdigest()  # noqa: S324
+def _path(out: str | dict[str, Any]) -> str:
+    return out if isinstance(out, str) else next(iter(out))
+
+
+def _md5(path: Path) -> str:
+    if path.is_dir():
+        listing = [{"md5": _md5(file), "relpath": file.name} for file in sorted(path.iterdir())]
+        return hashlib.md5(json.dumps(listing).encode()).hexdigest() + ".dir"  # noqa: S324
+    return hashlib.md5(path.read_bytes()).hexdigest()  # noqa: S324
 
 
 def make_results(folder: Path) -> None:
-    """Results by name: `weak` was trained on few rows, `strong` on many, `same` is no better than `strong`."""
-    train = people(3000, 1, 0, date(2018, 1, 1))
-    test = people(3000, 2, 10_000, date(2019, 1, 1))
-    make_result(folder / "weak", train_rows=train.head(14), test_rows=test)
-    make_result(folder / "strong", train_rows=train, test_rows=test)
-    make_result(folder / "same", train_rows=train.tail(2500), test_rows=test)
-    make_result(folder / "overlapping", train_rows=train.tail(2400), test_rows=pl.concat([train.head(400), test]))
+    """Results by name: `weak` learned from few rows, `strong` from many, `same` is no better than `strong`.
+
+    `overlapping` is made a year earlier, so its test has rows that the others learned from. `undated` has no dates.
+    """
+    earlier = people(2400, 3, 20_000, date(2016, 1, 1))
+    learned = people(3000, 1, 0, date(2017, 1, 1))
+    test = people(3000, 2, 10_000, date(2018, 7, 1))
+    make_result(folder / "weak", pl.concat([learned.slice(2400, 14), test]))
+    make_result(folder / "strong", pl.concat([learned, test]))
+    make_result(folder / "same", pl.concat([learned.tail(2500), test]))
+    columns = {name: column for name, column in PARAMS["columns"].items() if name != "day"}
+    label, split = {"kind": "value", "positive": ["yes"]}, {"test_share": 0.5}
+    make_result(
+        folder / "undated", learned.drop("day"), as_of=None, window=None, columns=columns, label=label, split=split
+    )
+    make_result(folder / "overlapping", pl.concat([earlier, learned, test]), as_of="2019-01-01")

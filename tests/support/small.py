@@ -13,11 +13,11 @@ TABLE = "data/source/cases.csv"
 
 
 def small_table() -> pl.DataFrame:
-    """Cases of three years, sorted by date. The outcome depends on the amount, and some values are missing."""
+    """Cases of four years, sorted by date. The outcome depends on the amount, and some values are missing."""
     random = np.random.default_rng(0)
     amount = random.uniform(1, 1000, ROWS).round(2)
     bad = random.random(ROWS) < amount / 2000
-    days = pl.date_range(date(2019, 1, 1), date(2021, 12, 31), eager=True).sample(ROWS, seed=0).sort()
+    days = pl.date_range(date(2018, 7, 1), date(2022, 6, 30), eager=True).sample(ROWS, seed=0).sort()
     return pl.DataFrame(
         {
             "case": range(1, ROWS + 1),
@@ -33,11 +33,14 @@ def small_table() -> pl.DataFrame:
 
 
 def use_small_params(project: Project) -> None:
-    """Describe the small table in params.yaml, with a model that is fast to fit."""
+    """Describe the small table in params.yaml, with a model that is fast to fit.
+
+    Models are made on 2021-07-01 (the judged one) and 2022-07-01, after 3 rehearsals that choose and 4 that are shown.
+    """
 
     def edit(params: dict[str, Any]) -> None:
         params["as_of"] = "2022-07-01"
-        params["window_months"] = 36
+        params["window"] = 36
         params["ingest"] = {"source": "file", "path": "cases.csv"}
         params["columns"] = {
             "case": {"type": "integer", "role": "id"},
@@ -49,7 +52,8 @@ def use_small_params(project: Project) -> None:
             "remark": {"type": "category", "role": "ignore"},
             "outcome": {"type": "category", "role": "label"},
         }
-        params["label"] = {"kind": "value", "positive": ["bad"], "horizon_months": 6}
+        params["label"] = {"kind": "value", "positive": ["bad"], "horizon": 6}
+        params["split"] = {"test": 6}
         params["contract"] = {
             "rows": [100, 2000],
             "class_share": [0.05, 0.95],
@@ -57,7 +61,7 @@ def use_small_params(project: Project) -> None:
             "columns": {"visits": {"max_missing": 0.2}},
         }
         params["train"]["hist_gradient_boosting"] = {"max_iter": 5}
-        params["train"]["search"] = {"method": "none", "folds": 2}
+        params["train"]["search"] = {"method": "none"}
         params["evaluate"] = {"bootstrap_samples": 100, "importance_repeats": 1, "segments": ["region"]}
 
     project.edit_params(edit)

@@ -10,17 +10,16 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from champion.core.errors import UserError
-from champion.model.estimators import build_pipeline, drop_machine_state
-from champion.model.recipe import Recipe, Search
+from champion.model.estimators import build_pipeline, check_grid, drop_machine_state
+from champion.model.recipe import Training
 from champion.table.features import Feature
 
 FEATURES = [Feature(name="amount", type="number"), Feature(name="kind", type="category")]
 NAMES = ["hist_gradient_boosting", "random_forest", "logistic_regression"]
 
 
-def train_params(estimator: str, search: dict[str, Any] | None = None, **params: Any) -> Recipe:
-    section = {"estimator": estimator, estimator: params, "search": Search.model_validate(search or {"method": "none"})}
-    return Recipe.model_validate(section)
+def train_params(estimator: str, search: dict[str, Any] | None = None, **params: Any) -> Training:
+    return Training.model_validate({"estimator": estimator, estimator: params, "search": search or {"method": "none"}})
 
 
 def rows(count: int = 200) -> tuple[pd.DataFrame, np.ndarray]:
@@ -59,11 +58,33 @@ def test_another_estimators_parameters_are_not_looked_at() -> None:
     assert isinstance(build_pipeline(train, FEATURES).named_steps["model"], RandomForestClassifier)
 
 
-def test_encoded_categories_are_declared_to_the_boosting() -> None:
-    boosting = build_pipeline(train_params("hist_gradient_boosting"), FEATURES).named_steps["model"]
-    assert boosting.categorical_features == [0]
-    boosting = build_pipeline(train_params("hist_gradient_boosting"), FEATURES[:1]).named_steps["model"]
-    assert boosting.categorical_features is None
+@pytest.mark.parametrize(
+    ("native", "features", "declared"), [(True, FEATURES, [0]), (True, FEATURES[:1], None), (False, FEATURES, None)]
+)
+def test_only_native_categories_are_declared_to_the_boosting(
+    native: bool, features: list[Feature], declared: list[int] | None
+) -> None:
+    recipe = train_params("hist_gradient_boosting").model_copy(update={"native_categories": native})
+    assert build_pipeline(recipe, features).named_steps["model"].categorical_features == declared
+
+
+def test_a_constraint_by_name_is_kept_in_every_prediction() -> None:
+    frame, target = rows(500)
+    free, bound = (
+        build_pipeline(train_params("hist_gradient_boosting", **constraint), FEATURES).fit(frame, 1 - target)
+        for constraint in ({}, {"monotonic_cst": {"amount": 1}})
+    )
+    line = pd.DataFrame({"amount": np.linspace(-3, 3, 200), "kind": pd.Series(["a"] * 200, dtype=object)})
+    # The target falls with the amount, so that only the constraint keeps the probability from falling.
+    assert (np.diff(free.predict_proba(line)[:, 1]) < 0).any()
+    assert (np.diff(bound.predict_proba(line)[:, 1]) >= 0).all()
+
+
+def test_a_constraint_belongs_to_its_column_wherever_the_table_has_it() -> None:
+    recipe = train_params("hist_gradient_boosting", monotonic_cst={"amount": -1})
+    for features in (FEATURES, FEATURES[::-1]):
+        # Boosting sees categories first.
+        assert build_pipeline(recipe, features).named_steps["model"].monotonic_cst == [0, -1]
 
 
 @pytest.mark.parametrize(
@@ -85,17 +106,32 @@ def test_encoded_categories_are_declared_to_the_boosting() -> None:
             train_params("random_forest", {"method": "grid", "grid": {"max_depth": [1, 0]}}),
             r"`train\.search\.grid`: The 'max_depth' parameter",
         ),
+        (
+            train_params("random_forest", monotonic_cst={"amount": 1}),
+            r"`train\.random_forest\.monotonic_cst`: only hist_gradient_boosting takes names of columns",
+        ),
+        (
+            train_params("hist_gradient_boosting", monotonic_cst={"amout": 1}),
+            r"`train\.hist_gradient_boosting\.monotonic_cst\.amout`: no such feature \(did you mean `amount`\?\)",
+        ),
+        (
+            train_params(
+                "hist_gradient_boosting", {"method": "grid", "grid": {"monotonic_cst": [{"amount": 1}, {"x": 1}]}}
+            ),
+            r"`train\.search\.grid\.monotonic_cst\.x`: no such feature\.$",
+        ),
     ],
 )
-def test_a_parameter_the_estimator_refuses_is_a_sentence(train: Recipe, expected: str) -> None:
+def test_a_parameter_the_estimator_refuses_is_a_sentence(train: Training, expected: str) -> None:
+    checked = check_grid if train.search.grid else build_pipeline
     with pytest.raises(UserError, match=expected) as error:
-        build_pipeline(train, FEATURES)
+        checked(train, FEATURES)
     assert str(error.value).startswith("params.yaml: ")
     assert "\n" not in str(error.value)
 
 
 def test_a_grid_that_no_search_uses_is_not_looked_at() -> None:
-    build_pipeline(train_params("random_forest", {"method": "none", "grid": {"nonsense": [1]}}), FEATURES)
+    check_grid(train_params("random_forest", {"method": "none", "grid": {"nonsense": [1]}}), FEATURES)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -53,8 +53,9 @@ def test_no_set_is_refused() -> None:
         ("train.max_depth=7", "+train.hist_gradient_boosting.max_depth=7"),
         ("train.hist_gradient_boosting.max_depth=7", "+train.hist_gradient_boosting.max_depth=7"),
         ("train.seed=7", "train.seed=7"),
-        ("train.search.folds=3", "train.search.folds=3"),
-        ("window_months=60", "window_months=60"),
+        ("train.search.method=none", "train.search.method=none"),
+        ("train.search={method: none}", "train.search={method: none}"),
+        ("window=60", "window=60"),
     ],
 )
 def test_the_estimators_own_params_need_no_long_name(given: str, full: str) -> None:
@@ -71,7 +72,7 @@ def test_the_estimator_may_be_part_of_the_set() -> None:
     [
         ("trainn.seed=1", "Could not override 'trainn.seed'"),
         ("train.seed=x", "`train.seed`: input should be a valid integer"),
-        ("+window=1", "unknown key `window`"),
+        ("+windows=1", "unknown key `windows`"),
         ("a=[1", "a=[1: "),
     ],
 )

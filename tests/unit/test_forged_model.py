@@ -17,9 +17,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.validation import check_array
 
+from champion.model.manifest import Manifest
 from champion.model.model import Model
-from champion.model.model_file import MANIFEST, save
-from unit.test_store import disguise, fitted, refusal, rewrite
+from champion.model.model_file import MANIFEST, load, save
+from unit.test_store import FEATURES, disguise, fitted, refusal, rewrite
 
 Array = np.ndarray[Any, Any]
 
@@ -35,9 +36,14 @@ except UserError as error:
 """
 
 
+def made(name: str) -> Model:
+    """A boosting knows its categories here, as their bits are what a file can forge."""
+    return fitted(name, native_categories=name == "hist_gradient_boosting")
+
+
 @functools.cache
 def saved(name: str) -> Model:
-    return fitted(name)
+    return made(name)
 
 
 @pytest.fixture
@@ -227,7 +233,7 @@ CHANGED: dict[str, tuple[str, str, Callable[[Pipeline], None]]] = {
 def test_a_model_whose_parts_do_not_fit_is_a_sentence_and_no_crash(
     name: str, sentence: str, change: Callable[[Pipeline], None], tmp_path: Path
 ) -> None:
-    model, path = fitted(name), tmp_path / "model.skops"
+    model, path = made(name), tmp_path / "model.skops"
     change(model.pipeline)
     save(model, path)
     assert sentence in refusal(path)
@@ -294,11 +300,67 @@ def test_deeply_nested_parts_are_a_sentence(path: Path) -> None:
     assert "not a model file" in refusal(path)
 
 
-@pytest.mark.parametrize("rate", ["NaN", "2", "-1", '"x"', "null", "true", "[]", "1e999"])
-def test_a_base_rate_that_is_no_probability_is_a_sentence(rate: str, path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        manifest = archive.read(MANIFEST).decode()
-    forged = manifest.replace('"base_rate": 0.25', f'"base_rate": {rate}')
-    assert forged != manifest
-    rewrite(path, lambda name, old: forged.encode() if name == MANIFEST else old)
+def write_manifest(path: Path, **changed: Any) -> None:
+    """Change keys of the manifest; None removes a key, and text is JSON."""
+
+    def edit(name: str, content: bytes) -> bytes:
+        if name != MANIFEST:
+            return content
+        kept = {key: json.dumps(value) for key, value in json.loads(content).items() if key not in changed}
+        written = kept | {key: value for key, value in changed.items() if value is not None}
+        return f"{{{', '.join(f'{json.dumps(key)}: {value}' for key, value in written.items())}}}".encode()
+
+    rewrite(path, edit)
+
+
+@pytest.mark.parametrize("value", ["NaN", "2", "-1", '"x"', "null", "true", "[]", "1e999"])
+def test_a_base_rate_that_is_no_probability_is_a_sentence(value: str, path: Path) -> None:
+    write_manifest(path, base_rate=value)
     assert "its base rate is no probability" in refusal(path)
+
+
+@pytest.mark.parametrize("value", ["NaN", '"x"', "null", "true", "[]", "-1e999"])
+def test_a_cut_that_is_no_number_is_a_sentence(value: str, path: Path) -> None:
+    write_manifest(path, cut=value)
+    assert "its cut no number" in refusal(path)
+
+
+def test_a_file_from_before_there_were_cuts_calls_rows_positive_from_its_base_rate_up(path: Path) -> None:
+    write_manifest(path, cut=None, calibration=None, exclusions=None, made=None)
+    assert load(path).manifest == Manifest(FEATURES, base_rate=0.25, cut=0.25)
+
+
+CALIBRATIONS = [
+    '{"kind": "isotonic", "x": [0, 1], "y": [0]}',
+    '{"kind": "isotonic", "x": [], "y": []}',
+    '{"kind": "isotonic", "x": [0.5, 0.1], "y": [0, 1]}',
+    '{"kind": "isotonic", "x": [0.1, 0.5], "y": [1, 0]}',
+    '{"kind": "isotonic", "x": [0, 1], "y": [0, 2]}',
+    '{"kind": "isotonic", "x": [0, 1], "y": [-1, 1]}',
+    '{"kind": "isotonic", "x": [0, NaN], "y": [0, 1]}',
+    '{"kind": "isotonic", "x": [0, 1e999], "y": [0, 1]}',
+    '{"kind": "isotonic", "x": "01", "y": "01"}',
+    '{"kind": "isotonic", "x": [[0], [1]], "y": [0, 1]}',
+    '{"kind": "isotonic", "x": 1, "y": 1}',
+    '{"kind": "isotonic", "y": [0, 1]}',
+    '{"kind": "sigmoid", "x": [1, 2], "y": [0, 1]}',
+    '{"kind": "sigmoid", "x": [NaN], "y": [0]}',
+    '{"kind": "sigmoid", "x": [true], "y": ["0"]}',
+    '{"kind": "linear", "x": [1], "y": [0]}',
+    '{"kind": [], "x": [1], "y": [0]}',
+    "[]",
+    "1",
+    '"sigmoid"',
+]
+
+
+@pytest.mark.parametrize("value", CALIBRATIONS)
+def test_a_calibration_that_is_none_is_a_sentence(value: str, path: Path) -> None:
+    write_manifest(path, calibration=value)
+    assert "not a model file" in refusal(path)
+
+
+@pytest.mark.parametrize("changed", [{"exclusions": "[1]"}, {"exclusions": '"x"'}, {"made": "1"}, {"made": '"soon"'}])
+def test_a_forged_manifest_is_a_sentence(changed: dict[str, str], path: Path) -> None:
+    write_manifest(path, **changed)
+    assert "not a model file" in refusal(path)

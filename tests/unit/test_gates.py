@@ -3,12 +3,19 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from champion.pipeline.evaluate.params import Gate
+from champion.core.layout import PARAMS
+from champion.core.strict_yaml import read
+from champion.core.values import rounded
+from champion.model.bootstrap import Resamples
+from champion.model.metrics import score_with_intervals
+from champion.pipeline.evaluate.params import EvaluateParams, Gate
 from champion.pipeline.evaluate.verdicts import judge
+from support.project import REPOSITORY
 
 NUMBERS = st.floats(-1e6, 1e6)
 
@@ -45,6 +52,15 @@ def test_what_is_not_a_finite_number_is_a_no(value: Any) -> None:
 
 def test_a_missing_metric_is_a_no() -> None:
     assert judge({}, {"roc_auc": Gate(min=0)})["roc_auc"]["passed"] is False
+
+
+def test_the_default_gates_are_closed_to_a_model_that_ranks_no_row() -> None:
+    gates = read(EvaluateParams, REPOSITORY / PARAMS).gates
+    target, constant = np.array([0, 1] * 50, np.int8), np.full(100, 0.5)
+    metrics = score_with_intervals(target, constant, 0.5, 0.5, Resamples(100, None, 20, 0))
+    assert {name: found["passed"] for name, found in judge(rounded(metrics), gates).items()} == dict.fromkeys(
+        gates, False
+    )
 
 
 def test_every_gate_gets_a_verdict_and_other_metrics_none() -> None:

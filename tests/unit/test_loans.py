@@ -40,15 +40,15 @@ def unreadable(**changes: str | None) -> list[str]:
 
 def test_a_loan_becomes_one_tidy_row() -> None:
     assert tidy() == {
-        "loan_id": 1000014003, "approval_date": date(1997, 2, 28), "state": "IN", "bank": "FIFTH THIRD BANK",
-        "bank_state": "OH", "same_state": False, "sector": "45", "franchise": False, "employees": 4, "jobs_created": 0,
+        "loan_id": 1000014003, "approval_date": date(1997, 2, 28), "state": "IN", "lender": "FIFTH THIRD BANK",
+        "sector": "45", "franchise": False, "employees": 4, "jobs_created": 0,
         "jobs_retained": 3, "new_business": "2", "urban_rural": "0", "revolving": "N", "low_doc": "Y",
-        "amount_approved": 60000.0, "guaranteed_share": 0.8, "charge_off_date": None,
+        "amount_approved": 60000.0, "guaranteed_share": 0.8, "charge_off_date": None, "outcome_known": True,
     }  # fmt: skip
 
 
 def test_nothing_personal_and_nothing_later_than_approval_is_read() -> None:
-    later = {"Term": "1", "DisbursementDate": "01-Jan-01", "DisbursementGross": "$1.00", "MIS_Status": "CHGOFF"}
+    later = {"Term": "1", "DisbursementDate": "01-Jan-01", "DisbursementGross": "$1.00", "BankState": "ZZ"}
     money = {"BalanceGross": "$9.00", "ChgOffPrinGr": "$9.00"}
     other = tidy(Name="X", City="Y", Zip="0", ApprovalFY="1976A", **later, **money)
     assert other == tidy()
@@ -79,9 +79,19 @@ def test_franchise_codes_0_and_1_mean_none(code: str | None, franchise: bool | N
     assert tidy(FranchiseCode=code)["franchise"] is franchise
 
 
-@pytest.mark.parametrize(("bank_state", "same"), [("IN", True), ("OH", False), (None, None)])
-def test_same_state_is_unknown_when_either_state_is(bank_state: str | None, same: bool | None) -> None:
-    assert tidy(BankState=bank_state)["same_state"] is same
+@pytest.mark.parametrize(
+    ("status", "charged_off", "known"),
+    [
+        ("P I F", None, True),
+        ("P I F", "01-Jan-01", True),
+        ("CHGOFF", "01-Jan-01", True),
+        (None, "01-Jan-01", True),
+        ("CHGOFF", None, False),
+        (None, None, False),
+    ],
+)
+def test_an_outcome_is_a_loan_paid_in_full_or_a_date(status: str | None, charged_off: str | None, known: bool) -> None:
+    assert tidy(MIS_Status=status, ChgOffDate=charged_off)["outcome_known"] is known
 
 
 def test_invalid_codes_stay_for_the_contract_to_count() -> None:

@@ -12,8 +12,8 @@ from champion.core.files import parse_yaml
 from champion.core.strict_yaml import Sections, read
 from champion.params import Params
 from champion.pipeline.evaluate.params import Gate
-from champion.pipeline.prepare.params import Split
 from champion.table.columns import Column, Columns
+from champion.table.params import Split
 from support.project import REPOSITORY
 
 COLUMNS = Columns(
@@ -22,6 +22,9 @@ COLUMNS = Columns(
         "amount": Column(type="number", range=(0, None)),
         "branch": Column(type="category"),
         "note": Column(type="category", role="ignore"),
+        "shop": Column(type="category", role="group"),
+        "town": Column(type="category", role="segment", feature=True),
+        "area": Column(type="category", role="segment"),
         "bad": Column(type="boolean", role="label"),
     }
 )
@@ -57,18 +60,31 @@ def test_columns_are_found_by_role_in_the_tables_order() -> None:
     assert COLUMNS.only("date") == "opened"
     assert COLUMNS.only("id") is None
     assert COLUMNS.label == "bad"
+    assert COLUMNS.named("segment") == ["town", "area"]
+
+
+def test_a_group_or_a_segment_is_a_feature_only_if_it_says_so() -> None:
+    assert COLUMNS.features == ["amount", "branch", "town"]
+
+
+def test_the_lender_of_the_loans_is_a_group_that_no_model_sees() -> None:
+    columns = read(Params, REPOSITORY / "params.yaml").table
+    assert columns.only("group") == "lender"
+    assert columns.only("known") == "outcome_known"
+    assert {"lender", "outcome_known", "charge_off_date", "loan_id", "approval_date"}.isdisjoint(columns.features)
+    assert not any("bank" in name or name == "same_state" for name in columns)
 
 
 def test_a_stage_reads_its_own_sections_whatever_the_others_hold(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    path.write_text("split: {strategy: stratified}\ntrain: nonsense\nnobody: declares this\n")
-    assert read(OnlySplit, path).split.strategy == "stratified"
+    path.write_text("split: {test_share: 0.5}\ntrain: nonsense\nnobody: declares this\n")
+    assert read(OnlySplit, path).split.test_share == 0.5
 
 
 def test_params_cannot_be_changed_once_read() -> None:
-    split = Split(strategy="stratified")
+    split = Split(test_share=0.5)
     with pytest.raises(ValidationError, match="frozen"):
-        split.seed = 1  # type: ignore[misc]
+        split.test_share = 0.1  # type: ignore[misc]
 
 
 def test_equal_bounds_are_in_order() -> None:
@@ -81,10 +97,10 @@ def test_equal_bounds_are_in_order() -> None:
         ("", "it has no sections such as `split:`. Add them"),
         ("just text", "it has no sections such as `split:`. Add them"),
         ("- a\n- b", "it has no sections such as `split:`. Add them"),
-        ("split: {strategy: stratified", "not valid YAML"),
-        ("split: {strategy: stratified}\nsplit: {strategy: stratified}", "not valid YAML"),
+        ("split: {test_share: 0.5", "not valid YAML"),
+        ("split: {test_share: 0.5}\nsplit: {test_share: 0.5}", "not valid YAML"),
         ("split: !!python/object/apply:os.getcwd []", "not valid YAML"),
-        ("strategy: stratified", "the key `split` is missing"),
+        ("test_share: 0.5", "the key `split` is missing"),
     ],
 )
 def test_a_file_that_is_no_params_file_is_a_sentence(content: str, expected: str, tmp_path: Path) -> None:
@@ -98,7 +114,7 @@ def test_a_file_that_is_no_params_file_is_a_sentence(content: str, expected: str
 
 def test_a_file_in_another_encoding_is_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    path.write_bytes("split: {strategy: stratifié}".encode("latin-1"))
+    path.write_bytes("split: {test_share: é}".encode("latin-1"))
     with pytest.raises(UserError, match="not valid YAML"):
         read(OnlySplit, path)
 

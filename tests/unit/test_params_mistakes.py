@@ -19,7 +19,7 @@ def document() -> dict[str, Any]:
     """A small valid params.yaml of a dated table."""
     return {
         "as_of": "2020-01-01",
-        "window_months": 24,
+        "window": 24,
         "ingest": {"source": "file", "path": "table.csv"},
         "columns": {
             "opened": {"type": "date", "role": "date"},
@@ -27,10 +27,11 @@ def document() -> dict[str, Any]:
             "branch": {"type": "category", "values": ["a", "b"]},
             "closed": {"type": "date", "role": "label"},
         },
-        "label": {"kind": "event", "horizon_months": 6},
-        "split": {"strategy": "out_of_time", "test_months": 6},
+        "label": {"kind": "event", "horizon": 6},
+        "split": {"test": 6},
         "contract": {"rows": [1, None], "class_share": [0, 1], "leak_auc": 0.9, "columns": {"branch": {}}},
         "train": {"estimator": "random_forest", "search": {"method": "none"}},
+        "decision": {"share": 0.1},
         "evaluate": {},
         "gates": {"roc_auc": {"min": 0.6}},
     }
@@ -54,6 +55,10 @@ def sentence_after(edit: Edit, folder: Path, reader: Callable[[Path], None] = re
 def valued(content: dict[str, Any], column_type: str, positive: list[Any]) -> None:
     content["columns"]["closed"]["type"] = column_type
     content["label"] = {"kind": "value", "positive": positive}
+
+
+def exclude(content: dict[str, Any], **conditions: Any) -> None:
+    content["ingest"]["exclude"] = {"tests": conditions}
 
 
 MISTAKES: list[tuple[Edit, str]] = [
@@ -82,17 +87,21 @@ MISTAKES: list[tuple[Edit, str]] = [
     (lambda c: c["train"].update(estimator="forest"), "`train.estimator`: input should be 'hist_gradient_boosting'"),
     (lambda c: c["train"]["search"].update(method="grid"), "`train.search`: method `grid` needs a `grid`"),
     (lambda c: c["train"]["search"].update(grid={"C": 1}), "`train.search.grid.C`: input should be a valid list"),
-    (
-        lambda c: c["train"]["search"].update(folds=1),
-        "`train.search.folds`: input should be greater than or equal to 2",
-    ),
-    (lambda c: c["split"].update(test_months=0), "`split.test_months`: input should be greater than or equal to 1"),
+    (lambda c: c["train"].update(native_categories=True), "`train`: `native_categories` is for the estimator hist_gr"),
+    (lambda c: c["train"].update(recency_half_life=0), "`train.recency_half_life`: the length must be at least one"),
+    (lambda c: c["train"].update(calibration="platt"), "`train.calibration`: input should be 'none', 'sigmoid' or"),
+    (lambda c: c["split"].update(test=0), "`split.test`: the length must be at least one month or one day (found 0)"),
+    (lambda c: c["split"].update(test="1 year"), "`split.test`: give a number of months, such as 24, or of days, such"),
+    (lambda c: c["split"].update(test=None), "split: the table has a column with the role date, so give `test`, and"),
+    (lambda c: c["split"].update(test_share=0.2), "split: the table has a column with the role date, so give `test`,"),
     (lambda c: c["split"].update(test_share="0.2"), "`split.test_share`: input should be a valid number (found '0.2')"),
     (lambda c: c["split"].update(test_share=1), "`split.test_share`: input should be less than 1"),
-    (
-        lambda c: c["evaluate"].update(threshold="basrate"),
-        "`evaluate.threshold`: input should be a valid number, or input should be 'base_rate' (found 'basrate')",
-    ),
+    (lambda c: c.update(decision={}), "`decision`: give one of `share`, `probability`, `costs` and `maximise`."),
+    (lambda c: c["decision"].update(probability=0.5), "`decision`: give one of `share`, `probability`, `costs` and"),
+    (lambda c: c.update(decision={"share": 1}), "`decision.share`: input should be less than 1"),
+    (lambda c: c.update(decision={"maximise": "roc_auc"}), "`decision.maximise`: input should be 'accuracy', "),
+    (lambda c: c.update(decision={"costs": {"false_positve": 1}}), "unknown key `decision.costs.false_positve` (did"),
+    (lambda c: c.update(decision={"costs": {}}), "`decision.costs`: a flagged row costs the same as an accepted one"),
     (lambda c: c["contract"].update(rows=[9, 1]), "`contract`: `rows`: the lower bound 9 is above the upper bound 1"),
     (
         lambda c: c["contract"].update(rows=["9", None]),
@@ -143,23 +152,65 @@ MISTAKES: list[tuple[Edit, str]] = [
         "at most one column can have the role id",
     ),
     (lambda c: [c["columns"][n].update(role="ignore") for n in ("amount", "branch")], "no column has the role feature"),
-    (lambda c: c["columns"].update(target={"type": "number"}), "columns: prepare uses the name `target`"),
+    (
+        lambda c: c["columns"].update(target={"type": "number"}),
+        "columns: prepare makes a column `target` itself; rename",
+    ),
     (lambda c: c.update(columns=None), "`columns`: input should be a valid dictionary (found None)"),
     (
         lambda c: c["columns"].update({1: {"type": "number"}}),
         "`columns.1`: input should be a valid string (found 1)",
     ),
     (lambda c: c.update(as_of=None), "as_of: the table has a column with the role date, so set it"),
-    (lambda c: c.update(window_months=None), "window_months: the table has a column with the role date, so set it"),
+    (lambda c: c.update(window=None), "window: the table has a column with the role date, so set it"),
     (lambda c: c.update(as_of="01/02/2020"), "`as_of`: '01/02/2020' is not a date such as \"2010-01-01\""),
-    (lambda c: c.update(as_of="0020-01-01"), "`as_of`: '0020-01-01' is before the year 1000"),
+    (lambda c: c.update(as_of="0020-01-01"), "`as_of`: '0020-01-01' is before the year 1500"),
     (lambda c: c.update(as_of=2020), '`as_of`: write the date in quotes, such as "2010-01-01" (found 2020)'),
-    (lambda c: c.update(window_months=-1), "`window_months`: input should be greater than or equal to 1 (found -1)"),
-    (lambda c: c["label"].update(horizon_months=0), "`label`: an event label needs `horizon_months` of at least 1"),
+    (lambda c: c.update(window=-1), "`window`: give a number of months, such as 24, or of days, such as `30d` (found"),
+    (lambda c: c.update(window="36501d"), "`window`: a length of time has at most 100 years (found '36501d')."),
+    (lambda c: c["label"].update(horizon=0), "`label`: an event label needs a `horizon` and no `positive`"),
+    (lambda c: c["label"].update(horizon="0d"), "`label`: an event label needs a `horizon` and no `positive`"),
+    (lambda c: c["label"].update(positive=["x"]), "`label`: an event label needs a `horizon` and no `positive`"),
     (
-        lambda c: c["label"].update(positive=["x"]),
-        "`label`: an event label needs `horizon_months` of at least 1 and no",
+        lambda c: c["columns"].update(sure={"type": "category", "role": "known"}),
+        "`columns.sure`: the column with the role known needs the type boolean",
     ),
+    *(
+        (
+            lambda c, role=role: c["columns"].update(
+                {name: {"type": "boolean" if role == "known" else "category", "role": role} for name in ("s", "t")}
+            ),
+            f"columns: at most one column can have the role {role}, found 2",
+        )
+        for role in ("known", "group")
+    ),
+    (
+        lambda c: c["columns"]["amount"].update(feature=True),
+        "`columns.amount`: `feature` is for a column with the role",
+    ),
+    (
+        lambda c: c["columns"].update(day={"type": "date", "role": "segment", "feature": True}),
+        "`columns.day`: a date cannot be a feature",
+    ),
+    (lambda c: c["columns"].update(fold={"type": "number"}), "columns: prepare makes a column `fold` itself; rename"),
+    (lambda c: exclude(c, amuont=1), "ingest.exclude.tests.amuont: no such column (did you mean `amount`?)"),
+    (lambda c: exclude(c, amount="1"), "ingest.exclude.tests.amount: the condition does not fit the type number"),
+    (lambda c: exclude(c, amount=True), "ingest.exclude.tests.amount: the condition does not fit the type number"),
+    (lambda c: exclude(c, branch={"above": 1}), "ingest.exclude.tests.branch: the condition does not fit the type cat"),
+    (lambda c: exclude(c, closed="x"), "ingest.exclude.tests.closed: a new row has no outcome yet"),
+    (lambda c: exclude(c, branch=1), "ingest.exclude.tests.branch: the condition does not fit the type category"),
+    (lambda c: exclude(c, opened="2020-01-01"), "ingest.exclude.tests.opened: the condition does not fit the type dat"),
+    (exclude, "`ingest.exclude.tests`: dictionary should have at least 1 item"),
+    (lambda c: exclude(c, amount={}), "`ingest.exclude.tests.amount`: give `above`, `below` or both"),
+    (
+        lambda c: exclude(c, amount={"above": 2, "below": 1}),
+        "`ingest.exclude.tests.amount`: `above`: the lower bound 2",
+    ),
+    (
+        lambda c: exclude(c, amount={"abov": 1}),
+        "unknown key `ingest.exclude.tests.amount.abov` (did you mean `above`?)",
+    ),
+    (lambda c: exclude(c, amount=[1]), "`ingest.exclude.tests.amount`: input should be a valid "),
     (lambda c: c.update(label={"kind": "value"}), "`label`: a value label needs `positive`"),
     (lambda c: valued(c, "date", ["x"]), "label: a value label cannot be read from a label column of type date"),
     (
@@ -185,7 +236,6 @@ def test_without_a_date_column_dates_are_refused(tmp_path: Path) -> None:
     def undated(content: dict[str, Any]) -> None:
         content["columns"]["opened"] = {"type": "category"}
         valued(content, "category", ["yes"])
-        content["split"]["strategy"] = "stratified"
 
     assert sentence_after(undated, tmp_path).startswith(
         "as_of: the table has no column with the role date, so set it to"
@@ -193,10 +243,26 @@ def test_without_a_date_column_dates_are_refused(tmp_path: Path) -> None:
 
     def undated_split(content: dict[str, Any]) -> None:
         undated(content)
-        content["as_of"] = content["window_months"] = None
-        content["split"]["strategy"] = "out_of_time"
+        content["as_of"] = content["window"] = None
 
-    assert sentence_after(undated_split, tmp_path).startswith("split: out_of_time needs a column with the role date")
+    assert sentence_after(undated_split, tmp_path).startswith(
+        "split: the table has no column with the role date, so give `test_share`, and not `test`"
+    )
+
+
+REMOVED = ["window_months", "label.horizon_months", "split.test_months", "split.strategy", "split.seed"]
+REMOVED += ["evaluate.threshold", "train.search.folds"]
+
+
+@pytest.mark.parametrize("key", REMOVED)
+def test_a_key_of_earlier_versions_is_unknown(key: str, tmp_path: Path) -> None:
+    def edit(content: dict[str, Any]) -> None:
+        *sections, last = key.split(".")
+        for section in sections:
+            content = content[section]
+        content[last] = 1
+
+    assert re.match(rf"unknown key `{re.escape(key)}`.* Correct or remove it\.$", sentence_after(edit, tmp_path))
 
 
 def test_all_missing_keys_are_told_at_once(tmp_path: Path) -> None:
@@ -213,7 +279,8 @@ CONSEQUENCES: list[tuple[Edit, str]] = [
     (lambda c: c.pop("gates"), "the key `gates` is missing. Add it. The stage evaluate would fail."),
     (
         lambda c: c.update(splitt=c.pop("split")),
-        "unknown key `splitt` (did you mean `split`?). Correct or remove it. The stage prepare would fail.",
+        "unknown key `splitt` (did you mean `split`?). Correct or remove it. "
+        "The stages ingest, prepare and validate would fail.",
     ),
     (
         lambda c: c["columns"]["amount"].pop("type"),

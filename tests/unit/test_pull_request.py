@@ -109,8 +109,8 @@ def test_a_change_inside_either_interval_is_noise(base: Revision, tmp_path: Path
 
 def test_marks_follow_each_metrics_direction(base: Revision, tmp_path: Path) -> None:
     text = report(files(tmp_path / "head", METRICS | {"brier": 0.085, "f1_weighted": 0.69, "base_rate": 0.1}), base)
-    assert "| Brier score | 0.0900 | 0.0850 | -0.0050 | ▲ |" in text
-    assert "| Weighted F1 | 0.7000 | 0.6900 | -0.0100 | ▼ |" in text
+    assert "| `brier` | 0.0900 | 0.0850 | -0.0050 | ▲ |" in text
+    assert "| `f1_weighted` | 0.7000 | 0.6900 | -0.0100 | ▼ |" in text
     assert "| `base_rate` | 0.1100 | 0.1000 | -0.0100 |  |" in text
 
 
@@ -152,7 +152,7 @@ def test_other_metrics_at_the_base_are_shown_as_new_or_gone(base: Revision, tmp_
     head = files(tmp_path / "head", {key: value for key, value in METRICS.items() if key != "brier"} | {"extra": 3.5})
     text = report(head, base)
     assert "| `extra` | — | 3.5000 | — | new |" in text
-    assert "| Brier score | 0.0900 | — | — | no longer a number |" in text
+    assert "| `brier` | 0.0900 | — | — | no longer a number |" in text
 
 
 def test_no_metrics_to_report_is_an_error_that_names_the_file(base: Revision, tmp_path: Path) -> None:
@@ -167,19 +167,19 @@ def test_unreadable_metrics_at_the_base_are_an_error_and_no_guess(base: Revision
 
 
 def test_changed_params_are_shown_with_their_type(base: Revision, tmp_path: Path) -> None:
-    other = (base.root / "params.yaml").read_text().replace("test_months: 12", 'test_months: "12"')
+    other = (base.root / "params.yaml").read_text().replace("test: 12", 'test: "12"')
     text = report(files(tmp_path / "head", params=other + "\nextra: { a: true }\n"), base)
-    assert "| `split.test_months` | `12` | `'12'` |" in text
+    assert "| `split.test` | `12` | `'12'` |" in text
     assert "| `extra.a` | — | `True` |" in text
 
 
-def test_changed_data_is_a_caution(base: Revision, tmp_path: Path) -> None:
+def test_changed_test_rows_are_a_caution(base: Revision, tmp_path: Path) -> None:
     lock = (base.root / "dvc.lock").read_text()
-    prepared = re.search(r"path: data/prepared\n\s+hash: md5\n\s+md5: (\S+)", lock)
-    assert prepared is not None
-    head = files(tmp_path / "head", **{"dvc.lock": lock.replace(prepared[1], "0" * 32 + ".dir")})
-    assert "**The prepared data changed**" in report(head, base)
-    assert "**The prepared data changed**" not in report(base, base)
+    test = re.search(r"path: data/prepared/test.parquet\n\s+hash: md5\n\s+md5: (\S+)", lock)
+    assert test is not None
+    head = files(tmp_path / "head", **{"dvc.lock": lock.replace(test[1], "0" * 32)})
+    assert "**The test rows changed**" in report(head, base)
+    assert "**The test rows changed**" not in report(base, base)
 
 
 def test_a_broken_contract_is_told_with_its_columns(base: Revision, tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_picture_of_one_side_alone_names_no_side(base: Revision) -> None:
     pictures = {plot.stem: plot.svg() for plot in read_plots({"model": base})}
     assert set(pictures) >= {"roc", "precision_recall", "calibration", "confusion", "importance"}
     assert ">model<" not in pictures["roc"]
-    assert ">ROC curve, held-out rows<" in pictures["roc"]
+    assert ">ROC curve, test<" in pictures["roc"]
 
 
 def test_equal_inputs_give_equal_bytes(base: Revision) -> None:
@@ -281,7 +281,7 @@ def pictures_of(text: str) -> Iterator[str]:
 
 def test_the_page_holds_its_plots_and_reaches_for_nothing(base: Revision) -> None:
     text = page(base, base)
-    assert len(list(pictures_of(text))) == 6
+    assert len(list(pictures_of(text))) == 7
     assert Tags(text).tags <= OUR_TAGS
     assert not re.search(r"(src|href)=[\"'](?!data:)", text)
     assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in text

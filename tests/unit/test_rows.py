@@ -1,6 +1,7 @@
 """One row, one way: a single row, a table, and prepare and train read the same values in the same way."""
 
 import math
+from datetime import date
 from typing import Any
 
 import pandas as pd
@@ -10,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from champion.core.errors import UserError
-from champion.pipeline.prepare.params import PrepareParams
-from champion.pipeline.prepare.stage import describe, prepare
+from champion.core.layout import TEST
+from champion.pipeline.prepare.stage import describe_columns, prepare
 from champion.table.columns import ColumnType, dtype
-from champion.table.dataset import Dataset
+from champion.table.dataset import Dataset, Schema
 from champion.table.features import Feature, empty_invalid, is_invalid, parse_features, to_frame, to_row, to_row_frame
+from champion.table.params import TableParams
 
 COLUMNS: dict[str, Any] = {
     "count": {"type": "integer", "range": [0, 10]},
@@ -40,24 +42,29 @@ def same(left: Any, right: Any) -> bool:
 
 
 def prepared(table: pl.DataFrame) -> Dataset:
-    """The rows as prepare leaves them and train reads them, in the order of the table."""
-    params = PrepareParams.model_validate(
+    """The rows as prepare leaves them and a model learns from them, in the order of the table."""
+    params = TableParams.model_validate(
         {
-            "as_of": None,
-            "window_months": None,
+            "as_of": "2021-01-01",
+            "window": 12,
             "columns": {
                 "key": {"type": "integer", "role": "id"},
+                "day": {"type": "date", "role": "date"},
                 **COLUMNS,
                 "bad": {"type": "boolean", "role": "label"},
             },
             "label": {"kind": "value", "positive": [True]},
-            "split": {"strategy": "stratified", "test_share": 0.5},
+            "split": {"test": 12},
         }
     )
-    numbers = range(table.height)
-    raw = table.with_columns(key=pl.Series(numbers), bad=pl.Series([number % 2 == 0 for number in numbers]))
-    train, test = prepare(raw, params)
-    return Dataset(pl.concat([train, test]).sort("key"), parse_features(describe(train, test, params)["features"]))
+    numbers = pl.int_range(pl.len())
+    raw = table.with_columns(key=numbers, day=date(2020, 5, 1), bad=numbers % 2 == 0)
+    # The judged model needs rows of both classes too.
+    raw = pl.concat([raw, raw.with_columns(key=numbers + 1000, day=date(2019, 5, 1))])
+    parts = prepare(raw, params)
+    features = parse_features(describe_columns(params, {})["features"])
+    schema = Schema(features, params.calendar, "day", None, [])
+    return Dataset(parts[TEST], schema)
 
 
 @given(TABLES)

@@ -1,92 +1,141 @@
-"""Choosing and scoring hyper-parameters on training rows."""
+"""Choosing hyper-parameters by rehearsals."""
 
+from datetime import date
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import polars as pl
 import pytest
-from numpy.typing import NDArray
-from sklearn.base import clone
-from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn import metrics
 
 from champion.core.errors import UserError
-from champion.model.estimators import build_pipeline
-from champion.model.recipe import Recipe, Search
-from champion.pipeline.train.search import CV_SCORES, Fitted, fit
+from champion.model.fitting import rehearse
+from champion.model.recipe import Training
+from champion.pipeline.train.search import choose
+from champion.pipeline.train.stage import choose_recipe, choosing_rehearsals, summarise
+from champion.table.columns import FOLD, TARGET
+from champion.table.dataset import Dataset, Schema
 from champion.table.features import Feature
+from champion.table.window import Calendar
 
 GRID = {"C": [1e-6, 1.0], "fit_intercept": [True, False]}
+SCHEMA = Schema([Feature(name=name, type="number") for name in "xy"], None, None, None, [])
 
 
-def rows(count: int = 400) -> tuple[pd.DataFrame, NDArray[np.int8]]:
+def rows(count: int = 400) -> Dataset:
     rng = np.random.default_rng(11)
-    frame = pd.DataFrame({"x": rng.normal(size=count), "y": rng.normal(size=count)})
-    return frame, (frame["x"] + 0.5 * rng.normal(size=count) > 0.8).to_numpy().astype(np.int8)
+    x, y = rng.normal(size=(2, count))
+    target = (x + 0.5 * rng.normal(size=count) > 0.8).astype(np.int8)
+    return Dataset(pl.DataFrame({"x": x, "y": y, FOLD: np.arange(count) % 4, TARGET: target}), SCHEMA)
 
 
-def fitted(search: Search, seed: int = 5) -> Fitted:
-    frame, target = rows()
-    train = Recipe(estimator="logistic_regression", search=search)
-    return fit(
-        build_pipeline(train, [Feature(name=name, type="number") for name in "xy"]),
-        search,
-        seed,
-        frame,
-        target,
-    )
-
-
-def searching(method: str, **options: Any) -> Search:
-    return Search.model_validate({"method": method, "folds": 3, "grid": GRID, **options})
-
-
-def test_the_scores_are_scikit_learns_on_the_same_folds() -> None:
-    frame, target = rows()
-    found = fitted(searching("none"))
-    folds = StratifiedKFold(3, shuffle=True, random_state=5)
-    assert found.chosen == {}
-    for name, scorer in CV_SCORES.items():
-        expected = cross_val_score(clone(found.pipeline), frame, target, cv=folds, scoring=scorer)
-        assert found.scores[name] == pytest.approx(-expected if scorer.startswith("neg_") else expected), name
-
-
-def test_errors_are_positive_and_scores_are_one_per_fold() -> None:
-    scores = fitted(searching("none")).scores
-    assert set(scores) == set(CV_SCORES)
-    assert all(len(values) == 3 and (values > 0).all() for values in scores.values())
+def searching(method: str, **options: Any) -> Training:
+    search = {"method": method, "grid": GRID, **options}
+    return Training.model_validate({"estimator": "logistic_regression", "search": search, "seed": 5})
 
 
 @pytest.mark.parametrize("method", ["grid", "halving", "random"])
 def test_each_search_finds_the_better_of_two_far_apart(method: str) -> None:
-    found = fitted(searching(method, candidates=4, scoring="neg_log_loss"))
-    assert found.chosen["C"] == 1.0
-    assert found.pipeline.named_steps["model"].C == 1.0
+    data = rows()
+    chosen = choose(searching(method, candidates=4, scoring="neg_log_loss"), data, data.folds())
+    assert chosen["C"] == 1.0
+    assert set(chosen) == set(GRID)
 
 
 @pytest.mark.parametrize("method", ["none", "grid", "halving", "random"])
 def test_the_same_seed_chooses_and_scores_the_same(method: str) -> None:
-    once, again = (fitted(searching(method, candidates=2)) for _ in range(2))
-    assert once.chosen == again.chosen
-    for name in CV_SCORES:
-        np.testing.assert_array_equal(once.scores[name], again.scores[name])
+    (recipe, scores), (again, same) = (choose_recipe(searching(method, candidates=2), rows()) for _ in range(2))
+    assert recipe == again
+    assert scores.equals(same)
 
 
-def test_the_pipeline_is_fitted_on_all_rows() -> None:
-    frame, target = rows()
-    found = fitted(searching("grid"))
-    again = clone(found.pipeline).fit(frame, target)
-    assert found.pipeline.predict_proba(frame) == pytest.approx(again.predict_proba(frame))
+def test_the_recipe_says_nothing_of_the_search_that_found_it() -> None:
+    one, _ = choose_recipe(searching("grid", scoring="neg_log_loss"), rows())
+    other, _ = choose_recipe(searching("grid", scoring="neg_log_loss", grid=GRID | {"C": [1e-7, 1.0]}), rows())
+    assert one.logistic_regression["C"] == 1.0
+    assert one == other
+    assert "search" not in one.model_dump()
 
 
-def test_fewer_rows_of_a_class_than_folds_are_refused() -> None:
-    frame, _ = rows()
-    train = Recipe(estimator="logistic_regression", search=searching("none"))
-    pipeline = build_pipeline(train, [Feature(name="x", type="number")])
-    for target in (np.array([1, 1] + [0] * 398, dtype=np.int8), np.zeros(400, dtype=np.int8)):
-        with pytest.raises(UserError, match=r"fewer training rows than the 3 folds of `train\.search\.folds`"):
-            fit(pipeline, train.search, 0, frame, target)
+def test_every_row_is_scored_by_a_model_that_did_not_learn_from_it() -> None:
+    data = rows()
+    _, scores = choose_recipe(searching("none"), data)
+    assert scores["rehearsal"].unique().sort().to_list() == ["0", "1", "2", "3"]
+    for one, rows_of_fold in zip(data.folds(), scores.partition_by("rehearsal"), strict=True):
+        assert not (one.train & one.test).any()
+        assert rows_of_fold[TARGET].to_list() == data.target[one.test].tolist()
 
 
-@pytest.mark.parametrize("scoring", ["roc_auc", "average_precision", "neg_brier_score", "neg_log_loss", "f1_weighted"])
-def test_every_scoring_that_params_allow_is_measured(scoring: str) -> None:
-    assert scoring in CV_SCORES.values()
+def test_the_summary_is_the_mean_over_the_rehearsals() -> None:
+    data, params = rows(), searching("none")
+    recipe, scores = choose_recipe(params, data)
+    found = summarise(params, recipe, data, scores)
+    parts = [
+        metrics.roc_auc_score(part[TARGET].to_numpy(), part["probability"].to_numpy())
+        for part in scores.partition_by("rehearsal")
+    ]
+    assert found["roc_auc"] == pytest.approx(np.mean(parts))
+    assert {"metric": "roc_auc_std", "value": pytest.approx(np.std(parts))} in found["details"]
+    assert found["recipe"] == [{"estimator": "logistic_regression", "search": "none", "rehearsals": 4, "chosen": []}]
+
+
+def test_a_grid_that_no_search_uses_has_chosen_nothing() -> None:
+    section = {"estimator": "logistic_regression", "logistic_regression": {"C": 2.0}}
+    params = Training.model_validate(section | {"search": {"method": "none", "grid": GRID}})
+    recipe, scores = choose_recipe(params, rows())
+    assert summarise(params, recipe, rows(), scores)["recipe"][0]["chosen"] == []
+
+
+@pytest.mark.parametrize("method", ["grid", "halving", "random"])
+def test_a_search_without_a_rehearsal_is_a_sentence(method: str) -> None:
+    with pytest.raises(
+        UserError, match=r"`train\.search`: the history is too short to rehearse, so nothing can choose"
+    ):
+        choose(searching(method), rows(), [])
+
+
+def test_a_search_weighs_the_rows_as_the_rehearsals_do() -> None:
+    rng = np.random.default_rng(2)
+    days = pl.date_range(date(2010, 1, 1), date(2018, 12, 31), "2d", eager=True)
+    x = rng.normal(size=(len(days), 10))
+    target = (x[:, 0] + rng.normal(size=len(days)) > 0).astype(np.int8)
+    names = [f"x{number}" for number in range(10)]
+    calendar = Calendar(date(2020, 1, 1), horizon=0, window=12, test=12)
+    schema = Schema([Feature(name=name, type="number") for name in names], calendar, "day", None, [])
+    data = Dataset(pl.DataFrame(x, schema=names).with_columns(day=days, target=pl.Series(target)), schema)
+    search = {"method": "grid", "scoring": "neg_log_loss", "grid": {"C": [0.1, 1e9]}}
+    section = {"estimator": "logistic_regression", "recency_half_life": "60d", "search": search}
+    params = Training.model_validate(section)
+    losses = {}
+    for c in search["grid"]["C"]:
+        scores = rehearse(params.with_parameters({"C": c}), data, choosing_rehearsals(data))
+        losses[c] = np.mean(
+            [metrics.log_loss(one[TARGET], one["probability"]) for one in scores.partition_by("rehearsal")]
+        )
+    assert choose(params, data, choosing_rehearsals(data)) == {"C": min(losses, key=lambda c: losses[c])}
+
+
+def test_a_search_ignores_a_feature_without_a_value() -> None:
+    data = rows()
+    late = Dataset(data.rows.with_columns(y=pl.lit(None, pl.Float64)), SCHEMA)
+    search = {"method": "grid", "grid": {"max_iter": [5, 10]}}
+    chosen = choose(
+        Training.model_validate({"estimator": "hist_gradient_boosting", "search": search}), late, late.folds()
+    )
+    assert chosen["max_iter"] in (5, 10)
+
+
+def test_a_combination_that_the_estimator_refuses_is_a_sentence() -> None:
+    grid = {"l1_ratio": [0.5], "solver": ["lbfgs"]}
+    data = rows()
+    with pytest.raises(UserError, match=r"^params.yaml: `train`: LogisticRegression cannot be fitted \(.+\)\."):
+        choose(searching("grid", grid=grid), data, data.folds())
+
+
+def test_constraints_by_name_can_be_searched() -> None:
+    data = rows()
+    search = {"method": "grid", "grid": {"monotonic_cst": [{"x": -1}, {"x": 1}, [0, 0]]}}
+    boosting = {"max_iter": 5, "min_samples_leaf": 5}
+    section = {"estimator": "hist_gradient_boosting", "hist_gradient_boosting": boosting, "search": search}
+    recipe, _ = choose_recipe(Training.model_validate(section), data)
+    assert recipe.hist_gradient_boosting["monotonic_cst"] in ([1, 0], [0, 0])

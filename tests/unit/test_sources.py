@@ -1,5 +1,6 @@
 """Tables from files and wheels. tests/integration tests databases."""
 
+from dataclasses import replace
 from datetime import date
 from importlib.metadata import distribution
 from pathlib import Path
@@ -17,7 +18,7 @@ from champion.pipeline.ingest.loans import SOURCE_COLUMNS, loan_fields
 from champion.pipeline.ingest.params import FileSource, WheelSource
 from champion.pipeline.ingest.sources import read_table
 from champion.table.columns import Column, Columns, dtype
-from champion.table.window import Window
+from champion.table.window import Calendar
 
 COLUMNS = Columns(
     {
@@ -32,7 +33,8 @@ COLUMNS = Columns(
 KEPT = [name for name in COLUMNS if name != "note"]
 HEADER = ",".join(COLUMNS)
 ROW = "2020-01-02,3,1.5,a,yes,n"
-WINDOW = Window(date(2020, 1, 1), date(2021, 1, 1))
+# Rows from 2019-05-01 to before 2021-01-01.
+CALENDAR = Calendar(date(2021, 1, 1), horizon=0, window=10, test=2)
 
 
 @pytest.fixture(autouse=True)
@@ -52,9 +54,9 @@ def put_parquet(table: pl.DataFrame) -> FileSource:
     return FileSource(source="file", path="t.parquet")
 
 
-def refusal(source: FileSource | WheelSource, columns: Columns = COLUMNS, window: Window | None = None) -> str:
+def refusal(source: FileSource | WheelSource, columns: Columns = COLUMNS, calendar: Calendar | None = None) -> str:
     with pytest.raises(UserError) as error:
-        read_table(source, columns, window)
+        read_table(source, columns, calendar)
     assert "\n" not in str(error.value)
     assert str(error.value).endswith(".")
     return str(error.value)
@@ -105,27 +107,27 @@ def test_a_written_table_comes_back_as_it_was(rows: list[tuple[str, int, float]]
 
 
 def test_only_rows_inside_the_window_are_read_and_undated_ones() -> None:
-    days = ["2019-12-31", "2020-01-01", "2020-12-31", "2021-01-01", ""]
+    days = ["2019-04-30", "2019-05-01", "2020-12-31", "2021-01-01", ""]
     source = put(HEADER + "\n" + "".join(f"{day},1,1,a,yes,n\n" for day in days))
-    assert read_table(source, COLUMNS, WINDOW)["day"].to_list() == [date(2020, 1, 1), date(2020, 12, 31), None]
+    assert read_table(source, COLUMNS, CALENDAR)["day"].to_list() == [date(2019, 5, 1), date(2020, 12, 31), None]
     assert read_table(source, COLUMNS, None).height == 5
 
 
 def test_a_window_without_rows_says_which_dates_there_are() -> None:
     source = put(f"{HEADER}\n{ROW}\n")
-    sentence = refusal(source, window=Window(date(1900, 1, 1), date(1901, 1, 1)))
-    assert "no row is in the window, from 1900-01-01 to before 1901-01-01" in sentence
+    sentence = refusal(source, calendar=replace(CALENDAR, as_of=date(1901, 1, 1)))
+    assert "no row is in the window, from 1899-05-01 to before 1901-01-01" in sentence
     assert "2020-01-02" in sentence
     assert "`as_of`" in sentence
 
 
 def test_a_window_over_no_date_at_all_is_refused() -> None:
-    assert "'day' holds no date" in refusal(put(f"{HEADER}\n,3,1.5,a,yes,n\n"), window=WINDOW)
+    assert "'day' holds no date" in refusal(put(f"{HEADER}\n,3,1.5,a,yes,n\n"), calendar=CALENDAR)
 
 
-@pytest.mark.parametrize("window", [None, WINDOW])
-def test_a_header_without_rows_is_refused_as_such(window: Window | None) -> None:
-    assert "the table has a header but no rows" in refusal(put(HEADER + "\n"), window=window)
+@pytest.mark.parametrize("calendar", [None, CALENDAR])
+def test_a_header_without_rows_is_refused_as_such(calendar: Calendar | None) -> None:
+    assert "the table has a header but no rows" in refusal(put(HEADER + "\n"), calendar=calendar)
 
 
 @pytest.mark.parametrize(
@@ -213,16 +215,17 @@ def test_pandas_categories_are_read_as_text() -> None:
         | {"kind": pd.Series(["a"], dtype="category"), "bad": [True], "note": ["n"]}
     )
     frame.to_parquet(sources.SOURCE / "t.parquet")
-    table = read_table(FileSource(source="file", path="t.parquet"), COLUMNS, WINDOW)
+    table = read_table(FileSource(source="file", path="t.parquet"), COLUMNS, CALENDAR)
     assert table.schema == {name: dtype(COLUMNS[name].type) for name in KEPT}
     assert table.rows() == [(date(2020, 1, 2), 3, 1.5, "a", True)]
 
 
 def loan_columns() -> Columns:
-    types: dict[str, Any] = {"approval_date": "date", "charge_off_date": "date", "same_state": "boolean"}
+    types: dict[str, Any] = {"approval_date": "date", "charge_off_date": "date", "outcome_known": "boolean"}
     types |= {"loan_id": "integer", "franchise": "boolean", "amount_approved": "number", "guaranteed_share": "number"}
     types |= dict.fromkeys(["employees", "jobs_created", "jobs_retained"], "integer")
-    roles: dict[str, Any] = {"approval_date": "date", "charge_off_date": "label", "loan_id": "id", "bank": "ignore"}
+    roles: dict[str, Any] = {"approval_date": "date", "charge_off_date": "label", "loan_id": "id", "lender": "ignore"}
+    roles |= {"outcome_known": "known"}
     return Columns(
         {
             field.name: Column(type=types.get(field.name, "category"), role=roles.get(field.name, "feature"))
@@ -240,8 +243,8 @@ def test_the_loan_adapter_reads_both_kinds_of_file(suffix: str) -> None:
     path = sources.SOURCE / f"loans.{suffix}"
     table.write_csv(path) if suffix == "csv" else table.write_parquet(path)
     source = FileSource(source="file", path=path.name, adapter="loans")
-    read = read_table(source, loan_columns(), WINDOW)
-    assert read.columns == [field.name for field in loan_fields() if field.name != "bank"]
+    read = read_table(source, loan_columns(), CALENDAR)
+    assert read.columns == [field.name for field in loan_fields() if field.name != "lender"]
     assert read.select("approval_date", "guaranteed_share").row(0) == (date(2020, 2, 28), 0.5)
 
 

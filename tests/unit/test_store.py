@@ -23,9 +23,10 @@ from sklearn.preprocessing import FunctionTransformer
 from champion.core.errors import UserError
 from champion.core.files import sha256_of
 from champion.model.estimators import build_pipeline, drop_machine_state
+from champion.model.manifest import Manifest
 from champion.model.model import Model
 from champion.model.model_file import MANIFEST, load, save
-from champion.model.recipe import Recipe, Search
+from champion.model.recipe import Recipe
 from champion.table.features import Feature, to_frame
 from support.project import REPOSITORY
 
@@ -49,13 +50,14 @@ def rows(count: int = 300) -> pl.DataFrame:
     )
 
 
-def fitted(name: str) -> Model:
+def fitted(name: str, **options: Any) -> Model:
+    """The estimator fitted on `rows`; the options are other keys of the recipe."""
     small = {"max_iter": 5} if name == "hist_gradient_boosting" else {}
     small = {"n_estimators": 5, "max_depth": 3} if name == "random_forest" else small
-    train = Recipe.model_validate({"estimator": name, name: small, "search": Search(method="none")})
+    train = Recipe.model_validate({"estimator": name, name: small, **options})
     table = rows()
     pipeline = build_pipeline(train, FEATURES).fit(to_frame(table, FEATURES), table["target"].to_numpy())
-    return Model(drop_machine_state(pipeline), FEATURES, 0.25)
+    return Model(drop_machine_state(pipeline), Manifest(FEATURES, base_rate=0.25, cut=0.25))
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +130,7 @@ def test_a_loaded_model_is_the_saved_one(name: str, tmp_path: Path) -> None:
     model, path = fitted(name), tmp_path / "model.skops"
     save(model, path)
     again = load(path, sha256_of(path))
-    assert (again.features, again.base_rate) == (model.features, model.base_rate)
+    assert again.manifest == model.manifest
     np.testing.assert_array_equal(again.predict(rows()), model.predict(rows()))
     save(again, tmp_path / "again.skops")
     assert (tmp_path / "again.skops").read_bytes() == path.read_bytes()
@@ -140,6 +142,7 @@ def test_predicting_takes_columns_by_name_from_either_kind_of_frame(saved: Path)
     assert expected.shape == (table.height,)
     np.testing.assert_array_equal(model.predict(table.select(reversed(table.columns)).with_columns(more=1)), expected)
     np.testing.assert_array_equal(model.predict(table.to_pandas()), expected)
+    assert model.predict(table.clear()).shape == (0,)
 
 
 @pytest.mark.parametrize("convert", [pl.DataFrame.clone, pl.DataFrame.to_pandas])

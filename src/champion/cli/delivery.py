@@ -39,7 +39,7 @@ def challenge(
     env: Env = None,
     as_json: Json = False,
 ) -> None:
-    """Compare a version with the champion on held-out rows that neither was trained on; exit non-zero if it loses.
+    """Compare a version with the champion on test rows that neither learned from; exit non-zero if it loses.
 
     If the version is the champion, or was compared before on the same rows, it compares nothing and exits with zero.
     """
@@ -185,6 +185,6 @@ def _print_comparison(row: "Row", comparison: Any) -> None:
             [f"champion {row.from_version}", f"{comparison.champion:.4f}", ""],
             [f"challenger {row.version}", f"{comparison.challenger:.4f}", ""],
             ["gain", f"{comparison.gain:+.4f}", f"95% interval {comparison.low:+.4f} to {comparison.high:+.4f}"],
-            ["rows", f"{comparison.rows:,}", f"{comparison.excluded:,} others excluded: a model was trained on them"],
+            ["rows", f"{comparison.rows:,}", f"{comparison.excluded:,} others excluded: a model learned from them"],
         ],
     )

@@ -154,7 +154,7 @@ def compare(
         typer.echo(f"  {name}: {value}")
     typer.echo(f"to apply it: {adoption(environment.root, winner.run)}")
     if board.others:
-        typer.echo("runs with other held-out rows are not shown, because their metrics cannot be compared")
+        typer.echo("runs with other test rows are not shown, because their metrics cannot be compared")
 
 
 def _short(name: str, names: Sequence[str]) -> str:

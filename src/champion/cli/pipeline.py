@@ -57,7 +57,7 @@ def compare(
         bool, typer.Option("--allow-no-baseline", help="Pass if the pipeline never ran at the base (a first model).")
     ] = False,
 ) -> None:
-    """Exit non-zero if a held-out metric is worse than the base by more than its tolerance in params.yaml."""
+    """Exit non-zero if a metric of the test is worse than the base by more than its tolerance in params.yaml."""
     from champion.core.layout import PARAMS
     from champion.core.strict_yaml import read
     from champion.report.comparison import CompareParams, breaches

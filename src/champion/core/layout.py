@@ -9,12 +9,24 @@ RUNTIME_LOCK = Path("requirements/runtime.txt")
 
 SOURCE = Path("data/source")
 RAW = Path("data/raw.parquet")
+EXCLUDED = Path("data/excluded.json")
 PREPARED = Path("data/prepared")
-TRAIN = PREPARED / "train.parquet"
-TEST = PREPARED / "test.parquet"
 SCHEMA = PREPARED / "schema.json"
+PARTS = PREPARED / "parts.json"
+AT_SPLIT = PREPARED / "at_split"
+AT_AS_OF = PREPARED / "at_as_of"
+LABELLED, NEWEST = "labelled.parquet", "newest.parquet"
+TEST = PREPARED / "test.parquet"
+EARLIER = PREPARED / "earlier.parquet"
 VALIDATED = Path("data/validated.json")
 
+TRAINED = Path("models/train")
+REFITTED = Path("models/refit")
+PIPELINE_FILE, FITTED, CUT_SCORES = "pipeline.skops", "fitted.json", "cut_scores.parquet"
+RECIPE = TRAINED / "recipe.json"
+CHOOSING_SCORES = TRAINED / "choosing_scores.parquet"
+REHEARSED_SCORES = Path("models/rehearsed_scores.parquet")
+REHEARSED = Path("models/rehearsed.skops")
 MODEL = Path("models/model.skops")
 CARD = Path("models/model_card.md")
 
@@ -22,6 +34,9 @@ METRICS = Path("metrics")
 VALIDATION = METRICS / "validation.json"
 TRAINING = METRICS / "training.json"
 EVALUATION = METRICS / "evaluation.json"
+REHEARSALS = METRICS / "rehearsals.json"
+DECISION = METRICS / "decision.json"
 SEGMENTS = METRICS / "segments.json"
+STABILITY = METRICS / "stability.json"
 GATES = METRICS / "gates.json"
 PLOTS = METRICS / "plots"

@@ -10,6 +10,9 @@ _PLAIN_CODE = re.compile(r"(?! )[A-Za-z0-9_./,:;=+*%(){}\[\]'\" -]+(?<! )")
 # An underscore or a dot is plain only where it cannot start emphasis or a link.
 _PLAIN_WORDS = re.compile(r"(?! )(?:[A-Za-z0-9]_(?=[A-Za-z0-9])|[0-9]\.(?=[0-9])|[A-Za-z0-9 ,()%-])+(?<! )")
 
+# A dot or colon is plain before a space: it can be no link there.
+_MEANING = re.compile(r"[^\w ,;()%'/.:-]|_|[.:](?! |$)|^-")
+
 
 def printable(text: str, length: int = 80) -> str:
     """The text on one line, cut to `length` characters, with every unprintable character replaced."""
@@ -31,6 +34,11 @@ def as_words(text: str) -> Markup:
     return Markup(text) if len(text) <= 80 and _PLAIN_WORDS.fullmatch(text) else as_code(text)  # noqa: S704
 
 
+def as_text(text: str) -> Markup:
+    """A sentence as it is. Every character that could have a meaning in Markdown or HTML is an entity."""
+    return Markup(_MEANING.sub(lambda found: f"&#{ord(found[0])};", printable(text.strip(), 1000)))  # noqa: S704
+
+
 def environment(package: str) -> Environment:
     """The templates in the package's folder. They print each `str` as code, and only `Markup` unchanged."""
     made = Environment(
@@ -42,7 +50,8 @@ def environment(package: str) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"words": as_words, "formatted": lambda value, how: Markup(how).format(value)}  # noqa: S704
+    made.filters |= {"words": as_words, "sentence": as_text}
+    made.filters["formatted"] = lambda value, how: Markup(how).format(value)  # noqa: S704
     return made
 
 

@@ -120,10 +120,10 @@ def _key(mistake: ErrorDetails, document: Mapping[str, Any]) -> str:
     for depth, part in enumerate(location):
         # The name of a union branch is a value of its section, not a key.
         named = mistake["type"] == "missing" and depth == len(location) - 1
-        if isinstance(node, dict) and part not in node and not named:
-            continue
         if isinstance(node, list):
             node = dict(enumerate(node))
+        if isinstance(node, dict) and part not in node and not named:
+            continue
         if not isinstance(node, dict):
             break
         parts.append(str(part))
@@ -132,7 +132,7 @@ def _key(mistake: ErrorDetails, document: Mapping[str, Any]) -> str:
 
 
 def _message(mistake: ErrorDetails) -> str:
-    message = mistake["msg"].removeprefix("Value error, ")
+    message = mistake["msg"].removeprefix("Value error, ").partition(" or instance of ")[0]
     return message[0].lower() + message[1:]
 
 

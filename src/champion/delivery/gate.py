@@ -1,11 +1,11 @@
-"""Whether the evaluated model may be delivered. Anything missing, stale, swapped or uncommitted closes the gate."""
+"""Whether the evaluated models may be delivered. Anything missing, stale, swapped or uncommitted closes the gate."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from champion.core.files import read_json, sha256_of
-from champion.core.layout import EVALUATION, GATES, MODEL, PARAMS
+from champion.core.layout import EVALUATION, GATES, MODEL, PARAMS, REHEARSED
 from champion.core.metrics_file import read_metrics
 from champion.core.strict_yaml import Sections, read
 from champion.core.values import rounded
@@ -28,14 +28,14 @@ def failures(root: Path) -> list[str]:
     gate. Raises `UserError` when a file is missing, unreadable, uncommitted, or not from one complete run.
     """
     require_committed(root)
-    verify_run(root, (MODEL, EVALUATION, GATES))
+    verify_run(root, (MODEL, REHEARSED, EVALUATION, GATES))
     gates = read(GateParams, root / PARAMS).gates
     metrics = read_metrics(root / EVALUATION)
     evaluated = read_json(root / GATES)
-    found = sha256_of(root / MODEL)
+    found = [{"path": str(path), "sha256": sha256_of(root / path)} for path in (MODEL, REHEARSED)]
     reasons = []
-    if evaluated.get("models") != [{"path": str(MODEL), "sha256": found}]:
-        reasons.append(f"{MODEL}: its sha256 is {found}, but {GATES} is about another model. Run `dvc repro`.")
+    if evaluated.get("models") != found:
+        reasons.append(f"{GATES}: it is about other models than {MODEL} and {REHEARSED}. Run `dvc repro`.")
     if evaluated.get("verdicts") != listed(rounded(judge(metrics, gates))):
         reasons.append(f"{GATES}: its verdicts do not fit {EVALUATION} and the gates of {PARAMS}. Run `dvc repro`.")
     return reasons + shortfalls(metrics, gates)
@@ -48,7 +48,7 @@ def shortfalls(metrics: Mapping[str, Any], gates: Mapping[str, Gate]) -> list[st
         reasons.append("params.yaml: `gates` is empty, so nothing proves that the model is good. Add a gate.")
     for name, verdict in judge(metrics, gates).items():
         if verdict["value"] is None:
-            reasons.append(f"{name}: the held-out metrics have no number for it")
+            reasons.append(f"{name}: the metrics of the test have no number for it")
         elif not verdict["passed"]:
             reasons.append(f"{name}: {verdict['value']:g} is outside {bounds_of(verdict)}")
     return reasons

@@ -1,13 +1,26 @@
-"""Register the model in the workspace as an immutable version: its files in the registry, its data in the ledger."""
+"""Register the models in the workspace as an immutable version: files in the registry, data in the ledger."""
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from champion.core.errors import ConflictError
 from champion.core.files import read_json, read_parquet, sha256_of
-from champion.core.layout import EVALUATION, MODEL, PARAMS, PREPARED, RUNTIME_LOCK, SCHEMA, TEST, TRAIN, TRAINING
+from champion.core.layout import (
+    AT_SPLIT,
+    EVALUATION,
+    LABELLED,
+    MODEL,
+    PARAMS,
+    PARTS,
+    REHEARSED,
+    RUNTIME_LOCK,
+    SCHEMA,
+    TEST,
+    TRAINING,
+)
 from champion.core.metrics_file import read_metrics
 from champion.core.strict_yaml import read
 from champion.delivery.listeners import follow
@@ -15,7 +28,7 @@ from champion.params import Params
 from champion.registry import history
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
-from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE, TRAINING_ROWS_FILE, Version
+from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE, REHEARSED_FILE, TRAINING_ROWS_FILE, Version
 from champion.repository.committed import is_committed
 from champion.repository.lock import verify_run
 
@@ -23,30 +36,34 @@ if TYPE_CHECKING:
     from champion.model.model import Model
 
 EXAMPLES = 20
+READ = (MODEL, REHEARSED, AT_SPLIT, TEST, SCHEMA, PARTS, EVALUATION, TRAINING)
 
 
 def register(registry: Registry) -> tuple[Version, bool]:
-    """The version of the model in the workspace, and whether it is new. The same model always has the same version.
+    """The version of the models in the workspace, and whether it is new.
 
-    Raises `UserError` when the files differ from dvc.lock, dvc.lock is not from one complete run, or the model file is
-    not one of ours.
+    The same model to serve always has the same version. Raises `UserError` when the files differ from dvc.lock,
+    dvc.lock is not from one complete run, a model file is not one of ours, or the version has another judged model.
     """
     from champion.model.model_file import load
     from champion.table.features import describe_features
 
     root = registry.environment.root
-    lineage = verify_run(root, (MODEL, PREPARED, EVALUATION, TRAINING))
-    sha256 = sha256_of(root / MODEL)
-    known = _registered(registry.rows, sha256)
+    lineage = verify_run(root, READ)
+    models = {MODEL_FILE: MODEL, REHEARSED_FILE: REHEARSED}
+    expected = {name: sha256_of(root / path) for name, path in models.items()}
+    sha256 = expected[MODEL_FILE]
+    known = _registered(registry.rows, expected)
     if known is not None:
         return known, False
-    content = (root / MODEL).read_bytes()
-    model = load(root / MODEL, sha256)
+    files = {name: (root / path).read_bytes() for name, path in models.items()}
+    model, _ = (load(root / path, expected[name]) for name, path in models.items())
     window, training_rows = _window(root)
-    files = {MODEL_FILE: content, EXAMPLES_FILE: _examples(model, root), TRAINING_ROWS_FILE: training_rows}
+    files |= {EXAMPLES_FILE: _examples(model, root), TRAINING_ROWS_FILE: training_rows}
     hashes = {name: hashlib.sha256(file).hexdigest() for name, file in files.items()}
-    if hashes[MODEL_FILE] != sha256:
-        raise ConflictError(f"{MODEL}: it changed during this command. Run this again when `dvc repro` has ended.")
+    for name, path in models.items():
+        if hashes[name] != expected[name]:
+            raise ConflictError(f"{path}: it changed during this command. Run this again when `dvc repro` has ended.")
     details = {
         "files": hashes,
         "metrics": read_metrics(root / EVALUATION),
@@ -62,7 +79,7 @@ def register(registry: Registry) -> tuple[Version, bool]:
     for name, file in files.items():
         registry.files.write(f"{sha256}/{name}", file)
     with registry.ledger.appending() as session:
-        known = _registered(session.rows, sha256)
+        known = _registered(session.rows, hashes)
         if known is not None:
             return known, False
         name = f"v{len(history.versions(session.rows)) + 1}"
@@ -71,12 +88,20 @@ def register(registry: Registry) -> tuple[Version, bool]:
     return Version.of(row), True
 
 
-def _registered(rows: list[Row], sha256: str) -> Version | None:
-    return next((version for version in history.versions(rows).values() if version.model_sha256 == sha256), None)
+def _registered(rows: list[Row], hashes: Mapping[str, str]) -> Version | None:
+    """The version with this model to serve. Raises `ConflictError` when it has another judged model."""
+    known = (version for version in history.versions(rows).values() if version.model_sha256 == hashes[MODEL_FILE])
+    version = next(known, None)
+    if version is not None and version.files[version.judged_file] != hashes[REHEARSED_FILE]:
+        raise ConflictError(
+            f"{REHEARSED}: it is not that of {version.name}, which has the same {MODEL}. Check out the commit from "
+            f"which {version.name} was registered, or train another model."
+        )
+    return version
 
 
 def _examples(model: "Model", root: Path) -> bytes:
-    """Held-out rows with the model's predictions; a deployed model must give the same predictions."""
+    """Test rows with the predictions of the model to serve; a deployed model must give the same predictions."""
     rows = read_parquet(root / TEST).select(feature.name for feature in model.features)
     rows = rows.gather_every(max(rows.height // EXAMPLES, 1)).head(EXAMPLES)
     probabilities = [float(probability) for probability in model.predict(rows)]
@@ -84,10 +109,15 @@ def _examples(model: "Model", root: Path) -> bytes:
 
 
 def _window(root: Path) -> tuple[dict[str, Any], bytes]:
-    """A description of the training and held-out data, and the keys of the training rows."""
-    from champion.registry.training_rows import key_columns, pack, row_keys
+    """A description of the data, and the keys of the rows from which the judged model learned."""
+    from champion.registry.training_rows import key_columns, pack
+    from champion.table.dataset import Dataset, Schema
+    from champion.table.keys import row_keys
 
-    schema = read_json(root / SCHEMA)
-    key = key_columns(schema)
-    window = {name: value for name, value in schema.items() if name != "features"} | {"key": key}
-    return window, pack(row_keys(read_parquet(root / TRAIN), key))
+    described = read_json(root / SCHEMA)
+    key = key_columns(described)
+    window = {name: value for name, value in described.items() if name != "features"} | read_json(root / PARTS)
+    data = Dataset(read_parquet(root / AT_SPLIT / LABELLED), Schema.read(root / SCHEMA))
+    calendar = data.schema.calendar
+    trained = data if calendar is None else data.only(data.trained(calendar.split))
+    return window | {"key": key}, pack(row_keys(trained.rows, key))

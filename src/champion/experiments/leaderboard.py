@@ -30,7 +30,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Board:
-    """The best runs, best first. `others` says whether runs with other held-out rows were left out.
+    """The best runs, best first. `others` says whether runs with other test rows were left out.
 
     `differing` has the params in which the runs differ.
     """
@@ -42,11 +42,11 @@ class Board:
 
 
 def best(environment: Environment, metric: str, top: int) -> Board:
-    """The best runs by the metric, among the runs with the same held-out rows as the newest run.
+    """The best runs by the metric, among the runs with the same test rows as the newest run.
 
     Raises `UserError` when nothing was tracked, or the better direction of the metric is unknown.
     """
-    sign = direction(metric.removeprefix("training.cross_validation.").removesuffix(".mean"))
+    sign = direction(metric.removeprefix("training."))
     if sign is None:
         raise UserError(f"the better direction of {metric!r} is unknown. Choose another metric, such as roc_auc.")
     empty = UserError(

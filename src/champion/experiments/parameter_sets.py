@@ -9,7 +9,7 @@ from typing import Any
 from champion.core.errors import UserError
 from champion.core.layout import PARAMS
 from champion.core.strict_yaml import read
-from champion.model.recipe import Recipe
+from champion.model.recipe import Training
 from champion.params import Params
 
 Set = tuple[str, ...]
@@ -81,7 +81,7 @@ def _full(text: str, train: Mapping[str, Any], one: Set) -> str:
     chosen = [other.partition("=")[2] for other in one if other.startswith("train.estimator=")]
     estimator = chosen[-1] if chosen else train.get("estimator")
     match key.split("."):
-        case ["train", parameter] if parameter not in Recipe.model_fields:
+        case ["train", parameter] if parameter not in Training.model_fields:
             section = str(estimator)
         case ["train", section, parameter] if section == estimator:
             pass

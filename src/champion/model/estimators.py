@@ -12,7 +12,7 @@ from champion.core.errors import UserError
 from champion.core.strict_yaml import did_you_mean
 from champion.core.values import DECIMALS
 from champion.model.features import build_preprocessor
-from champion.model.recipe import Recipe
+from champion.model.recipe import Recipe, Training
 from champion.table.features import Feature
 
 
@@ -21,21 +21,37 @@ def build_pipeline(recipe: Recipe, features: list[Feature]) -> Pipeline:
 
     Raises `UserError` naming a parameter in params.yaml that the estimator does not have or whose value it refuses.
     """
-    model = _build_model(recipe, sum(feature.kind == "category" for feature in features))
-    params: dict[str, Any] = getattr(recipe, recipe.estimator)
-    _set_params(model, params, f"train.{recipe.estimator}")
-    if recipe.search.method != "none":
-        for name, values in recipe.search.grid.items():
-            for value in values:
-                _set_params(clone(model), {name: value}, "train.search.grid")
-    boosting = recipe.estimator == "hist_gradient_boosting"
+    model = _build_model(recipe, features)
+    _set_params(model, getattr(recipe, recipe.estimator), f"train.{recipe.estimator}", features)
     preprocess = build_preprocessor(
         features,
-        encoding="ordinal" if boosting else "one_hot",
+        for_trees=recipe.estimator == "hist_gradient_boosting",
         scale=recipe.estimator == "logistic_regression",
         max_categories=recipe.max_categories,
     )
     return Pipeline([("preprocess", preprocess), ("model", model)])
+
+
+def check_grid(params: Training, features: list[Feature]) -> None:
+    """Raise `UserError` naming a parameter of the grid that the estimator does not have or whose value it refuses."""
+    model = _build_model(params, features)
+    for name, values in params.search.grid.items() if params.search.method != "none" else ():
+        for value in values:
+            _set_params(clone(model), {name: value}, "train.search.grid", features)
+
+
+def by_position(name: str, value: Any, where: str, features: list[Feature]) -> Any:
+    """The parameter's value as the estimator takes it: `monotonic_cst` by column name becomes a list in its order.
+
+    Boosting sees categories first, then numbers. A column that is not named has no constraint (0).
+    """
+    if name != "monotonic_cst" or not isinstance(value, dict):
+        return value
+    names = [feature.name for feature in sorted(features, key=lambda feature: feature.kind)]
+    for column in value:
+        if column not in names:
+            raise UserError(f"params.yaml: `{where}.{name}.{column}`: no such feature{did_you_mean(column, names)}.")
+    return [value.get(column, 0) for column in names]
 
 
 def drop_machine_state(pipeline: Pipeline) -> Pipeline:
@@ -52,10 +68,10 @@ def drop_machine_state(pipeline: Pipeline) -> Pipeline:
     return pipeline
 
 
-def _build_model(recipe: Recipe, categories: int) -> ClassifierMixin:
+def _build_model(recipe: Recipe, features: list[Feature]) -> ClassifierMixin:
     match recipe.estimator:
         case "hist_gradient_boosting":
-            # The preprocessor puts the encoded categories first.
+            categories = sum(feature.kind == "category" for feature in features) if recipe.native_categories else 0
             return HistGradientBoostingClassifier(
                 categorical_features=list(range(categories)) or None, early_stopping=False, random_state=recipe.seed
             )
@@ -66,13 +82,17 @@ def _build_model(recipe: Recipe, categories: int) -> ClassifierMixin:
             return LogisticRegression(solver="newton-cholesky", max_iter=1000, random_state=recipe.seed)
 
 
-def _set_params(model: ClassifierMixin, params: dict[str, Any], where: str) -> None:
+def _set_params(model: ClassifierMixin, params: dict[str, Any], where: str, features: list[Feature]) -> None:
     known = model.get_params()
-    for name in params:
+    for name, value in params.items():
         if name not in known:
             hint = did_you_mean(name, known)
             raise UserError(f"params.yaml: `{where}.{name}`: {type(model).__name__} has no such parameter{hint}.")
+        by_name = name == "monotonic_cst" and isinstance(value, dict)
+        if by_name and not isinstance(model, HistGradientBoostingClassifier):
+            raise UserError(f"params.yaml: `{where}.{name}`: only hist_gradient_boosting takes names of columns.")
     try:
-        model.set_params(**params)._validate_params()
+        model.set_params(**{name: by_position(name, value, where, features) for name, value in params.items()})
+        model._validate_params()
     except InvalidParameterError as error:
         raise UserError(f"params.yaml: `{where}`: {error}") from None

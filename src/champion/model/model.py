@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import polars as pl
 from numpy.typing import NDArray
 
+from champion.model.manifest import Manifest
 from champion.table.features import Feature, to_frame, to_row_frame
 
 if TYPE_CHECKING:
@@ -17,11 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted pipeline with its features and the training base rate (the share of positives)."""
+    """A fitted pipeline with its manifest."""
 
     pipeline: "Pipeline"
-    features: list[Feature]
-    base_rate: float
+    manifest: Manifest
+
+    @property
+    def features(self) -> list[Feature]:
+        """The columns that the model reads."""
+        return self.manifest.features
 
     def predict(self, rows: pl.DataFrame | pd.DataFrame) -> NDArray[np.float64]:
         """Probability of the positive class, shape (rows,). Rows are read in the same way as in training.
@@ -38,16 +43,15 @@ class Model:
         """
         return float(self._probabilities(to_row_frame(values, self.features))[0])
 
-    def threshold(self, rule: float | Literal["base_rate"]) -> float:
-        """The lowest probability that is called positive: the number given, or the training base rate."""
-        return self.base_rate if rule == "base_rate" else rule
-
     def _probabilities(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        if frame.empty:
+            return np.empty(0)
         probabilities: NDArray[np.float64] = self.pipeline.predict_proba(frame)[:, 1]
-        return probabilities
+        calibration = self.manifest.calibration
+        return probabilities if calibration is None else calibration.apply(probabilities)
 
 
-def is_positive(probability: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
-    """Which rows are called positive: those whose probability is at least the threshold."""
-    called: NDArray[np.bool_] = probability >= threshold
+def is_positive(probability: NDArray[np.float64], cut: float) -> NDArray[np.bool_]:
+    """Which rows are called positive: those whose probability is at least the cut."""
+    called: NDArray[np.bool_] = probability >= cut
     return called

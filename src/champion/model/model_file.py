@@ -1,4 +1,4 @@
-"""The model file: a skops archive with the features inside. It holds no code, and equal models give equal bytes."""
+"""The model file: a skops archive with its manifest. It holds no code, and equal models give equal bytes."""
 
 import io
 import json
@@ -6,7 +6,6 @@ import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import skops.io
@@ -14,21 +13,29 @@ from sklearn.pipeline import Pipeline
 
 from champion.core.errors import UserError
 from champion.core.files import replacing, sha256_of
-from champion.core.values import finite
 from champion.model.archive import MANIFEST, SCHEMA, TRUSTED, ForgedError, check_archive
 from champion.model.bounds import check_bounds
+from champion.model.manifest import Manifest
 from champion.model.model import Model
-from champion.table.features import describe_features, parse_features
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def save(model: Model, path: Path) -> None:
     """Write the model. Equal models give equal bytes, as the file has no times, memory ids or compression."""
-    manifest = {"features": describe_features(model.features), "base_rate": model.base_rate}
-    content = _normalised(skops.io.dumps(model.pipeline), manifest)
-    with replacing(path) as draft:
-        draft.write_bytes(content)
+    _write(_member(model.manifest) | _normalised(skops.io.dumps(model.pipeline)), path)
+
+
+def save_pipeline(pipeline: Pipeline, path: Path) -> None:
+    """Write only the fitted pipeline of a model, for `complete`. Equal pipelines give equal bytes."""
+    _write(_normalised(skops.io.dumps(pipeline)), path)
+
+
+def complete(source: Path, manifest: Manifest, path: Path) -> None:
+    """Write the model whose pipeline `save_pipeline` wrote to `source`: the bytes that `save` would write."""
+    with zipfile.ZipFile(source) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    _write(_member(manifest) | members, path)
 
 
 def load(path: Path, sha256: str | None = None) -> Model:
@@ -54,22 +61,34 @@ def load(path: Path, sha256: str | None = None) -> Model:
 def _read(path: Path) -> Model:
     with zipfile.ZipFile(path) as archive:
         check_archive(archive, path.stat().st_size)
-        manifest = json.loads(archive.read(MANIFEST))
+        content = json.loads(archive.read(MANIFEST))
     pipeline = skops.io.load(path, trusted=TRUSTED)
     if not isinstance(pipeline, Pipeline):
         raise ForgedError(f"it holds a {type(pipeline).__name__}, not a model")
-    features, base_rate = parse_features(manifest["features"]), finite(manifest["base_rate"])
-    if base_rate is None or not 0 <= base_rate <= 1:
-        raise ForgedError("its base rate is no probability")
-    check_bounds(pipeline, features)
-    return Model(pipeline, features, base_rate)
+    try:
+        manifest = Manifest.parse(content)
+    except ValueError as error:
+        raise ForgedError(str(error)) from None
+    check_bounds(pipeline, manifest.features)
+    return Model(pipeline, manifest)
 
 
-def _normalised(archive: bytes, manifest: Mapping[str, Any]) -> bytes:
-    """The archive with a fixed date, and with memory ids and member names renumbered in order of appearance.
+def _member(manifest: Manifest) -> dict[str, bytes]:
+    return {MANIFEST: json.dumps(manifest.describe(), sort_keys=True).encode()}
 
-    It is not compressed, because different zlib builds give different bytes.
-    """
+
+def _write(members: Mapping[str, bytes], path: Path) -> None:
+    """Write the archive with a fixed date, uncompressed, because different zlib builds give different bytes."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as out:
+        for name, member in members.items():
+            out.writestr(zipfile.ZipInfo(name, EPOCH), member)
+    with replacing(path) as draft:
+        draft.write_bytes(content.getvalue())
+
+
+def _normalised(archive: bytes) -> dict[str, bytes]:
+    """The archive's members, with memory ids and their names renumbered in order of appearance."""
     source = zipfile.ZipFile(io.BytesIO(archive))
     schema = source.read(SCHEMA).decode("utf-8")
     order: dict[str, str] = {}
@@ -82,13 +101,9 @@ def _normalised(archive: bytes, manifest: Mapping[str, Any]) -> bytes:
         if name != SCHEMA:
             members[name] = f"{order[stem]}{dot}{suffix}"
             schema = schema.replace(f'"{name}"', f'"{members[name]}"')
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as out:
-        out.writestr(zipfile.ZipInfo(MANIFEST, EPOCH), json.dumps(manifest, sort_keys=True))
-        out.writestr(zipfile.ZipInfo(SCHEMA, EPOCH), schema)
-        for name in sorted(members, key=lambda name: int(members[name].partition(".")[0])):
-            out.writestr(zipfile.ZipInfo(members[name], EPOCH), _without_padding(source.read(name)))
-    return target.getvalue()
+    in_order = sorted(members, key=lambda name: int(members[name].partition(".")[0]))
+    arrays = {members[name]: _without_padding(source.read(name)) for name in in_order}
+    return {SCHEMA: schema.encode(), **arrays}
 
 
 def _without_padding(content: bytes) -> bytes:

@@ -1,17 +1,47 @@
-"""How a model is made: the `train` section of params.yaml."""
+"""How a model is made: the `train` section of params.yaml, and the recipe that training chose from it."""
 
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from champion.core.strict_yaml import Section
+from champion.table.window import PositiveLength
+
+
+class Recipe(Section):
+    """A model to fit. Each section with the name of an estimator holds the parameters of that scikit-learn estimator.
+
+    `recency_half_life` lets a row count half as much for each such length that it is older than the newest one.
+    `calibration` corrects the probabilities by what they were worth in the rehearsals that choose the recipe.
+    """
+
+    estimator: Literal["hist_gradient_boosting", "random_forest", "logistic_regression"]
+    hist_gradient_boosting: dict[str, Any] = Field(default={})
+    random_forest: dict[str, Any] = Field(default={})
+    logistic_regression: dict[str, Any] = Field(default={})
+    max_categories: Annotated[int, Field(ge=2, le=250)] = 100
+    native_categories: bool = False
+    recency_half_life: PositiveLength | None = None
+    calibration: Literal["none", "sigmoid", "isotonic"] = "none"
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _fits_estimator(self) -> Self:
+        if self.native_categories and self.estimator != "hist_gradient_boosting":
+            raise ValueError("`native_categories` is for the estimator hist_gradient_boosting")
+        return self
+
+    def with_parameters(self, chosen: dict[str, Any]) -> "Recipe":
+        """The recipe whose estimator has these parameters too, without how they were searched."""
+        parameters: dict[str, Any] = getattr(self, self.estimator)
+        fields = {name: getattr(self, name) for name in Recipe.model_fields}
+        return Recipe(**fields | {self.estimator: parameters | chosen})
 
 
 class Search(Section):
-    """How hyper-parameters are chosen, by k-fold cross-validation on training rows only."""
+    """How hyper-parameters are chosen: by their mean score in the rehearsals that choose the recipe."""
 
-    method: Literal["none", "grid", "halving", "random"]
-    folds: Annotated[int, Field(ge=2, le=50)] = 5
+    method: Literal["none", "grid", "halving", "random"] = "none"
     scoring: Literal["roc_auc", "average_precision", "neg_brier_score", "neg_log_loss", "f1_weighted"] = "roc_auc"
     candidates: Annotated[int, Field(ge=1)] = 10
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default={})
@@ -23,13 +53,7 @@ class Search(Section):
         return self
 
 
-class Recipe(Section):
-    """The model. Each section with the name of an estimator holds the parameters of that scikit-learn estimator."""
+class Training(Recipe):
+    """A recipe, and how its hyper-parameters are chosen."""
 
-    estimator: Literal["hist_gradient_boosting", "random_forest", "logistic_regression"]
-    hist_gradient_boosting: dict[str, Any] = Field(default={})
-    random_forest: dict[str, Any] = Field(default={})
-    logistic_regression: dict[str, Any] = Field(default={})
-    max_categories: Annotated[int, Field(ge=2, le=250)] = 100
-    seed: Annotated[int, Field(ge=0)] = 0
-    search: Search
+    search: Search = Search()

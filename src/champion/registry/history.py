@@ -106,7 +106,7 @@ def smoke(rows: Sequence[Row], environment: str) -> Row | None:
 def comparison(
     rows: Sequence[Row], champion: str, challenger: str, held_out_md5: str, required: Mapping[str, Any]
 ) -> Row | None:
-    """The last challenge that compared the two on these held-out rows with these limits; None without one."""
+    """The last challenge that compared the two on these test rows with these limits; None without one."""
     for row in reversed(rows):
         same_pair = row.action == "challenge" and (row.from_version, row.version) == (champion, challenger)
         if same_pair and row.details.get("comparison") is not None:

@@ -1,6 +1,5 @@
-"""Which rows a model was trained on."""
+"""Which rows a judged model learned from."""
 
-import hashlib
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -10,26 +9,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 from champion.core.errors import UserError
-
-Keys = NDArray[np.uint64]
-
-
-def row_keys(rows: pl.DataFrame, columns: list[str]) -> Keys:
-    """One number per row, shape (rows,); equal values in these columns give equal numbers on any machine."""
-    missing = [name for name in columns if name not in rows.columns]
-    if missing:
-        raise UserError(f"the held-out rows lack the column {missing[0]!r}, which identifies training rows. Add it.")
-    values = rows.select(columns).iter_rows()
-    digests = b"".join(hashlib.blake2b(repr(row).encode(), digest_size=8).digest() for row in values)
-    return np.frombuffer(digests, dtype="<u8")
+from champion.core.layout import AT_SPLIT, LABELLED
+from champion.table.columns import TARGET
+from champion.table.keys import Keys, row_keys
 
 
 def key_columns(schema: Mapping[str, Any]) -> list[str]:
     """The columns that identify a row: the id, or all columns if there is no id."""
     if schema["id"] is not None:
         return [schema["id"]]
-    dated = [schema["date"]] if schema["date"] is not None else []
-    return [*dated, *(feature["name"] for feature in schema["features"]), schema["target"]]
+    features = (feature["name"] for feature in schema["features"])
+    named = [schema["date"], schema["group"], *schema["segments"], *features, TARGET]
+    return [name for name in dict.fromkeys(named) if name is not None]
 
 
 def pack(keys: Keys) -> bytes:
@@ -38,16 +29,27 @@ def pack(keys: Keys) -> bytes:
 
 
 def seen(rows: pl.DataFrame, training_rows: bytes, window: Mapping[str, Any]) -> NDArray[np.bool_]:
-    """True for the rows that a model was trained on, shape (rows,).
+    """True for the rows that a judged model learned from, shape (rows,).
 
     `training_rows` and `window` come from the registry. Without an id, values identify rows, but cleaning may change
-    them in another window. So without an id, every row with a date in the training window also counts as seen.
+    them in another window. So without an id, every row with a date in the training part also counts as seen.
     """
+    when, train = window["date"], _training_part(window)
+    by_date = window["id"] is None and when is not None and "first" in train
+    for name in [*window["key"], *([when] if by_date else [])]:
+        if name not in rows.columns:
+            raise UserError(f"the test rows lack the column {name!r}, which identifies training rows. Add it.")
     known = np.isin(row_keys(rows, window["key"]), np.frombuffer(training_rows, dtype="<u8"))
-    when, train = window["date"], window["train"]
-    if window["id"] is None and window["strategy"] == "out_of_time" and when is not None:
-        if when not in rows.columns:
-            raise UserError(f"the held-out rows lack the column {when!r}, which identifies training rows. Add it.")
+    if by_date:
         first, last = (date.fromisoformat(train[end]) for end in ("first", "last"))
         known |= rows[when].is_between(first, last).to_numpy()
     return known
+
+
+def _training_part(window: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of the data from which the model learned, with its `first` and `last` date if it was split by date."""
+    if "parts" in window:
+        part: Mapping[str, Any] = next(one for one in window["parts"] if one["part"] == str(AT_SPLIT / LABELLED))
+        return part
+    # A version that was registered before there were two models.
+    return window["train"] if window["strategy"] == "out_of_time" else {}

@@ -11,17 +11,21 @@ from champion.registry.chain import Row
 if TYPE_CHECKING:
     from champion.model.model import Model
 
+# The model to serve, whose hash identifies the version.
 MODEL_FILE = "model.skops"
+# The model that gate, challenge and metrics judge: the same recipe, made before the test rows.
+REHEARSED_FILE = "rehearsed.skops"
 EXAMPLES_FILE = "examples.json"
 TRAINING_ROWS_FILE = "training_rows.u64"
 
 
 @dataclass(frozen=True)
 class Version:
-    """A registered model: `files` are SHA-256 by name, `window` is what it was trained and tested on.
+    """A registered model: `files` are SHA-256 by name, `window` is the data that it was made from.
 
-    `lineage` is the MD5 of every output of its pipeline; `dirty` whether its commit alone does not make them, None for
-    a version that was registered before this was recorded.
+    `metrics` are those of the judged model on its test rows. `lineage` is the MD5 of every output of its pipeline;
+    `dirty` whether its commit alone does not make them, None for a version that was registered before this was
+    recorded.
     """
 
     name: str
@@ -55,6 +59,11 @@ class Version:
             lineage=details.get("lineage", {}),
             dirty=details.get("dirty"),
         )
+
+    @property
+    def judged_file(self) -> str:
+        """The file of the judged model; a version that was registered before there were two models has only one."""
+        return REHEARSED_FILE if REHEARSED_FILE in self.files else MODEL_FILE
 
     def key(self, file: str) -> str:
         """The key of the version's file in a store."""

@@ -1,4 +1,4 @@
-"""How a change affects the held-out metrics: their direction, their noise, and whether one fell too far."""
+"""How a change affects the metrics of the test: their direction, their noise, and whether one fell too far."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,13 +17,19 @@ HIGHER_IS_BETTER = frozenset(
         "average_precision",
         "average_precision_lift",
         "brier_skill",
+        "brier_skill_hindsight",
         "f1_weighted",
+        "gini",
+        "ks",
+        "lift_10",
+        "lift_20",
+        "lift_5",
         "precision",
         "recall",
         "roc_auc",
     }
 )
-LOWER_IS_BETTER = frozenset({"brier", "log_loss"})
+LOWER_IS_BETTER = frozenset({"accepted_rate", "brier", "log_loss"})
 ENDS = ("_low", "_high")
 
 Verdict = Literal["better", "worse", "noise", "same", "moved"]

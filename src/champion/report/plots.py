@@ -48,7 +48,7 @@ class Plot:
         except DvcRenderError as error:
             raise self._undrawable(error) from None
         # The labels explain the colours, so the legend needs no title; a single colour needs no legend.
-        colour = spec.get("encoding", {}).get("color", {})
+        colour = spec.get("spec", spec).get("encoding", {}).get("color", {})
         colour["legend"] = {"title": None} if len({point["rev"] for point in self.points}) > 1 else None
         return spec
 

@@ -66,6 +66,7 @@ def build(head: Revision, base: Revision, gates: Mapping[str, Gate], compare: Co
             "gates": sorted(verdicts.items()),
             "lineage": list(tables.lineage(head, base)),
             "metrics": tables.metrics(moved),
+            "other_metrics": tables.other_metrics(moved),
             "missing": MISSING,
             "params": list(tables.params(head, base)),
             "has_params": bool(base.yaml(layout.PARAMS)),

@@ -16,9 +16,13 @@ _CELLS = {(1, 1): "true positives", (0, 1): "false positives", (1, 0): "false ne
 
 
 def metrics(moved: list[Change]) -> list[Change]:
-    """Every metric before and after; the well-known ones first."""
-    known = [change for name in SHOWN for change in moved if change.name == name]
-    return known + [change for change in moved if change.name not in SHOWN]
+    """The metrics of the model card before and after."""
+    return [change for name in SHOWN for change in moved if change.name == name]
+
+
+def other_metrics(moved: list[Change]) -> list[Change]:
+    """All other metrics before and after."""
+    return [change for change in moved if change.name not in SHOWN]
 
 
 def params(head: Revision, base: Revision) -> Iterator[Pair]:
@@ -38,13 +42,13 @@ def rows(head: Revision, base: Revision) -> list[Change]:
 
 
 def base_rate(head: Revision, base: Revision) -> Change:
-    """The share of positives among held-out rows."""
+    """The share of positives among the test rows."""
     before, after = (finite(side.evaluation.get("base_rate")) for side in (base, head))
     return Change("base_rate", before, after)
 
 
 def confusion(head: Revision, base: Revision) -> list[Change]:
-    """Numbers of held-out rows by actual and predicted class; empty when the head has no confusion matrix."""
+    """Numbers of test rows by actual and predicted class; empty when the head has no confusion matrix."""
     before, after = (_cells(side) for side in (base, head))
     return [Change(title, before.get(cell), after.get(cell)) for cell, title in _CELLS.items()] if after else []
 

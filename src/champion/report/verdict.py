@@ -84,8 +84,8 @@ class Verdict:
     @property
     def data_changed(self) -> bool:
         """Whether before and after are scored on different rows."""
-        prepared = str(layout.PREPARED)
-        return bool(self.base.evaluation) and self.head.hashes.get(prepared) != self.base.hashes.get(prepared)
+        test = str(layout.TEST)
+        return bool(self.base.evaluation) and self.head.hashes.get(test) != self.base.hashes.get(test)
 
     @cached_property
     def _closed(self) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from champion.core.errors import NotFoundError, UserError
 from champion.core.files import read_json, sha256_of, write_json
-from champion.core.layout import LOCK, METRICS, MODEL, PIPELINE
+from champion.core.layout import LOCK, METRICS, PIPELINE
 from champion.repository import git
 from champion.repository.lock import disconnections, outs_of, read_stages, uncached_outs
 from champion.repository.process import dvc, run
@@ -71,11 +71,11 @@ def reproduce(repository: Path, *, fast: bool) -> None:
 
 
 def rebuild(
-    repository: Path, commit: str, adjust: Callable[[Path], None], outs: Mapping[str, str], model_sha256: str
+    repository: Path, commit: str, adjust: Callable[[Path], None], outs: Mapping[str, str], models: Mapping[Path, str]
 ) -> None:
     """Run the pipeline of a commit again in a clone; `adjust` may change the clone before the run.
 
-    Raises `UserError` when the model has another SHA-256, or naming the first output with another MD5.
+    Raises `UserError` naming the first of `models` with another SHA-256, or the first output with another MD5.
     """
     if git.commit_of(repository, commit) is None:
         raise NotFoundError(f"the commit {commit} is not in this repository. Fetch the branch that has it.")
@@ -83,9 +83,10 @@ def rebuild(
         adjust(clone)
         if run([dvc(), "repro", "--force"], clone, quiet=False).returncode:
             raise UserError(f"`dvc repro --force` failed in a clone of {commit}; its output above says why.")
-        found, model = outs_of(clone), sha256_of(clone / MODEL)
-    if model != model_sha256:
-        raise UserError(f"not reproduced: {MODEL} has the sha256 {model}, but {model_sha256} was registered.")
+        found, made = outs_of(clone), {path: sha256_of(clone / path) for path in models}
+    for model, sha256 in models.items():
+        if made[model] != sha256:
+            raise UserError(f"not reproduced: {model} has the sha256 {made[model]}, but {sha256} was registered.")
     for path, md5 in outs.items():
         if found.get(path) != md5:
             raise UserError(f"not reproduced: {path} has the md5 {found.get(path)}, but {md5} was registered.")

@@ -55,12 +55,12 @@ class Revision:
 
     @cached_property
     def evaluation(self) -> dict[str, Any]:
-        """The held-out metrics, by name."""
+        """The metrics of the test, by name."""
         return self._metrics(EVALUATION)
 
     @cached_property
     def training(self) -> dict[str, Any]:
-        """The cross-validated metrics of the training rows, by name."""
+        """The metrics of the rehearsals that chose the recipe, by name."""
         return self._metrics(TRAINING)
 
     @property

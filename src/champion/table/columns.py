@@ -1,27 +1,37 @@
 """The columns that params.yaml declares, their roles and types, and when the label is 1."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
 from champion.core.strict_yaml import Section, did_you_mean, in_order
+from champion.table.window import Length
 
 if TYPE_CHECKING:
     import polars as pl
 
 ColumnType = Literal["integer", "number", "category", "boolean", "date"]
-Role = Literal["feature", "label", "id", "date", "ignore"]
+Role = Literal["feature", "label", "known", "id", "date", "group", "segment", "ignore"]
+# Roles that no two columns have.
+SINGLE: tuple[Role, ...] = ("known", "id", "date", "group")
 
 # The column of 0 and 1 that prepare makes from the label.
 TARGET = "target"
+# The column with the number of the fold that tests a row, in a table without dates.
+FOLD = "fold"
 
 
 class Column(Section):
-    """One column. A value outside `values` or `range` is invalid: validate counts it, prepare makes it missing."""
+    """One column. A value outside `values` or `range` is invalid: validate counts it, prepare makes it missing.
+
+    Rows that stand together, such as the loans of one lender, have the same `group`. A `segment` is for reports. Both
+    are features too if `feature` is set. `known` is false where the source does not know the outcome.
+    """
 
     type: ColumnType
     role: Role = "feature"
+    feature: bool = False
     values: tuple[str, ...] | None = Field(default=None, strict=False)
     range: tuple[float | None, float | None] | None = Field(default=None, strict=False)
 
@@ -33,9 +43,18 @@ class Column(Section):
             raise ValueError("`range` is for a column of type integer or number")
         if self.range is not None:
             in_order(self.range, "range")
-        if self.role == "feature" and self.type == "date":
+        if self.feature and self.role not in ("group", "segment"):
+            raise ValueError("`feature` is for a column with the role group or segment")
+        if self.is_feature and self.type == "date":
             raise ValueError("a date cannot be a feature; give it the role date, label or ignore")
+        if self.role == "known" and self.type != "boolean":
+            raise ValueError("the column with the role known needs the type boolean")
         return self
+
+    @property
+    def is_feature(self) -> bool:
+        """Whether models see the column."""
+        return self.role == "feature" or self.feature
 
 
 class Columns(dict[str, Column]):
@@ -50,6 +69,11 @@ class Columns(dict[str, Column]):
         return next(iter(self.named(role)), None)
 
     @property
+    def features(self) -> list[str]:
+        """Names of the columns that models see, in order."""
+        return [name for name, column in self.items() if column.is_feature]
+
+    @property
     def label(self) -> str:
         """Name of the label column."""
         return self.named("label")[0]
@@ -58,18 +82,19 @@ class Columns(dict[str, Column]):
 class Label(Section):
     """When the label is 1.
 
-    `event`: the label column is a date; the label is 1 if it is within `horizon_months` of the row's own date.
-    `value`: the label is 1 if the column holds one of `positive`; it is known `horizon_months` after the row's date.
+    `event`: the label column is a date; the label is 1 if this date is less than `horizon` after the row's own date.
+    `value`: the label is 1 if the column holds one of `positive`.
+    Both are known from `horizon` after the row's date on, never earlier.
     """
 
     kind: Literal["event", "value"]
-    horizon_months: Annotated[int, Field(ge=0, le=1200)] = 0
+    horizon: Length = 0
     positive: tuple[str | bool | int, ...] = Field(default=(), strict=False)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if self.kind == "event" and (self.horizon_months == 0 or self.positive):
-            raise ValueError("an event label needs `horizon_months` of at least 1 and no `positive`")
+        if self.kind == "event" and (self.horizon in (0, "0d") or self.positive):
+            raise ValueError("an event label needs a `horizon` and no `positive`")
         if self.kind == "value" and not self.positive:
             raise ValueError("a value label needs `positive`, the values that count as 1")
         return self
@@ -94,15 +119,16 @@ def check_roles(columns: Mapping[str, Column]) -> None:
     roles = [column.role for column in columns.values()]
     if roles.count("label") != 1:
         raise ValueError(f"columns: exactly one column needs the role label, found {roles.count('label')}")
-    for role in ("id", "date"):
+    for role in SINGLE:
         if roles.count(role) > 1:
             raise ValueError(f"columns: at most one column can have the role {role}, found {roles.count(role)}")
-    if "feature" not in roles:
+    if not any(column.is_feature for column in columns.values()):
         raise ValueError("columns: no column has the role feature")
     if any(column.role == "date" and column.type != "date" for column in columns.values()):
         raise ValueError("columns: the column with the role date needs the type date")
-    if TARGET in columns:
-        raise ValueError(f"columns: prepare uses the name `{TARGET}` for the label that it makes; rename the column")
+    for name in (TARGET, FOLD):
+        if name in columns:
+            raise ValueError(f"columns: prepare makes a column `{name}` itself; rename yours")
 
 
 def check_label(columns: Columns, label: Label) -> None:

@@ -36,13 +36,13 @@ class Feature(Column):
 
 
 def features_of(columns: Columns) -> list[Feature]:
-    """The columns that have the role feature, in order."""
-    return [Feature(name=name, **columns[name].model_dump()) for name in columns.named("feature")]
+    """The columns that models see, in order."""
+    return [Feature(name=name, **columns[name].model_dump()) for name in columns.features]
 
 
 def describe_features(features: Iterable[Feature]) -> list[dict[str, Any]]:
     """The features as JSON, for `parse_features`."""
-    return [feature.model_dump(mode="json", exclude={"role"}, exclude_none=True) for feature in features]
+    return [feature.model_dump(mode="json", exclude={"role", "feature"}, exclude_none=True) for feature in features]
 
 
 def parse_features(described: Iterable[Mapping[str, Any]]) -> list[Feature]:

@@ -11,12 +11,25 @@ from typing import Any
 
 from champion.core.errors import UserError
 from champion.core.files import parse_yaml, read_json
-from champion.core.layout import EVALUATION, MODEL, PARAMS, PREPARED, TRAINING
+from champion.core.layout import (
+    AT_AS_OF,
+    AT_SPLIT,
+    CARD,
+    EVALUATION,
+    METRICS,
+    MODEL,
+    PARAMS,
+    PARTS,
+    REHEARSED,
+    SCHEMA,
+    TEST,
+    TRAINING,
+)
 from champion.core.strict_yaml import read
 from champion.params import Params
 from champion.repository.lock import outs_of, read_stages, verify
 
-NEEDED = (MODEL, PREPARED, EVALUATION, TRAINING)
+NEEDED = (MODEL, REHEARSED, AT_SPLIT, AT_AS_OF, TEST, SCHEMA, PARTS, EVALUATION, TRAINING)
 
 
 @dataclass(frozen=True)
@@ -66,5 +79,5 @@ def _verify_params(root: Path) -> None:
 
 
 def _is_read(root: Path, path: Path) -> bool:
-    """Whether tracking needs the output. It needs only the prepared data, so a partial `dvc pull` is enough."""
-    return path.parts[0] != PREPARED.parts[0] or (root / path).exists()
+    """Whether tracking reads the output. Others may be missing, so a partial `dvc pull` is enough."""
+    return path.parts[0] == METRICS.name or path == CARD or (root / path).exists()

@@ -1,21 +1,24 @@
 """The outputs of `dvc repro` in MLflow: one run per result, no matter when and where it was computed."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from champion.core.files import read_json, read_parquet, sha256_of
 from champion.core.layout import (
+    AT_AS_OF,
+    AT_SPLIT,
     CARD,
     EVALUATION,
     GATES,
+    LABELLED,
     METRICS,
     MODEL,
     PARAMS,
-    PREPARED,
+    PARTS,
     SCHEMA,
     TEST,
     TRAINING,
@@ -85,7 +88,10 @@ def runs_tagged(client: "MlflowClient", experiment: str, tag: str, value: str) -
 
 
 def _log(experiment: str, result: Result) -> str:
-    """Log a new run and return its id. An interrupted run is not FINISHED, so it does not count."""
+    """Log a new run and return its id. An interrupted run is not FINISHED, so it does not count.
+
+    The metrics are those of the judged model, the model is the one to serve.
+    """
     import mlflow
 
     from champion.model.model_file import load
@@ -97,14 +103,14 @@ def _log(experiment: str, result: Result) -> str:
     tags = dict(_tags(result)) | {MODEL_SHA256: sha256}
     with mlflow.start_run(experiment_id=experiment, run_name=result.name, tags=tags) as run:
         schema = read_json(root / SCHEMA)
-        tables = {f"{name}_rows": count for name, count in working_tree(root).rows.items()}
+        tables = {f"{name.replace('/', '.')}_rows": count for name, count in working_tree(root).rows.items()}
         metrics = finite_metrics(
             read_metrics(root / EVALUATION), training=read_metrics(root / TRAINING), validation=tables
         )
         dataset = {key: value for key, value in schema.items() if key != "features"}
         mlflow.log_metrics(metrics)
         mlflow.log_params(params_of(result.params) | params_of({"dataset": dataset}))
-        _log_datasets(run.info.run_id, root, schema)
+        _log_datasets(run.info.run_id, root)
         for path in map(Path, result.outs):
             if path == CARD:
                 mlflow.log_artifact(str(root / path))
@@ -121,14 +127,14 @@ def _log(experiment: str, result: Result) -> str:
         return str(run.info.run_id)
 
 
-def _log_datasets(run_id: str, root: Path, schema: Mapping[str, Any]) -> None:
+def _log_datasets(run_id: str, root: Path) -> None:
     from mlflow import MlflowClient
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
+    counted = {part["part"]: part for part in read_json(root / PARTS)["parts"]}
     inputs = []
-    for side, context in (("train", "training"), ("test", "evaluation")):
-        path = PREPARED / f"{side}.parquet"
-        profile, digest = json.dumps(schema.get(side, {})), dvc_md5(root / path)
+    for path, context in ((AT_SPLIT / LABELLED, "training"), (AT_AS_OF / LABELLED, "refit"), (TEST, "evaluation")):
+        profile, digest = json.dumps(counted.get(str(path), {})), dvc_md5(root / path)
         dataset = Dataset(str(path), str(digest), "local", json.dumps({"uri": str(path)}), profile=profile)
         inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", context)]))
     MlflowClient().log_inputs(run_id, datasets=inputs)

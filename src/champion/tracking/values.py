@@ -21,7 +21,7 @@ def mlflow_name(name: str) -> str:
 
 
 def finite_metrics(evaluation: Mapping[str, Any], **others: Mapping[str, Any]) -> dict[str, float]:
-    """Every finite number: held-out metrics under their names, `others` as PREFIX.NAME."""
+    """Every finite number: the metrics of the test under their names, `others` as PREFIX.NAME."""
     named = chain(flattened(evaluation), *(flattened(content, prefix) for prefix, content in others.items()))
     return {mlflow_name(name): value for name, content in named if (value := finite(content)) is not None}
 

@@ -1,17 +1,27 @@
-"""Stage 5: score the model on held-out rows -> metrics, plot data, verdicts, card. A bad model does not fail it."""
+"""Stage 8: score the judged model on the test -> metrics, plot data, verdicts, card. A bad model does not fail it."""
 
-from champion.core.files import read_json, replacing, sha256_of, write_json
+from champion.core.files import read_json, read_parquet, replacing, sha256_of, write_json
 from champion.core.layout import (
+    AT_AS_OF,
+    AT_SPLIT,
     CARD,
+    DECISION,
     EVALUATION,
     GATES,
+    LABELLED,
     MODEL,
+    NEWEST,
     PARAMS,
+    PARTS,
     PLOTS,
-    PREPARED,
+    REHEARSALS,
+    REHEARSED,
+    REHEARSED_SCORES,
     RUNTIME_LOCK,
     SCHEMA,
     SEGMENTS,
+    STABILITY,
+    TEST,
     TRAINING,
     VALIDATED,
 )
@@ -19,37 +29,77 @@ from champion.core.metrics_file import lay_out_metrics, read_metrics
 from champion.core.stage import progress, stage_errors
 from champion.core.strict_yaml import read
 from champion.core.values import rounded
+from champion.model.bootstrap import Resamples
+from champion.model.decision import describe_decision
+from champion.model.model import is_positive
 from champion.model.model_file import load
+from champion.model.stability import agreement
 from champion.pipeline.evaluate import model_card
 from champion.pipeline.evaluate.params import EvaluateParams
-from champion.pipeline.evaluate.stage import plot_tables, score_by_segment, score_model, summary
+from champion.pipeline.evaluate.stage import (
+    describe_rehearsals,
+    expect,
+    measure_stability,
+    plot_tables,
+    score_by_segment,
+    score_test,
+    summary,
+)
 from champion.pipeline.evaluate.verdicts import judge, listed
-from champion.table.dataset import read_split
+from champion.table.dataset import Dataset
 
 
 def main() -> None:
     with stage_errors():
         params = read(EvaluateParams, PARAMS)
-        model, data = load(MODEL), read_split(PREPARED, "test")
-        with progress(f"scoring {len(data.target):,} held-out rows, with intervals and importances"):
-            probability = model.predict(data.rows)
-            threshold = model.threshold(params.evaluate.threshold)
-            metrics = rounded(score_model(data, probability, threshold, params.evaluate))
-            segments = rounded(score_by_segment(data, probability, threshold, params.evaluate))
-            tables = plot_tables(model, data, probability, threshold, params.evaluate)
+        judged, delivered, test = load(REHEARSED), load(MODEL), Dataset.read(TEST)
+        calendar = test.schema.calendar
+        # Without dates no row is newest: the rows that the model learned from are the reference.
+        reference = Dataset.read(AT_SPLIT / (LABELLED if calendar is None else NEWEST))
+        newest = test if calendar is None else Dataset.read(AT_AS_OF / NEWEST)
+        resamples = Resamples(len(test.target), test.groups, params.evaluate.bootstrap_samples, params.evaluate.seed)
+        with progress(f"scoring {len(test.target):,} test rows, with intervals and importances"):
+            probability = judged.predict(test.rows)
+            metrics = score_test(judged, test, probability, resamples)
+            rehearsals = describe_rehearsals(read_parquet(REHEARSED_SCORES))
+            stability = measure_stability(reference, test, judged.predict(reference.rows), probability)
+            agreed = agreement(judged.predict(newest.rows), delivered.predict(newest.rows))
+            segments = rounded(score_by_segment(test, probability, judged.manifest.cut, params.evaluate, resamples))
+            tested = {"rehearsal": judged.manifest.made or "test", **metrics}
+            tables = plot_tables(judged, test, probability, [*rehearsals, tested], params.evaluate)
+        metrics |= {f"agreement_{name}": value for name, value in agreed.items()}
+        metrics = rounded(metrics | {"score_psi": stability[0]["psi"]} | expect(rehearsals))
+        flagged = is_positive(probability, judged.manifest.cut)
+        decision = rounded(describe_decision(test.target, flagged, params.decision.costs))
         verdicts = rounded(judge(metrics, params.gates))
-        hashes = {str(path): sha256_of(path) for path in (MODEL, RUNTIME_LOCK)} | read_json(VALIDATED)
+        hashes = {str(path): sha256_of(path) for path in (MODEL, REHEARSED, RUNTIME_LOCK)} | read_json(VALIDATED)
         worst = next(iter(segments["worst"]), None)
-        card = model_card.render(read_json(SCHEMA), read_metrics(TRAINING), metrics, worst, verdicts, hashes)
+        card = model_card.render(
+            schema=read_json(SCHEMA),
+            parts=read_json(PARTS),
+            judged=judged.manifest,
+            delivered=delivered.manifest,
+            training=read_metrics(TRAINING),
+            metrics=metrics,
+            rehearsals=rounded(rehearsals),
+            rule=params.decision,
+            decision=decision,
+            population=params.evaluate.population,
+            worst=worst,
+            verdicts=verdicts,
+            hashes=hashes,
+        )
         with replacing(PLOTS) as draft:
             draft.mkdir()
             for name, table in tables.items():
                 table.write_csv(draft / f"{name}.csv", float_precision=6)
         write_json(EVALUATION, lay_out_metrics(metrics))
         write_json(SEGMENTS, segments)
-        write_json(
-            GATES, {"models": [{"path": str(MODEL), "sha256": hashes[str(MODEL)]}], "verdicts": listed(verdicts)}
-        )
+        write_json(REHEARSALS, {"rehearsals": rehearsals})
+        write_json(STABILITY, {"psi": stability})
+        write_json(DECISION, {"policies": decision})
+        models = [{"path": str(path), "sha256": hashes[str(path)]} for path in (MODEL, REHEARSED)]
+        write_json(GATES, {"models": models, "verdicts": listed(verdicts)})
         with replacing(CARD) as draft:
             draft.write_text(card, encoding="utf-8")
         print(summary(metrics, verdicts))

@@ -1,6 +1,5 @@
-"""The model card: what the model is, its data, how good it is, and its limits."""
+"""The model card: what the models are, their data, how good they are, and their limits."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from champion.core.markdown import environment
@@ -9,36 +8,20 @@ from champion.pipeline.evaluate.verdicts import bounds_of
 SHOWN = {
     "roc_auc": "ROC AUC",
     "average_precision": "Average precision",
-    "brier": "Brier score",
-    "brier_skill": "Brier skill against the held-out base rate",
-    "log_loss": "Log loss",
-    "accuracy": "Accuracy",
-    "precision": "Precision",
+    "lift_10": "Lift of the riskiest 10%",
+    "brier_skill": "Brier skill against the rate known before",
+    "brier_skill_hindsight": "Brier skill against the test's own rate",
+    "calibration_slope": "Calibration slope",
+    "observed_expected": "Observed / expected",
+    "observed_expected_known": "Observed / expected without a model",
+    "flagged_share": "Share flagged",
+    "precision": "Precision of the flagged",
     "recall": "Recall",
-    "f1_weighted": "Weighted F1",
+    "accepted_rate": "Positive among the others",
 }
 
 
-def render(
-    schema: Mapping[str, Any],
-    training: Mapping[str, Any],
-    metrics: Mapping[str, Any],
-    worst: Mapping[str, Any] | None,
-    verdicts: Mapping[str, Mapping[str, Any]],
-    hashes: Mapping[str, str],
-) -> str:
+def render(**content: Any) -> str:
     """The card in Markdown. It holds no date of the run, so equal results give equal cards."""
-    return (
-        environment(__package__)
-        .get_template("model_card.md.j2")
-        .render(
-            schema=schema,
-            training=training,
-            metrics=metrics,
-            worst=worst,
-            verdicts=verdicts,
-            hashes=hashes,
-            shown=SHOWN,
-            bounds=bounds_of,
-        )
-    )
+    template = environment(__package__).get_template("model_card.md.j2")
+    return template.render(**content, shown=SHOWN, bounds=bounds_of)

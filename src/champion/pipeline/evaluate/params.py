@@ -1,26 +1,30 @@
 """The sections of params.yaml that evaluate reads."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from champion.core.strict_yaml import Section, Sections, in_order
+from champion.model.decision import Decision
 
 
 class Evaluate(Section):
-    """How to score held-out rows. A row is positive from `threshold` up; `base_rate` means the training base rate."""
+    """How to score the test rows. `segments` are features or columns with the role segment.
 
-    threshold: Annotated[float, Field(gt=0, lt=1)] | Literal["base_rate"] = "base_rate"
+    `population` says who is in the table and who is not, for the model card.
+    """
+
     bootstrap_samples: Annotated[int, Field(ge=100, le=100_000)] = 1000
     seed: Annotated[int, Field(ge=0)] = 0
     segments: tuple[str, ...] = Field(default=(), strict=False)
+    population: tuple[str, ...] = Field(default=(), strict=False)
     segment_min_rows: Annotated[int, Field(ge=1)] = 500
     importance_rows: Annotated[int, Field(ge=1)] = 10_000
     importance_repeats: Annotated[int, Field(ge=1)] = 5
 
 
 class Gate(Section):
-    """The bounds of one held-out metric; a value equal to a bound passes."""
+    """The bounds of one metric of the test; a value equal to a bound passes."""
 
     min: float | None = None
     max: float | None = None
@@ -36,5 +40,6 @@ class Gate(Section):
 class EvaluateParams(Sections):
     """The sections of params.yaml that evaluate reads."""
 
+    decision: Decision
     evaluate: Evaluate
     gates: dict[str, Gate]

@@ -1,4 +1,6 @@
-"""Plot data of held-out predictions for `dvc plots`, small enough for git."""
+"""Plot data of the test's predictions for `dvc plots`, small enough for git."""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,9 +39,9 @@ def calibration(target: Target, probability: Scores) -> pl.DataFrame:
     )
 
 
-def confusion(target: Target, probability: Scores, threshold: float) -> pl.DataFrame:
+def confusion(target: Target, probability: Scores, cut: float) -> pl.DataFrame:
     """Number of rows by `actual` and `predicted` class: always all four cells."""
-    called = is_positive(probability, threshold).astype(int)
+    called = is_positive(probability, cut).astype(int)
     cells = [(a, p, int(((target == a) & (called == p)).sum())) for a in (0, 1) for p in (0, 1)]
     return pl.DataFrame(cells, schema=["actual", "predicted", "rows"], orient="row")
 
@@ -64,6 +66,13 @@ def importance(names: list[str], drops: NDArray[np.float64]) -> pl.DataFrame:
     """
     table = pl.DataFrame({"feature": names, "importance": drops.mean(axis=1), "std": drops.std(axis=1)})
     return table.sort(["importance", "feature"], descending=[True, False])
+
+
+def rehearsals(described: list[dict[str, Any]]) -> pl.DataFrame:
+    """The rehearsals and the test: columns `rehearsal`, `roc_auc`, `brier_skill`, `predicted_rate`, `observed_rate`."""
+    columns = ("rehearsal", "roc_auc", "brier_skill", "mean_probability", "base_rate")
+    table = pl.DataFrame({name: [one[name] for one in described] for name in columns})
+    return table.rename({"mean_probability": "predicted_rate", "base_rate": "observed_rate"})
 
 
 def _thinned(curve: pl.DataFrame) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Verdicts on held-out metrics against the bounds in params.yaml. A value that is missing or no number fails."""
+"""Verdicts on the metrics of the test against the bounds in params.yaml. A value that is missing or no number fails."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,9 @@
 """The loan adapter: the SBA national loan file (Li, Mickel and Taylor, 2018) as a tidy, typed table.
 
-It does not read personal columns (name, city, zip). Of the facts known only after approval, it reads only the
-charge-off date, which gives the label. Invalid codes stay unchanged, and the contract counts them.
+It does not read personal columns (name, city, zip). Of the facts known only after approval, it reads only what gives
+the label: the charge-off date, and whether the file has an outcome (paid in full, or a date). The lender is the one of
+record in 2014, not the one that approved the loan, so it must not be a feature. Invalid codes stay unchanged, and the
+contract counts them.
 """
 
 import polars as pl
@@ -27,9 +29,7 @@ def loan_fields() -> list[Field]:
         _renamed("loan_id", read_text("LoanNr_ChkDgt", "integer")),
         Field("approval_date", _date("ApprovalDate"), pl.col("ApprovalDate")),
         Field("state", pl.col("State")),
-        Field("bank", pl.col("Bank")),
-        Field("bank_state", pl.col("BankState")),
-        Field("same_state", pl.col("State") == pl.col("BankState")),
+        Field("lender", pl.col("Bank")),
         Field("sector", pl.when(sector != "0").then(sector)),
         Field("franchise", ~pl.col("FranchiseCode").is_in(["0", "1"])),
         _renamed("employees", read_text("NoEmp", "integer")),
@@ -42,6 +42,7 @@ def loan_fields() -> list[Field]:
         Field("amount_approved", _money(approved), approved),
         Field("guaranteed_share", _money(guaranteed) / _money(approved), guaranteed),
         Field("charge_off_date", _date("ChgOffDate"), pl.col("ChgOffDate")),
+        Field("outcome_known", (pl.col("MIS_Status") == "P I F").fill_null(False) | pl.col("ChgOffDate").is_not_null()),
     ]
 
 

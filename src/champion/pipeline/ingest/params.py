@@ -5,10 +5,18 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from champion.core.strict_yaml import Section
+from champion.table.exclusions import Exclusions, check_exclusions
 from champion.table.params import TableParams
 
 
-class WheelSource(Section):
+class AnySource(Section):
+    """What every source has: the form of dates in text, and the rows to leave out."""
+
+    date_format: str | None = None
+    exclude: Exclusions = Field(default={})
+
+
+class WheelSource(AnySource):
     """A CSV file inside an installed wheel. The lock pins the wheel by hash, and the wheel is never imported."""
 
     source: Literal["wheel"]
@@ -16,20 +24,18 @@ class WheelSource(Section):
     path: str
     sha256: str
     adapter: Literal["loans"] | None = None
-    date_format: str | None = None
 
 
-class FileSource(Section):
+class FileSource(AnySource):
     """A CSV or Parquet file. It must be in `data/source/`, so that DVC notices its changes."""
 
     source: Literal["file"]
     path: str
     separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
     adapter: Literal["loans"] | None = None
-    date_format: str | None = None
 
 
-class SqlSource(Section):
+class SqlSource(AnySource):
     """A table or a query of the database whose SQLAlchemy URL is in the environment variable `url_env`."""
 
     source: Literal["sql"]
@@ -37,7 +43,6 @@ class SqlSource(Section):
     query: str | None = None
     url_env: str = "CHAMPION_SOURCE_URL"
     adapter: None = None
-    date_format: str | None = None
 
     @model_validator(mode="after")
     def _table_or_query(self) -> Self:
@@ -53,3 +58,8 @@ class IngestParams(TableParams):
     """The sections of params.yaml that ingest reads."""
 
     ingest: Source
+
+    @model_validator(mode="after")
+    def _exclusions_fit_columns(self) -> Self:
+        check_exclusions(self.ingest.exclude, self.table)
+        return self

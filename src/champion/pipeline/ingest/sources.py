@@ -17,7 +17,7 @@ from champion.pipeline.ingest.fields import Field, read_text, read_typed
 from champion.pipeline.ingest.loans import SOURCE_COLUMNS, loan_fields
 from champion.pipeline.ingest.params import FileSource, Source, SqlSource, WheelSource
 from champion.table.columns import Columns
-from champion.table.window import Window
+from champion.table.window import Calendar
 
 MISSING_VALUES = ["", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"]
 EXAMPLES = 3
@@ -36,28 +36,28 @@ class Origin:
     whole_rows: bool = False
 
 
-def read_table(source: Source, columns: Columns, window: Window | None) -> pl.DataFrame:
+def read_table(source: Source, columns: Columns, calendar: Calendar | None) -> pl.DataFrame:
     """The declared columns, in order and typed, of the rows in the window and of rows without a date.
 
     Raises `UserError` when the source is missing, its columns are not the declared ones, a value does not parse as its
     type, or no row is in the window.
     """
-    origin = _open(source, columns, window)
+    origin = _open(source, columns, calendar)
     date = columns.only("date")
     values = [field.value.alias(field.name) for field in origin.fields]
     texts = [field.origin.alias(_text_of(field)) for field in origin.fields if field.origin is not None]
     optimizations = pl.QueryOptFlags(projection_pushdown=not origin.whole_rows)
     try:
         rows = origin.rows.select(values + texts)
-        if window is not None and date is not None:
-            inside = pl.col(date).is_between(window.start, window.end, closed="left")
+        if calendar is not None and date is not None:
+            inside = pl.col(date).is_between(calendar.start, calendar.as_of, closed="left")
             read = rows.filter(inside | pl.col(date).is_null()).collect(optimizations=optimizations)
         else:
             read = rows.collect(optimizations=optimizations)
         _refuse_unparsed(origin, read, columns)
         table = read.select(field.name for field in origin.fields)
-        if window is not None and date is not None and table[date].null_count() == table.height:
-            _explain_empty_window(origin.name, rows, date, window)
+        if calendar is not None and date is not None and table[date].null_count() == table.height:
+            _explain_empty_window(origin.name, rows, date, calendar)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise UserError(
             f"{origin.name}: cannot be read as {'Parquet' if origin.name.endswith('.parquet') else 'UTF-8 CSV'} "
@@ -68,7 +68,7 @@ def read_table(source: Source, columns: Columns, window: Window | None) -> pl.Da
     return table
 
 
-def _open(source: Source, columns: Columns, window: Window | None) -> Origin:
+def _open(source: Source, columns: Columns, calendar: Calendar | None) -> Origin:
     match source:
         case WheelSource():
             path = _wheel_path(source)
@@ -81,7 +81,7 @@ def _open(source: Source, columns: Columns, window: Window | None) -> Origin:
         case SqlSource():
             from champion.pipeline.ingest.database import read_sql
 
-            rows = read_sql(source, columns, window)
+            rows = read_sql(source, columns, calendar)
             name = source.table or "ingest.query"
             wanted = Columns({column: spec for column, spec in columns.items() if spec.role != "ignore"})
             return Origin(name, rows.lazy(), _typed_fields(name, rows.schema, wanted, source.date_format))
@@ -213,7 +213,7 @@ def _refuse_unparsed(origin: Origin, read: pl.DataFrame, columns: Columns) -> No
         )
 
 
-def _explain_empty_window(name: str, rows: pl.LazyFrame, date: str, window: Window) -> None:
+def _explain_empty_window(name: str, rows: pl.LazyFrame, date: str, calendar: Calendar) -> None:
     bounds = rows.select(first=pl.col(date).min(), last=pl.col(date).max(), height=pl.len()).collect()
     first, last, height = bounds.row(0)
     if not height:
@@ -221,8 +221,8 @@ def _explain_empty_window(name: str, rows: pl.LazyFrame, date: str, window: Wind
     if first is None:
         raise UserError(f"{name}: the column {date!r} holds no date. Correct the table, or `columns` in params.yaml.")
     raise UserError(
-        f"{name}: no row is in the window, from {window.start} to before {window.end}; the rows have dates from "
-        f"{first} to {last}. Correct `as_of`, `window_months` or `label.horizon_months` in params.yaml."
+        f"{name}: no row is in the window, from {calendar.start} to before {calendar.as_of}; the rows have dates from "
+        f"{first} to {last}. Correct `as_of`, `window`, `split.test` or `label.horizon` in params.yaml."
     )
 
 

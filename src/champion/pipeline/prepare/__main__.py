@@ -1,24 +1,28 @@
-"""Stage 2: labelled, cleaned rows, split into training and held-out -> data/prepared/."""
+"""Stage 2: labelled, cleaned rows, in the parts that models learn from, score and are tested on -> data/prepared/."""
 
-from champion.core.files import read_parquet, replacing, write_json, write_parquet
-from champion.core.layout import PARAMS, PREPARED, RAW, SCHEMA, TEST, TRAIN
+from champion.core.files import read_json, read_parquet, replacing, write_json, write_parquet
+from champion.core.layout import EXCLUDED, PARAMS, PARTS, PREPARED, RAW, SCHEMA
 from champion.core.stage import stage_errors
 from champion.core.strict_yaml import read
-from champion.pipeline.prepare.params import PrepareParams
-from champion.pipeline.prepare.stage import describe, prepare
-from champion.table.columns import TARGET
+from champion.pipeline.prepare.stage import count_rows, describe_columns, prepare
+from champion.table.params import TableParams
 
 
 def main() -> None:
     with stage_errors():
-        params = read(PrepareParams, PARAMS)
-        train, test = prepare(read_parquet(RAW), params)
+        params = read(TableParams, PARAMS)
+        excluded = read_json(EXCLUDED)
+        parts = prepare(read_parquet(RAW), params)
+        counted = count_rows(parts, params)
         with replacing(PREPARED) as draft:
-            write_parquet(draft / TRAIN.name, train)
-            write_parquet(draft / TEST.name, test)
-            write_json(draft / SCHEMA.name, describe(train, test, params))
-        for path, rows in ((TRAIN, train), (TEST, test)):
-            print(f"{path}: {rows.height:,} rows, {rows[TARGET].sum() / rows.height:.2%} positive")
+            for path, rows in parts.items():
+                write_parquet(draft / path.relative_to(PREPARED), rows)
+            write_json(draft / SCHEMA.name, describe_columns(params, excluded["rules"]))
+            write_json(draft / PARTS.name, {"parts": counted, "excluded": excluded["rows"]})
+        for part in counted:
+            labelled = part["positives"] is not None and part["rows"]
+            positive = f", {part['positives'] / part['rows']:.2%} positive" if labelled else ""
+            print(f"{part['part']}: {part['rows']:,} rows{positive}")
 
 
 if __name__ == "__main__":

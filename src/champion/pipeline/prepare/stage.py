@@ -1,54 +1,81 @@
-"""Labelled, cleaned rows, split into training and held-out. Nothing is fitted here."""
+"""Labelled, cleaned rows in the parts that later stages read. Nothing is fitted here."""
 
 from typing import Any
 
 import polars as pl
 
-from champion.pipeline.prepare.cleaning import drop_repeated
+from champion.core.errors import UserError
+from champion.core.layout import AT_AS_OF, AT_SPLIT, LABELLED, TEST
 from champion.pipeline.prepare.labels import label_rows
-from champion.pipeline.prepare.params import PrepareParams
-from champion.pipeline.prepare.splits import split_rows
+from champion.pipeline.prepare.splits import Parts, split_by_date, split_by_key
 from champion.table.columns import TARGET
 from champion.table.features import describe_features, empty_invalid, features_of
+from champion.table.params import TableParams
+
+KEPT = ("id", "date", "group", "segment", "feature")
 
 
-def prepare(raw: pl.DataFrame, params: PrepareParams) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Training and held-out rows with id, date, features and target. Rows without a label or a needed date are dropped.
+def prepare(raw: pl.DataFrame, params: TableParams) -> Parts:
+    """The parts, each with id, date, group, segments, features and target. A row without a needed date is dropped.
 
-    Raises `UserError` when a split would be empty or have only one class.
+    Raises `UserError` when a model could not be fitted or tested, because a part has only one class.
     """
-    columns = params.table
+    columns, calendar = params.table, params.calendar
     when = columns.only("date")
-    table = raw.with_columns(label_rows(columns, params.label))
-    table = table.drop_nulls([TARGET] if when is None else [TARGET, when])
-    table = empty_invalid(table, features_of(columns)).select([*_kept(params), TARGET])
-    # This comes last: without an id, rows that differed only in the removed values are now the same row.
-    table = drop_repeated(table, columns.only("id"))
-    holdout_from = params.window.last(params.split.test_months) if params.window is not None else None
-    held_out = split_rows(table, params.split, when, holdout_from)
-    return table.filter(~held_out), table.filter(held_out)
+    table = raw.with_columns(label_rows(columns, params.label, params.as_of))
+    table = table if when is None else table.drop_nulls(when)
+    kept = [name for name, column in columns.items() if column.role in KEPT]
+    table = empty_invalid(table, features_of(columns)).select([*kept, TARGET])
+    parts = split_by_key(table, params) if calendar is None else split_by_date(table, params, calendar)
+    for path, part in _needed(parts, params).items():
+        if part[TARGET].n_unique() < 2:
+            what = "there are no rows" if part.is_empty() else "all rows have the same label"
+            settings = "`as_of`, `window`, `split`" if calendar is not None else "`split`"
+            if calendar is None and columns.only("group") is not None:
+                settings += ", the role group (few groups can all be on one side)"
+            raise UserError(
+                f"{path}: {what}, so no model can be {'tested' if path == TEST else 'trained'}. Correct "
+                f"{settings}, `label` or `ingest.exclude` in params.yaml."
+            )
+    return parts
 
 
-def describe(train: pl.DataFrame, test: pl.DataFrame, params: PrepareParams) -> dict[str, Any]:
-    """What later stages need: roles and types of columns, and the number of rows and the dates of each split."""
-    columns = params.table
-    when = columns.only("date")
-    sides: dict[str, dict[str, Any]] = {}
-    for name, rows in (("train", train), ("test", test)):
-        sides[name] = {"rows": rows.height, "positives": int(rows[TARGET].sum())}
-        if when is not None:
-            sides[name] |= {"first": str(rows[when].min()), "last": str(rows[when].max())}
+def describe_columns(params: TableParams, exclusions: dict[str, Any]) -> dict[str, Any]:
+    """What later stages need of params.yaml: the columns' roles and types, and the calendar."""
+    columns, calendar = params.table, params.calendar
     return {
-        "as_of": str(params.as_of) if params.as_of else None,
-        "horizon_months": params.label.horizon_months,
-        "strategy": params.split.strategy,
-        "id": columns.only("id"),
-        "date": when,
-        "target": TARGET,
+        "calendar": None if calendar is None else calendar.describe(),
+        "date": columns.only("date"),
+        "exclusions": exclusions,
         "features": describe_features(features_of(columns)),
-        **sides,
+        "group": columns.only("group"),
+        "id": columns.only("id"),
+        "segments": columns.named("segment"),
+        # A value label may be missing, too.
+        "unknown": columns.only("known") or (columns.label if params.label.kind == "value" else None),
     }
 
 
-def _kept(params: PrepareParams) -> list[str]:
-    return [name for name, column in params.columns.items() if column.role in ("id", "date", "feature")]
+def count_rows(parts: Parts, params: TableParams) -> list[dict[str, Any]]:
+    """Each part's rows, positives (None without labels), and first and last date."""
+    when = params.table.only("date")
+    counted = []
+    for path, rows in sorted(parts.items()):
+        labelled = TARGET in rows.columns
+        part = {"part": str(path), "rows": rows.height, "positives": int(rows[TARGET].sum()) if labelled else None}
+        if when is not None and rows.height:
+            part |= {"first": str(rows[when].min()), "last": str(rows[when].max())}
+        counted.append(part)
+    return counted
+
+
+def _needed(parts: Parts, params: TableParams) -> Parts:
+    """The rows from which a model learns, and those that test it."""
+    calendar, when = params.calendar, params.table.only("date")
+    if calendar is None or when is None:
+        return {path: parts[path] for path in (AT_SPLIT / LABELLED, TEST)}
+    needed = {TEST: parts[TEST]}
+    for folder, day in ((AT_SPLIT, calendar.split), (AT_AS_OF, calendar.as_of)):
+        rows = parts[folder / LABELLED]
+        needed[folder / LABELLED] = rows.filter(pl.col(when) >= calendar.first_trained(day))
+    return needed

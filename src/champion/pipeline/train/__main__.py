@@ -1,34 +1,53 @@
-"""Stage 4: choose, cross-validate and fit the model on training rows -> models/model.skops, metrics/training.json."""
-
-import os
-
-# OpenMP reads this when scikit-learn loads it. The threads of boosting wait for each other thousands of times. Without
-# this, waiting threads use the CPU, which makes a busy machine five times slower.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+"""Stage 4: choose the recipe, and fit it on what was known at the split -> models/train/, metrics/training.json."""
 
 from champion.core.errors import UserError
-from champion.core.files import read_json, write_json
-from champion.core.layout import MODEL, PARAMS, PREPARED, TRAINING, VALIDATED
+from champion.core.files import read_json, replacing, write_json, write_parquet
+from champion.core.layout import (
+    AT_SPLIT,
+    CHOOSING_SCORES,
+    LABELLED,
+    NEWEST,
+    PARAMS,
+    RECIPE,
+    TRAINED,
+    TRAINING,
+    VALIDATED,
+)
 from champion.core.stage import progress, stage_errors
 from champion.core.strict_yaml import read
-from champion.model.model_file import save
+from champion.model.fitting import SCORE, calibrate, calibrated, fit_pipeline, predict, write_fitted
 from champion.pipeline.train.params import TrainParams
-from champion.pipeline.train.stage import describe_work, summarise, train_model
-from champion.table.dataset import read_split
+from champion.pipeline.train.stage import choose_recipe, choosing_rehearsals, describe_work, summarise, training_rows
+from champion.table.dataset import Dataset
 
 
 def main() -> None:
     with stage_errors():
-        params = read(TrainParams, PARAMS)
+        params = read(TrainParams, PARAMS).train
         if not read_json(VALIDATED):
             raise UserError(f"{VALIDATED}: the data did not pass validation. Run `dvc repro`.")
-        data = read_split(PREPARED, "train")
-        with progress(describe_work(params.train, len(data.target))):
-            model, fitted = train_model(params.train, data)
-        save(model, MODEL)
-        write_json(TRAINING, summarise(params.train, data, fitted))
-        auc = fitted.scores["roc_auc"]
-        print(f"{MODEL}: {params.train.estimator}, cross-validated ROC AUC {auc.mean():.3f} ± {auc.std():.3f}")
+        data, newest = Dataset.read(AT_SPLIT / LABELLED), Dataset.read(AT_SPLIT / NEWEST)
+        trained, calendar = training_rows(data), data.schema.calendar
+        with progress(describe_work(params, len(choosing_rehearsals(data)), len(trained.target))):
+            recipe, scores = choose_recipe(params, data)
+            pipeline, calibration = fit_pipeline(recipe, trained), calibrate(recipe, scores)
+            # Without dates no row is newest, and the scores in the rehearsals are those of rows not learned from.
+            cut_scores = scores[SCORE].to_numpy() if calendar is None else predict(pipeline, newest)
+        with replacing(TRAINED) as draft:
+            write_fitted(
+                draft,
+                None if calendar is None else calendar.split,
+                pipeline,
+                trained,
+                calibration,
+                calibrated(cut_scores, calibration),
+            )
+            (draft / RECIPE.name).write_text(recipe.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            write_parquet(draft / CHOOSING_SCORES.name, scores)
+        summary = summarise(params, recipe, trained, scores)
+        write_json(TRAINING, summary)
+        found = f", ROC AUC {summary['roc_auc']:.3f} in its rehearsals" if "roc_auc" in summary else ""
+        print(f"{TRAINED}: {recipe.estimator}{found}")
 
 
 if __name__ == "__main__":

@@ -11,10 +11,12 @@ from great_expectations.expectations.expectation import Expectation
 
 from champion.pipeline.validate.leaks import separation
 from champion.pipeline.validate.params import Contract, Limits
-from champion.table.columns import TARGET, Columns, dtype
-from champion.table.window import Window
+from champion.table.columns import FOLD, TARGET, Columns, dtype
+from champion.table.window import Calendar
 
 LARGEST = sys.float_info.max
+# The part from which the judged model learns.
+TRAINING = "at_split/labelled"
 
 
 @dataclass(frozen=True)
@@ -27,22 +29,42 @@ class Checked:
 
 
 def tables_to_check(
-    raw: pl.DataFrame, splits: dict[str, pl.DataFrame], columns: Columns, contract: Contract, window: Window | None
+    raw: pl.DataFrame,
+    parts: dict[str, pl.DataFrame],
+    columns: Columns,
+    contract: Contract,
+    calendar: Calendar | None,
 ) -> Iterator[Checked]:
-    """All expectations of the contract, table by table; if columns or types are wrong, only those about them."""
+    """All expectations of the contract, table by table; if columns or types are wrong, only those about them.
+
+    `parts` are prepared parts by name, of which `test` and the one from which the judged model learns must be there.
+    """
     present = Columns({name: column for name, column in columns.items() if column.role != "ignore"})
     declared = {name: dtype(column.type) for name, column in present.items()}
-    prepared = {name: declared[name] for name in present if name != present.label} | {TARGET: pl.Int8()}
-    tables = {"raw": (raw, declared)} | {name: (rows, prepared) for name, rows in splits.items()}
+    kept = {name: declared[name] for name, column in present.items() if column.role not in ("label", "known")}
+    tables = {"raw": (raw, declared)}
+    for name, rows in parts.items():
+        tables[name] = (rows, kept | _made(name, calendar))
     for name, (table, expected) in tables.items():
         yield _structure(f"{name} columns", table, expected)
     if any(table.schema != pl.Schema(expected) for table, expected in tables.values()):
         return
-    yield _raw(raw, present, contract, window)
-    for name, rows in splits.items():
-        yield Checked(name, rows.to_pandas(), list(_split_expectations(present, contract)))
-    yield _overlap(splits, present.only("id"))
-    yield _leaks(splits["train"], present, contract)
+    yield _raw(raw, present, contract, calendar)
+    for name, rows in parts.items():
+        yield Checked(name, rows.to_pandas(), list(_part_expectations(rows, present, contract)))
+    training = parts[TRAINING]
+    yield _overlap(training, parts["test"], present.only("id"))
+    if calendar is not None:
+        training = training.filter(pl.col(present.only("date") or "") >= calendar.first_trained(calendar.split))
+    yield _leaks(training, present, contract)
+
+
+def _made(name: str, calendar: Calendar | None) -> dict[str, pl.DataType]:
+    """The columns that prepare makes in this part."""
+    made: dict[str, pl.DataType] = {} if name.endswith("newest") else {TARGET: pl.Int8()}
+    if calendar is None and name == TRAINING:
+        made[FOLD] = pl.Int8()
+    return made
 
 
 def _structure(name: str, table: pl.DataFrame, expected: dict[str, pl.DataType]) -> Checked:
@@ -55,7 +77,7 @@ def _structure(name: str, table: pl.DataFrame, expected: dict[str, pl.DataType])
     return Checked(name, frame, expectations)
 
 
-def _raw(raw: pl.DataFrame, columns: Columns, contract: Contract, window: Window | None) -> Checked:
+def _raw(raw: pl.DataFrame, columns: Columns, contract: Contract, calendar: Calendar | None) -> Checked:
     low, high = contract.rows
     expectations: list[Expectation] = [gxe.ExpectTableRowCountToBeBetween(min_value=low, max_value=high)]
     for name in columns:
@@ -63,9 +85,9 @@ def _raw(raw: pl.DataFrame, columns: Columns, contract: Contract, window: Window
         expectations += _column_expectations(columns, name, limits.max_missing, limits.max_invalid)
     # Dates are compared here, because Great Expectations compares one Python object at a time, which is slow.
     when = columns.only("date")
-    if when is not None and window is not None:
-        name = f"{when} outside {window.start} to before {window.end}"
-        outside = (pl.col(when) < window.start) | (pl.col(when) >= window.end)
+    if when is not None and calendar is not None:
+        name = f"{when} outside {calendar.start} to before {calendar.as_of}"
+        outside = (pl.col(when) < calendar.start) | (pl.col(when) >= calendar.as_of)
         raw = raw.with_columns(pl.when(outside).then(when).alias(name))
         expectations.append(gxe.ExpectColumnValuesToBeNull(column=name))
     if when is not None and columns[columns.label].type == "date":
@@ -75,12 +97,13 @@ def _raw(raw: pl.DataFrame, columns: Columns, contract: Contract, window: Window
     return Checked("raw", raw.to_pandas(), expectations)
 
 
-def _split_expectations(columns: Columns, contract: Contract) -> Iterator[Expectation]:
-    low, high = contract.class_share
-    yield gxe.ExpectColumnValuesToBeInSet(column=TARGET, value_set=[0, 1])
-    yield gxe.ExpectColumnValuesToNotBeNull(column=TARGET)
-    yield gxe.ExpectColumnMeanToBeBetween(column=TARGET, min_value=low, max_value=high)
-    for name in columns.named("feature"):
+def _part_expectations(rows: pl.DataFrame, columns: Columns, contract: Contract) -> Iterator[Expectation]:
+    if TARGET in rows.columns:
+        low, high = contract.class_share
+        yield gxe.ExpectColumnValuesToBeInSet(column=TARGET, value_set=[0, 1])
+        yield gxe.ExpectColumnValuesToNotBeNull(column=TARGET)
+        yield gxe.ExpectColumnMeanToBeBetween(column=TARGET, min_value=low, max_value=high)
+    for name in columns.features:
         limits = contract.columns.get(name, Limits())
         yield from _column_expectations(columns, name, min(1.0, limits.max_missing + limits.max_invalid), 0.0)
 
@@ -100,19 +123,24 @@ def _column_expectations(columns: Columns, name: str, missing: float, invalid: f
         yield gxe.ExpectColumnValuesToBeBetween(column=name, min_value=low, max_value=high, mostly=1 - invalid)
 
 
-def _overlap(splits: dict[str, pl.DataFrame], key: str | None) -> Checked:
-    """Rows that are in both splits, found by the id if there is one, else by all columns."""
-    train, test = splits.values()
-    name = "row number" if key is None else key
-    numbered = test.with_row_index("row number") if key is None else test
-    on = [key] if key is not None else train.columns
-    shared = numbered.join(train, on=on, how="semi", nulls_equal=True)[name]
-    found = numbered.select(pl.when(pl.col(name).is_in(shared.implode())).then(name).alias(f"{name} also in train"))
+def _overlap(training: pl.DataFrame, test: pl.DataFrame, key: str | None) -> Checked:
+    """Rows that are both learned from and tested, found by the id if there is one, else by all columns."""
+    on = test.columns if key is None else [key]
+    # Columns are named by their place, so none has the name of the row number.
+    rows, learned = (
+        part.select(pl.col(name).alias(str(place)) for place, name in enumerate(on)) for part in (test, training)
+    )
+    numbered = rows.with_row_index("row")
+    shared = numbered.join(learned, on=rows.columns, how="semi", nulls_equal=True)["row"]
+    name, shown = ("row number", "row") if key is None else (key, "0")
+    found = numbered.select(
+        pl.when(pl.col("row").is_in(shared.implode())).then(shown).alias(f"{name} also in {TRAINING}")
+    )
     return Checked("test", found.to_pandas(), [gxe.ExpectColumnValuesToBeNull(column=found.columns[0])])
 
 
-def _leaks(train: pl.DataFrame, columns: Columns, contract: Contract) -> Checked:
-    labelled = train.drop_nulls(TARGET)
-    frame = pd.DataFrame({name: [separation(labelled[name], labelled[TARGET])] for name in columns.named("feature")})
+def _leaks(training: pl.DataFrame, columns: Columns, contract: Contract) -> Checked:
+    labelled = training.drop_nulls(TARGET)
+    frame = pd.DataFrame({name: [separation(labelled[name], labelled[TARGET])] for name in columns.features})
     expectations = [gxe.ExpectColumnMaxToBeBetween(column=name, max_value=contract.leak_auc) for name in frame.columns]
     return Checked("leaks", frame, list(expectations))

@@ -67,7 +67,9 @@ def summarise(findings: list[Finding], tables: list[Checked]) -> dict[str, Any]:
     """The report in git, as lists: the number of rows of each table, and every check with its result."""
     return {
         "tables": [
-            {"name": table.name, "rows": len(table.frame)} for table in tables if table.name in ("raw", "train", "test")
+            {"name": table.name, "rows": len(table.frame)}
+            for table in tables
+            if not table.name.endswith(" columns") and table.name != "leaks"
         ],
         "findings": [
             {

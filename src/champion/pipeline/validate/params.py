@@ -19,7 +19,12 @@ class Limits(Section):
 
 
 class Contract(Section):
-    """What the data must look like; a breach stops the pipeline. Columns not named here may have no bad values."""
+    """What the data must look like; a breach stops the pipeline.
+
+    `rows` and `max_events_before_start` hold for the ingested table, `class_share` for each prepared part with labels,
+    and `leak_auc` for the rows that the judged model learns from. The limits of a column hold for the ingested table;
+    in each prepared part, where invalid values are missing, their sum holds. Columns not named have no bad values.
+    """
 
     rows: tuple[Annotated[int, Field(ge=1)], int | None] = Field(strict=False)
     class_share: tuple[Share, Share] = Field(strict=False)
