@@ -75,9 +75,7 @@ def main() -> None:
     threadpool_limits(1)
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 30_000
     os.chdir(REPOSITORY)
-    labelled, test = Dataset.read(AT_SPLIT / LABELLED), Dataset.read(TEST)
-    calendar = labelled.schema.calendar
-    whole = labelled if calendar is None else labelled.only(labelled.trained(calendar.split))
+    whole, test = Dataset.read(AT_SPLIT / LABELLED).judged, Dataset.read(TEST)
     train = replace(whole, rows=whole.rows.sample(rows, seed=0))
     spent = {}
     print(f"{rows:,} training rows, {test.rows.height:,} test rows")

@@ -20,7 +20,7 @@ from champion.core.values import rounded
 from champion.model.fitting import calibrate, fit_pipeline
 from champion.model.model_file import save_pipeline
 from champion.model.recipe import Training
-from champion.pipeline.train.stage import choose_recipe, summarise, training_rows
+from champion.pipeline.train.stage import choose_recipe, summarise
 from champion.table.dataset import Dataset
 
 whole = Dataset.read(AT_SPLIT / LABELLED)
@@ -30,7 +30,7 @@ for name, section in json.loads(sys.argv[2]).items():
     params = Training.model_validate(section)
     recipe, scores = choose_recipe(params, data)
     path = Path(sys.argv[1]) / "pipeline.skops"
-    save_pipeline(fit_pipeline(recipe, training_rows(data)), path)
+    save_pipeline(fit_pipeline(recipe, data.judged), path)
     calibration = calibrate(recipe, scores)
     digests[name] = {
         "model": hashlib.sha256(path.read_bytes()).hexdigest(),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.calibration import _SigmoidCalibration
 from sklearn.isotonic import IsotonicRegression
 
-from champion.model.calibration import Calibration, logit
+from champion.model.calibration import Calibration, log_odds
 from champion.model.model import Model
 from champion.model.model_file import load, save
 from unit.test_store import fitted, rows
@@ -31,8 +31,8 @@ def test_the_sigmoid_is_platts() -> None:
     target, probability = rehearsed()
     found = Calibration.fit("sigmoid", target, probability)
     # Platt's smoothed targets make a difference of a few rows.
-    platt = _SigmoidCalibration().fit(logit(probability), target)
-    assert found.apply(probability) == pytest.approx(platt.predict(logit(probability)), abs=2e-3)
+    platt = _SigmoidCalibration().fit(log_odds(probability), target)
+    assert found.apply(probability) == pytest.approx(platt.predict(log_odds(probability)), abs=2e-3)
 
 
 def test_the_isotonic_curve_is_scikit_learns() -> None:

@@ -118,6 +118,4 @@ def _window(root: Path) -> tuple[dict[str, Any], bytes]:
     key = key_columns(described)
     window = {name: value for name, value in described.items() if name != "features"} | read_json(root / PARTS)
     data = Dataset(read_parquet(root / AT_SPLIT / LABELLED), Schema.read(root / SCHEMA))
-    calendar = data.schema.calendar
-    trained = data if calendar is None else data.only(data.trained(calendar.split))
-    return window | {"key": key}, pack(row_keys(trained.rows, key))
+    return window | {"key": key}, pack(row_keys(data.judged.rows, key))

@@ -1,4 +1,4 @@
-"""A correction of probabilities, as a few numbers that need no library to apply."""
+"""A correction of probabilities, as a few numbers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,11 +6,12 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from champion.core.values import DECIMALS, finite
 
-# Probabilities of 0 and 1 have no finite logit.
-SMALLEST = 1e-9
+# Probabilities of 0 and 1 have no finite log odds.
+SMALLEST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Calibration:
         if kind == "isotonic":
             curve = IsotonicRegression(y_min=0, y_max=1).fit(probability, target)
             return cls(kind, _plain(curve.X_thresholds_), _plain(curve.y_thresholds_))
-        line = LogisticRegression(C=np.inf, solver="newton-cholesky").fit(logit(probability)[:, None], target)
+        line = LogisticRegression(C=np.inf, solver="newton-cholesky").fit(log_odds(probability)[:, None], target)
         return cls(kind, _plain(line.coef_[0]), _plain(line.intercept_))
 
     @classmethod
@@ -56,14 +57,13 @@ class Calibration:
         """The corrected probabilities, in the same shape."""
         if self.kind == "isotonic":
             return np.interp(probability, self.x, self.y)
-        corrected: NDArray[np.float64] = 1 / (1 + np.exp(-(self.x[0] * logit(probability) + self.y[0])))
+        corrected: NDArray[np.float64] = expit(self.x[0] * log_odds(probability) + self.y[0])
         return corrected
 
 
-def logit(probability: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The logarithm of the odds, kept finite."""
-    inside = np.clip(probability, SMALLEST, 1 - SMALLEST)
-    odds: NDArray[np.float64] = np.log(inside / (1 - inside))
+def log_odds(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The logarithm of the odds; probabilities are clipped to at least 1e-6 from 0 and 1."""
+    odds: NDArray[np.float64] = logit(np.clip(probability, SMALLEST, 1 - SMALLEST))
     return odds
 
 

@@ -26,8 +26,13 @@ from champion.table.columns import TARGET
 from champion.table.dataset import Dataset, Rehearsal
 from champion.table.window import shift
 
+# The columns of a rehearsal's scores, beside the target.
 SCORE = "probability"
 REHEARSED_AT = "rehearsal"
+# The share of positives in the rows that the model learned from.
+KNOWN_RATE = "known_rate"
+# Whether the rehearsal also chose the recipe, so that its scores are optimistic.
+CHOSE = "chose"
 
 
 def read_recipe() -> Recipe:
@@ -77,11 +82,14 @@ def row_weights(ages: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def rehearse(recipe: Recipe, data: Dataset, rehearsals: Iterable[Rehearsal]) -> pl.DataFrame:
     """The scores of every tested row, without calibration: columns `rehearsal`, `target` and `probability`."""
-    scores = [
-        score_rehearsal(one.name, fit_pipeline(recipe, data.only(one.train)), data.only(one.test)) for one in rehearsals
-    ]
-    nothing = {REHEARSED_AT: pl.String, TARGET: pl.Int8, SCORE: pl.Float64}
-    return pl.concat([pl.DataFrame(schema=nothing), *scores])
+    scores = [pl.DataFrame(schema={REHEARSED_AT: pl.String, TARGET: pl.Int8, SCORE: pl.Float64})]
+    for one in rehearsals:
+        tested = data.only(one.test)
+        probability = predict(fit_pipeline(recipe, data.only(one.train)), tested)
+        scores.append(
+            pl.DataFrame({REHEARSED_AT: [one.name] * len(probability), TARGET: tested.target, SCORE: probability})
+        )
+    return pl.concat(scores)
 
 
 def predict(pipeline: Pipeline, data: Dataset) -> NDArray[np.float64]:
@@ -92,12 +100,6 @@ def predict(pipeline: Pipeline, data: Dataset) -> NDArray[np.float64]:
     with parallel_config("sequential"):
         probability: NDArray[np.float64] = pipeline.predict_proba(data.frame)[:, 1]
     return probability
-
-
-def score_rehearsal(name: str, pipeline: Pipeline, tested: Dataset) -> pl.DataFrame:
-    """The scores of one rehearsal, in the columns of `rehearse`."""
-    probability = predict(pipeline, tested)
-    return pl.DataFrame({REHEARSED_AT: [name] * len(probability), TARGET: tested.target, SCORE: probability})
 
 
 def calibrate(recipe: Recipe, scores: pl.DataFrame) -> Calibration | None:

@@ -5,17 +5,14 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy.special import logit
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 
 from champion.model.bootstrap import Resamples, Scores, Target, bootstrap
+from champion.model.calibration import log_odds
 from champion.model.intervals import interval
 from champion.model.model import is_positive
 from champion.model.weighted import ranking, weighted_roc_auc, weighted_scores
-
-# The calibration line needs the log odds of each probability, and 0 and 1 have none.
-LOWEST_PROBABILITY = 1e-6
 
 
 def score(target: Target, probability: Scores, cut: float, known_rate: float) -> dict[str, float]:
@@ -127,7 +124,7 @@ def _score_segment(target: Target, probability: Scores, cut: float, resamples: R
 
 def _calibration_line(target: Target, probability: Scores) -> tuple[float, float]:
     """Slope and intercept of the target's log odds on those of the probability, NaN if no line fits best."""
-    odds = logit(np.clip(probability, LOWEST_PROBABILITY, 1 - LOWEST_PROBABILITY))
+    odds = log_odds(probability)
     zeros, ones = odds[target == 0], odds[target == 1]
     # Steeper lines fit ever better unless the classes overlap (Albert & Anderson 1984).
     if not (len(zeros) and len(ones)) or zeros.max() <= ones.min() or ones.max() <= zeros.min():

@@ -103,6 +103,12 @@ class Dataset:
         # Without a horizon, a label is known on the row's date, but a row of that day is new.
         return self._mask(known & when.is_between(calendar.first_trained(day), day, closed="left"))
 
+    @property
+    def judged(self) -> Self:
+        """Of the rows known at the split date, those from which the judged model learns: without dates all of them."""
+        calendar = self.schema.calendar
+        return self if calendar is None else self.only(self.trained(calendar.split))
+
     def rehearsals(self, days: Iterable[date]) -> list[Rehearsal]:
         """The rehearsals at these dates. One whose training or test rows have no or only one class does not count."""
         calendar, when = self._dates()

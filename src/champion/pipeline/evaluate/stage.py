@@ -11,12 +11,14 @@ from sklearn.metrics import roc_auc_score
 from champion.core.errors import UserError
 from champion.core.strict_yaml import did_you_mean
 from champion.model.bootstrap import Resamples, Scores
+from champion.model.fitting import CHOSE, KNOWN_RATE, REHEARSED_AT, SCORE
 from champion.model.intervals import prediction_interval
 from champion.model.metrics import score, score_segments, score_with_intervals
 from champion.model.model import Model
 from champion.model.stability import psi
 from champion.pipeline.evaluate import model_card, plots
 from champion.pipeline.evaluate.params import Evaluate
+from champion.table.columns import TARGET
 from champion.table.dataset import Dataset
 
 
@@ -30,12 +32,10 @@ def score_test(model: Model, test: Dataset, probability: Scores, resamples: Resa
 def describe_rehearsals(scores: pl.DataFrame) -> list[dict[str, Any]]:
     """How the recipe did in each rehearsal before the test, oldest first."""
     described = []
-    for rows in scores.partition_by("rehearsal", maintain_order=True):
-        target, probability = rows["target"].to_numpy(), rows["probability"].to_numpy()
-        known_rate = rows["known_rate"][0]
-        found = score(target, probability, 1.0, known_rate)
+    for rows in scores.partition_by(REHEARSED_AT, maintain_order=True):
+        found = score(rows[TARGET].to_numpy(), rows[SCORE].to_numpy(), 1.0, rows[KNOWN_RATE][0])
         shown = {name: found[name] for name in ("roc_auc", "brier_skill", "mean_probability", "base_rate")}
-        described.append({"rehearsal": rows["rehearsal"][0], "rows": rows.height, "chose": rows["chose"][0]} | shown)
+        described.append({name: rows[name][0] for name in (REHEARSED_AT, CHOSE)} | {"rows": rows.height} | shown)
     return described
 
 

@@ -3,7 +3,7 @@
 from champion.core.files import read_parquet, write_parquet
 from champion.core.layout import CHOOSING_SCORES, EARLIER, REHEARSED_SCORES
 from champion.core.stage import progress, stage_errors
-from champion.model.fitting import read_recipe
+from champion.model.fitting import REHEARSED_AT, read_recipe
 from champion.pipeline.rehearse.stage import rehearse_earlier
 from champion.table.dataset import Dataset
 
@@ -14,7 +14,8 @@ def main() -> None:
         with progress(f"rehearsing {recipe.estimator} at earlier dates"):
             scores = rehearse_earlier(recipe, data, chosen)
         write_parquet(REHEARSED_SCORES, scores)
-        print(f"{REHEARSED_SCORES}: {scores['rehearsal'].n_unique()} rehearsals, {scores.height:,} rows")
+        count = scores[REHEARSED_AT].n_unique()
+        print(f"{REHEARSED_SCORES}: {count} rehearsal{'' if count == 1 else 's'}, {scores.height:,} rows")
 
 
 if __name__ == "__main__":

@@ -4,14 +4,9 @@ from datetime import date
 
 import polars as pl
 
-from champion.model.fitting import REHEARSED_AT, SCORE, calibrate, calibrated, rehearse
+from champion.model.fitting import CHOSE, KNOWN_RATE, REHEARSED_AT, SCORE, calibrate, calibrated, rehearse
 from champion.model.recipe import Recipe
 from champion.table.dataset import Dataset
-
-# The share of positives in the rows that the model learned from.
-KNOWN_RATE = "known_rate"
-# Whether the rehearsal also chose the recipe, so that its scores are optimistic.
-CHOSE = "chose"
 
 
 def rehearse_earlier(recipe: Recipe, data: Dataset, chosen: pl.DataFrame) -> pl.DataFrame:

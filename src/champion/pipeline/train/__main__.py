@@ -17,7 +17,7 @@ from champion.core.stage import progress, stage_errors
 from champion.core.strict_yaml import read
 from champion.model.fitting import SCORE, calibrate, calibrated, fit_pipeline, predict, write_fitted
 from champion.pipeline.train.params import TrainParams
-from champion.pipeline.train.stage import choose_recipe, choosing_rehearsals, describe_work, summarise, training_rows
+from champion.pipeline.train.stage import choose_recipe, choosing_rehearsals, describe_work, summarise
 from champion.table.dataset import Dataset
 
 
@@ -27,7 +27,7 @@ def main() -> None:
         if not read_json(VALIDATED):
             raise UserError(f"{VALIDATED}: the data did not pass validation. Run `dvc repro`.")
         data, newest = Dataset.read(AT_SPLIT / LABELLED), Dataset.read(AT_SPLIT / NEWEST)
-        trained, calendar = training_rows(data), data.schema.calendar
+        trained, calendar = data.judged, data.schema.calendar
         with progress(describe_work(params, len(choosing_rehearsals(data)), len(trained.target))):
             recipe, scores = choose_recipe(params, data)
             pipeline, calibration = fit_pipeline(recipe, trained), calibrate(recipe, scores)

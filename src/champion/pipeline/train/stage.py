@@ -21,12 +21,6 @@ def choosing_rehearsals(data: Dataset) -> list[Rehearsal]:
     return data.folds() if calendar is None else data.rehearsals(calendar.choosing(calendar.split))
 
 
-def training_rows(data: Dataset) -> Dataset:
-    """The rows that the judged model learns from."""
-    calendar = data.schema.calendar
-    return data if calendar is None else data.only(data.trained(calendar.split))
-
-
 def choose_recipe(params: Training, data: Dataset) -> tuple[Recipe, pl.DataFrame]:
     """The chosen recipe, and its scores in the rehearsals. Raises `UserError` when a choice needs one and has none."""
     rehearsals = choosing_rehearsals(data)
