@@ -14,7 +14,7 @@ from champion.delivery.register import register
 from champion.environments import load_environment
 from champion.registry import history
 from champion.registry.registry import Registry
-from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE, TRAINING_ROWS_FILE
+from champion.registry.versions import MODEL_FILE
 from measure import BIN, REPOSITORY, median, run
 
 LIMIT_SECONDS = 1.5
@@ -27,8 +27,6 @@ def register_twice(registry: Registry) -> None:
     content = registry.read_file(first, MODEL_FILE) + b"\n"
     sha256 = hashlib.sha256(content).hexdigest()
     registry.files.write(f"{sha256}/{MODEL_FILE}", content)
-    for name in (EXAMPLES_FILE, TRAINING_ROWS_FILE):
-        registry.files.write(f"{sha256}/{name}", registry.read_file(first, name))
     registered = history.registration(registry.ledger.rows(), first.name).details
     details = dict(registered) | {"files": {**first.files, MODEL_FILE: sha256}}
     with registry.ledger.appending() as session:

@@ -1,4 +1,4 @@
-"""Model.predict_row for one row and Model.predict for many, compared with scikit-learn's predict_proba.
+"""The archive and the ONNX file, for one row and for many, compared with scikit-learn's predict_proba.
 
     python benchmarks/latency.py
 
@@ -14,8 +14,9 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from champion.core.files import read_parquet
-from champion.core.layout import MODEL, TEST
+from champion.core.layout import MODEL, MODEL_ONNX, TEST
 from champion.model.model_file import load
+from champion.model.onnx_scorer import OnnxScorer
 from champion.table.features import to_frame
 from measure import REPOSITORY
 
@@ -30,35 +31,34 @@ def seconds(call: Callable[[], Any]) -> float:
 
 
 def main() -> None:
-    model = load(REPOSITORY / MODEL)
+    model, scorer = load(REPOSITORY / MODEL), OnnxScorer.open(REPOSITORY / MODEL_ONNX)
     test = read_parquet(REPOSITORY / TEST)
     preprocess, estimator = model.pipeline.named_steps.values()
     with threadpool_limits(1):
         for size, rounds in ROUNDS.items():
             rows = test.head(size)
-            frame = to_frame(rows, model.features)
+            frame, row = to_frame(rows, model.features), rows.row(0, named=True)
             matrix = preprocess.transform(frame)
             sides: dict[str, Callable[[], Any]] = {
-                "ours": lambda rows=rows: model.predict(rows),
                 "pipeline": lambda frame=frame: model.pipeline.predict_proba(frame),
                 "estimator": lambda matrix=matrix: estimator.predict_proba(matrix),
             }
-            method = "Model.predict"
-            if size == 1:
-                method, row = "Model.predict_row", rows.row(0, named=True)
-                sides["ours"] = lambda row=row: model.predict_row(row)
+            for ours in (model, scorer):
+                name = type(ours).__name__
+                if size == 1:
+                    sides[f"{name}.predict_row"] = lambda ours=ours, row=row: ours.predict_row(row)
+                else:
+                    sides[f"{name}.predict"] = lambda ours=ours, rows=rows: ours.predict(rows)
             # The sides take turns, so a busy machine slows all of them alike.
             took = [{side: seconds(call) for side, call in sides.items()} for _ in range(rounds + 1)][1:]
-            ours = statistics.median(times["ours"] for times in took)
-            ratios = {
-                peer: statistics.median(times["ours"] / times[peer] for times in took)
-                for peer in ("pipeline", "estimator")
-            }
-            print(
-                f"{method}, {rows.height:,} row{'s' if rows.height > 1 else ''}: {ours * 1e6 / rows.height:,.1f} us a "
-                f"row, {ratios['pipeline']:.2f} times scikit-learn's pipeline, {ratios['estimator']:.2f} times the "
-                f"bare estimator (medians of {rounds})"
-            )
+            for side in list(sides)[2:]:
+                each = statistics.median(times[side] for times in took) * 1e6 / rows.height
+                ratios = [statistics.median(times[side] / times[peer] for times in took) for peer in list(sides)[:2]]
+                print(
+                    f"{side}, {rows.height:,} row{'s' if rows.height > 1 else ''}: {each:,.1f} us a row, "
+                    f"{ratios[0]:.3f} times scikit-learn's pipeline, {ratios[1]:.3f} times the bare estimator (medians "
+                    f"of {rounds})"
+                )
 
 
 if __name__ == "__main__":

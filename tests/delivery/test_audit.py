@@ -34,17 +34,21 @@ def only_difference(delivery_project: DeliveryProject) -> str:
     return found[0]
 
 
-@pytest.mark.parametrize("name", ["model.skops", "rehearsed.skops", "examples.json", "training_rows.u64"])
+FILES = ["model.skops", "model.onnx", "rehearsed.skops", "examples.json", "training_rows.u64"]
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_a_registered_file_that_is_missing_or_another(delivered: DeliveryProject, name: str) -> None:
-    store, key = delivered.staging.files, f"{live(delivered).model_sha256}/{name}"
+    store, key = delivered.staging.files, delivered.staging.resolve("v2").key(name)
     store.write(key, b"another")
     assert "but v2 was registered with" in only_difference(delivered)
     store.remove(key)
     assert f"{name}: missing, but v2 needs it" in only_difference(delivered)
 
 
-def test_a_served_file_that_is_missing_or_another(delivered: DeliveryProject) -> None:
-    store, key = delivered.staging.store, f"{live(delivered).model_sha256}/model.skops"
+@pytest.mark.parametrize("name", ["model.skops", "model.onnx", "examples.json"])
+def test_a_served_file_that_is_missing_or_another(delivered: DeliveryProject, name: str) -> None:
+    store, key = delivered.staging.store, delivered.staging.resolve("v2").key(name)
     store.write(key, b"another")
     assert "staging" in only_difference(delivered)
     store.remove(key)

@@ -153,7 +153,9 @@ def test_rollback_goes_back_step_by_step_and_says_when_there_is_no_more(delivery
 
 def test_a_model_that_answers_otherwise_is_not_promoted(challenged: DeliveryProject) -> None:
     challenged.edit_thresholds("row_latency_ms: 0.000001")
-    with pytest.raises(UserError, match=r"the smoke test of v2 in production failed: one row takes .* has not changed"):
+    with pytest.raises(
+        UserError, match=r"the smoke test of v2 in production failed: one row of model.onnx takes .* has not changed"
+    ):
         deployment.promote(challenged.production)
     assert read_pointer(challenged.production.environment).version == "v1"
     last = challenged.production.rows[-1]

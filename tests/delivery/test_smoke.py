@@ -74,12 +74,12 @@ def test_a_model_that_raises_fails_and_is_rolled_back(delivery_project: Delivery
     told = Project(delivery_project.root).champion("smoke", "--env", "staging", "--or-roll-back", check=False)
 
     assert told.returncode == 1
-    assert "it raises ValueError: " in told.stderr
+    assert "model.skops raises ValueError: " in told.stderr
     assert "Traceback" not in told.stderr
     test, rollback = delivery_project.staging.rows[-2:]
     assert (test.action, test.version, test.outcome) == ("smoke", "v2", False)
     assert (rollback.action, rollback.version) == ("rollback", "v1")
-    with pytest.raises(UserError, match="it raises ValueError"):
+    with pytest.raises(UserError, match=r"model\.skops raises ValueError"):
         deployment.promote(delivery_project.production, "v2", emergency=True, reason="it must")
     assert not deployment.ready(delivery_project.staging, "v2")[1].passed
 
@@ -128,5 +128,5 @@ def test_an_emergency_does_not_wait_for_a_busy_machine(delivery_project: Deliver
     delivery_project.edit_thresholds("row_latency_ms: 0.000001")
     row = deployment.promote(delivery_project.production, "v1", emergency=True, reason="an outage").row
     [slow] = row.details["smoke"]["failures"]
-    assert slow.startswith("one row takes ")
+    assert slow.startswith("one row of model.onnx takes ")
     assert read_pointer(delivery_project.production.environment).version == "v1"

@@ -46,7 +46,7 @@ def part(project: Project, name: str) -> pl.DataFrame:
 
 def run_stages(project: Project) -> str:
     """Run all stages, and give the model card."""
-    for stage in ("ingest", "prepare", "validate", "train", "refit", "rehearse", "package", "evaluate"):
+    for stage in ("ingest", "prepare", "validate", "train", "refit", "rehearse", "package", "evaluate", "export"):
         run_stage(project, stage)
     return (project.folder / "models/model_card.md").read_text(encoding="utf-8")
 

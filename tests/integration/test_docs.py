@@ -85,7 +85,7 @@ def test_the_readme_change_reruns_the_stages_it_says(sample_run: Project, tmp_pa
     edit, repro, diff = commands
     project.run("sh", "-c", edit)
     ran = project.ran(project.run("sh", "-c", repro).stdout)
-    assert set(ran) == {"train", "refit", "rehearse", "package", "evaluate"}
+    assert set(ran) == {"train", "refit", "rehearse", "package", "evaluate", "export"}
     assert "| metrics/evaluation.json | roc_auc" in project.run("sh", "-c", f"{diff} --md").stdout
 
 

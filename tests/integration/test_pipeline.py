@@ -15,8 +15,8 @@ from champion.core.metrics_file import read_metrics
 from support.project import REPOSITORY, Project
 from support.refusals import snapshot
 
-STAGES = ["ingest", "prepare", "validate", "train", "refit", "package", "rehearse", "evaluate"]
-ALL, MODEL, PACKAGE, EVALUATE = STAGES, STAGES[3:], ["package", "evaluate"], STAGES[-1:]
+STAGES = ["ingest", "prepare", "validate", "train", "refit", "package", "rehearse", "evaluate", "export"]
+ALL, MODEL, PACKAGE, EVALUATE = STAGES, STAGES[3:], ["package", "evaluate", "export"], ["evaluate"]
 
 # A param, a value for it that is not the default, and the stages that its change reruns. Of changes to `ingest` only
 # what reads the source is certain to rerun: the rest follows when other rows come out.
@@ -119,6 +119,18 @@ def test_another_decision_fits_nothing_again(project: Project) -> None:
     assert not any(name.startswith(("data/", "models/train", "models/refit")) for name in changed)
 
 
+def test_an_export_that_fails_costs_no_metric(project: Project) -> None:
+    before = read_metrics(project.folder / "metrics/evaluation.json")
+    code = project.folder / "src/champion/pipeline/export/stage.py"
+    code.write_text(code.read_text(encoding="utf-8").replace("TOLERANCE = 1e-6", "TOLERANCE = -1.0"), encoding="utf-8")
+    project.edit_params(set_param("decision.share", 0.2))
+    result = project.run("dvc", "repro", check=False)
+    assert result.returncode != 0
+    assert "the ONNX file answers otherwise than the model" in result.stderr
+    assert project.ran(result.stdout) == PACKAGE
+    assert read_metrics(project.folder / "metrics/evaluation.json")["recall"] > before["recall"]
+
+
 def test_another_grid_that_chooses_the_same_recipe_refits_nothing(project: Project) -> None:
     project.edit_params(set_param("train.search.grid", {"max_leaf_nodes": [9]}))
     assert "refit" not in project.ran(project.run("dvc", "repro", "rehearse", "package").stdout)
@@ -193,7 +205,7 @@ def test_a_changed_gate_reruns_evaluate_alone(project: Project) -> None:
 
 
 def test_the_run_ends_with_every_output_a_person_reads(sample_run: Project) -> None:
-    names = ["decision", "evaluation", "gates", "rehearsals", "segments", "stability", "training", "validation"]
+    names = ["decision", "evaluation", "export", "gates", "rehearsals", "segments", "stability", "training", "validation"]
     found = sorted(path.name for path in (sample_run.folder / "metrics").iterdir() if path.name != "plots")
     assert found == [f"{name}.json" for name in names]
     assert (sample_run.folder / "models/model_card.md").is_file()

@@ -63,7 +63,7 @@ def worse(runner: Runner, fork: Run) -> Run:
 
 
 def test_a_second_push_takes_from_the_cache_what_the_first_made(worse: Run) -> None:
-    assert set(worse.built) == {"train", "refit", "rehearse", "package", "evaluate"}
+    assert set(worse.built) == {"train", "refit", "rehearse", "package", "evaluate", "export"}
 
 
 def test_a_worse_model_fails_at_the_gate_and_says_by_how_much_it_fell(worse: Run) -> None:

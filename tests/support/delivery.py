@@ -85,7 +85,6 @@ class DeliveryProject:
         first = history.versions(registry.rows)["v1"]
         sha256 = hashlib.sha256(content).hexdigest()
         registry.files.write(f"{sha256}/model.skops", content)
-        registry.files.write(f"{sha256}/examples.json", registry.read_file(first, "examples.json"))
         details = dict(registry.rows[0].details) | {"files": {**first.files, "model.skops": sha256}}
         name = f"v{len(history.versions(registry.rows)) + 1}"
         with registry.ledger.appending() as session:

@@ -45,7 +45,7 @@ from champion.registry import history, registry
 from champion.registry.chain import HEAD, breaks
 from champion.registry.ledger import Appending
 from champion.registry.registry import Registry
-from champion.registry.served import POINTER, SERVED_FILES, read_model, read_pointer
+from champion.registry.served import POINTER, read_model, read_pointer
 from champion.registry.stores import Store
 
 # Parsed once: under the trace each parse would cost more than the deployment.
@@ -355,8 +355,8 @@ def full(root: Path) -> dict[str, int]:
             store = environment.store
             version = history.versions(environment.ledger.rows())[target]
             if not copied:
-                for name in SERVED_FILES:
-                    store.remove(f"{version.model_sha256}/{name}")
+                for name in version.served:
+                    store.remove(version.key(name))
 
             def work(size: int = size, target: str = target) -> None:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))

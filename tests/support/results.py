@@ -13,6 +13,7 @@ import polars as pl
 
 from champion.core.files import parse_yaml, write_json, write_parquet
 from champion.pipeline.evaluate.__main__ import main as evaluate
+from champion.pipeline.export.__main__ import main as export
 from champion.pipeline.package.__main__ import main as package
 from champion.pipeline.prepare.__main__ import main as prepare
 from champion.pipeline.refit.__main__ import main as refit
@@ -71,7 +72,7 @@ def make_result(folder: Path, table: pl.DataFrame, **params: Any) -> None:
     shutil.copy2(REPOSITORY / "dvc.yaml", folder)
     shutil.copytree(REPOSITORY / ".dvc/plots", folder / ".dvc/plots")
     with contextlib.chdir(folder):
-        for stage in (prepare, train, refit, rehearse, package, evaluate):
+        for stage in (prepare, train, refit, rehearse, package, evaluate, export):
             stage()
     write_lock(folder)
 

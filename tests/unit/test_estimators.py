@@ -95,6 +95,10 @@ def test_a_constraint_belongs_to_its_column_wherever_the_table_has_it() -> None:
             r"`train\.random_forest\.n_estimator`: RandomForestClassifier has no such parameter "
             r"\(did you mean `n_estimators`\?\)",
         ),
+        (
+            train_params("hist_gradient_boosting", categorical_features=[0]),
+            r"`train\.hist_gradient_boosting\.categorical_features`: set `train\.native_categories` instead",
+        ),
         (train_params("logistic_regression", zzz=1), r"`train\.logistic_regression\.zzz`: .* no such parameter\.$"),
         (train_params("hist_gradient_boosting", max_iter=-1), r"`train\.hist_gradient_boosting`: The 'max_iter' param"),
         (train_params("logistic_regression", C="1"), r"`train\.logistic_regression`: The 'C' parameter"),

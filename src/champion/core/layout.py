@@ -28,6 +28,7 @@ CHOOSING_SCORES = TRAINED / "choosing_scores.parquet"
 REHEARSED_SCORES = Path("models/rehearsed_scores.parquet")
 REHEARSED = Path("models/rehearsed.skops")
 MODEL = Path("models/model.skops")
+MODEL_ONNX = Path("models/model.onnx")
 CARD = Path("models/model_card.md")
 
 METRICS = Path("metrics")
@@ -38,5 +39,6 @@ REHEARSALS = METRICS / "rehearsals.json"
 DECISION = METRICS / "decision.json"
 SEGMENTS = METRICS / "segments.json"
 STABILITY = METRICS / "stability.json"
+EXPORT = METRICS / "export.json"
 GATES = METRICS / "gates.json"
 PLOTS = METRICS / "plots"

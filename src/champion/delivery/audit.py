@@ -7,7 +7,7 @@ from champion.delivery.listeners import follow
 from champion.registry import history
 from champion.registry.chain import HEAD, Row
 from champion.registry.registry import Registry
-from champion.registry.served import POINTER, SERVED_FILES
+from champion.registry.served import POINTER
 from champion.registry.stores import Store
 from champion.tracking import registry_sync
 
@@ -58,8 +58,10 @@ def _in_store(registry: Registry, rows: list[Row]) -> Iterator[str]:
         )
     present = store.keys()
     deployed = {str(row.version) for row in (recorded, found) if row is not None}
+    # Versions can share a file. A deployed one needs it, so it comes last and counts.
+    ordered = sorted(versions.values(), key=lambda version: version.name in deployed)
     expected = {
-        version.key(file): (version.name, version.files[file]) for version in versions.values() for file in SERVED_FILES
+        version.key(file): (version.name, sha256) for version in ordered for file, sha256 in version.served.items()
     }
     for key, (version, sha256) in expected.items():
         if version in deployed or key in present:

@@ -31,14 +31,18 @@ def failures(root: Path) -> list[str]:
     verify_run(root, (MODEL, REHEARSED, EVALUATION, GATES))
     gates = read(GateParams, root / PARAMS).gates
     metrics = read_metrics(root / EVALUATION)
-    evaluated = read_json(root / GATES)
-    found = [{"path": str(path), "sha256": sha256_of(root / path)} for path in (MODEL, REHEARSED)]
-    reasons = []
-    if evaluated.get("models") != found:
-        reasons.append(f"{GATES}: it is about other models than {MODEL} and {REHEARSED}. Run `dvc repro`.")
-    if evaluated.get("verdicts") != listed(rounded(judge(metrics, gates))):
+    reasons = foreign_metrics(root)
+    if read_json(root / GATES).get("verdicts") != listed(rounded(judge(metrics, gates))):
         reasons.append(f"{GATES}: its verdicts do not fit {EVALUATION} and the gates of {PARAMS}. Run `dvc repro`.")
     return reasons + shortfalls(metrics, gates)
+
+
+def foreign_metrics(root: Path) -> list[str]:
+    """A sentence if the metrics are about other models than those on disk, else nothing."""
+    found = [{"path": str(path), "sha256": sha256_of(root / path)} for path in (MODEL, REHEARSED)]
+    if read_json(root / GATES).get("models") == found:
+        return []
+    return [f"{GATES}: it is about other models than {MODEL} and {REHEARSED}. Run `dvc repro`."]
 
 
 def shortfalls(metrics: Mapping[str, Any], gates: Mapping[str, Gate]) -> list[str]:

@@ -11,8 +11,11 @@ from champion.core.files import read_json, read_parquet, sha256_of
 from champion.core.layout import (
     AT_SPLIT,
     EVALUATION,
+    EXPORT,
+    GATES,
     LABELLED,
     MODEL,
+    MODEL_ONNX,
     PARAMS,
     PARTS,
     REHEARSED,
@@ -23,12 +26,21 @@ from champion.core.layout import (
 )
 from champion.core.metrics_file import read_metrics
 from champion.core.strict_yaml import read
+from champion.delivery.gate import foreign_metrics
 from champion.delivery.listeners import follow
 from champion.params import Params
 from champion.registry import history
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
-from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE, REHEARSED_FILE, TRAINING_ROWS_FILE, Version
+from champion.registry.versions import (
+    EXAMPLES_FILE,
+    FORMAT,
+    MODEL_FILE,
+    ONNX_FILE,
+    REHEARSED_FILE,
+    TRAINING_ROWS_FILE,
+    Version,
+)
 from champion.repository.committed import is_committed
 from champion.repository.lock import verify_run
 
@@ -36,38 +48,44 @@ if TYPE_CHECKING:
     from champion.model.model import Model
 
 EXAMPLES = 20
-READ = (MODEL, REHEARSED, AT_SPLIT, TEST, SCHEMA, PARTS, EVALUATION, TRAINING)
+# The files of a version that the pipeline made.
+MADE = {MODEL_FILE: MODEL, ONNX_FILE: MODEL_ONNX, REHEARSED_FILE: REHEARSED}
+READ = (*MADE.values(), AT_SPLIT, TEST, SCHEMA, PARTS, EVALUATION, EXPORT, GATES, TRAINING)
 
 
 def register(registry: Registry) -> tuple[Version, bool]:
     """The version of the models in the workspace, and whether it is new.
 
-    The same model to serve always has the same version. Raises `UserError` when the files differ from dvc.lock,
-    dvc.lock is not from one complete run, a model file is not one of ours, or the version has another judged model.
+    The same pair of models always has the same version. Raises `UserError` when the files differ from dvc.lock,
+    dvc.lock is not from one complete run, the metrics are about other models, or a model file is not one of ours.
     """
     from champion.model.model_file import load
+    from champion.model.onnx_scorer import OnnxScorer
     from champion.table.features import describe_features
 
     root = registry.environment.root
     lineage = verify_run(root, READ)
-    models = {MODEL_FILE: MODEL, REHEARSED_FILE: REHEARSED}
-    expected = {name: sha256_of(root / path) for name, path in models.items()}
-    sha256 = expected[MODEL_FILE]
+    expected = {name: sha256_of(root / path) for name, path in MADE.items()}
     known = _registered(registry.rows, expected)
     if known is not None:
         return known, False
-    files = {name: (root / path).read_bytes() for name, path in models.items()}
-    model, _ = (load(root / path, expected[name]) for name, path in models.items())
+    for reason in foreign_metrics(root):
+        raise ConflictError(reason)
+    files = {name: (root / path).read_bytes() for name, path in MADE.items()}
+    model, _ = (load(root / MADE[name], expected[name]) for name in (MODEL_FILE, REHEARSED_FILE))
+    OnnxScorer.open(root / MODEL_ONNX, expected[ONNX_FILE])
     window, training_rows = _window(root)
     files |= {EXAMPLES_FILE: _examples(model, root), TRAINING_ROWS_FILE: training_rows}
     hashes = {name: hashlib.sha256(file).hexdigest() for name, file in files.items()}
-    for name, path in models.items():
+    for name, path in MADE.items():
         if hashes[name] != expected[name]:
             raise ConflictError(f"{path}: it changed during this command. Run this again when `dvc repro` has ended.")
     details = {
+        "format": FORMAT,
         "files": hashes,
         "metrics": read_metrics(root / EVALUATION),
         "training": read_metrics(root / TRAINING),
+        "export": read_json(root / EXPORT),
         "window": window,
         "features": describe_features(model.features),
         "environment_lock_sha256": sha256_of(root / RUNTIME_LOCK),
@@ -77,27 +95,22 @@ def register(registry: Registry) -> tuple[Version, bool]:
     }
     registry.ledger.begin()
     for name, file in files.items():
-        registry.files.write(f"{sha256}/{name}", file)
+        registry.files.write(f"{hashes[name]}/{name}", file)
     with registry.ledger.appending() as session:
         known = _registered(session.rows, hashes)
         if known is not None:
             return known, False
         name = f"v{len(history.versions(session.rows)) + 1}"
-        row = session.append("register", version=name, model_sha256=sha256, details=details)
+        row = session.append("register", version=name, model_sha256=hashes[MODEL_FILE], details=details)
     follow(registry, row)
     return Version.of(row), True
 
 
 def _registered(rows: list[Row], hashes: Mapping[str, str]) -> Version | None:
-    """The version with this model to serve. Raises `ConflictError` when it has another judged model."""
-    known = (version for version in history.versions(rows).values() if version.model_sha256 == hashes[MODEL_FILE])
-    version = next(known, None)
-    if version is not None and version.files[version.judged_file] != hashes[REHEARSED_FILE]:
-        raise ConflictError(
-            f"{REHEARSED}: it is not that of {version.name}, which has the same {MODEL}. Check out the commit from "
-            f"which {version.name} was registered, or train another model."
-        )
-    return version
+    """The version with this pair of models; None if there is none of this format."""
+    pair = (MODEL_FILE, REHEARSED_FILE)
+    known = (one for one in history.versions(rows).values() if one.format == FORMAT)
+    return next((one for one in known if all(one.files[name] == hashes[name] for name in pair)), None)
 
 
 def _examples(model: "Model", root: Path) -> bytes:

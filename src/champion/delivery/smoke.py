@@ -1,4 +1,4 @@
-"""Whether a model in a store works: it loads by hash and predicts the same as at its registration.
+"""Whether a model in a store works: its files load by hash and predict the same as at its registration.
 
 The test has a process of its own, so a model that crashes or never ends only fails the test.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from champion.environments import Thresholds
-from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE, Version
+from champion.registry.versions import Version
 
 QUESTION_FILE = "question.json"
 ANSWER_FILE = "answer.json"
@@ -22,7 +22,10 @@ ANSWER_FILE = "answer.json"
 
 @dataclass(frozen=True)
 class SmokeReport:
-    """Every reason for a failure, and the measurements; these are None if the model did not load."""
+    """Every reason for a failure, and the measurements; these are None if a model did not load.
+
+    `row_latency_ms` is of the file that serves: the ONNX file, if the version has one.
+    """
 
     wrong: Sequence[str] = ()
     slow: Sequence[str] = ()
@@ -49,18 +52,18 @@ class SmokeReport:
         return kept | {"examples": self.examples} | measured
 
 
-def examine(content: bytes, examples: bytes, version: Version, thresholds: Thresholds) -> SmokeReport:
-    """The report of a smoke test of these bytes."""
+def examine(files: Mapping[str, bytes], version: Version, thresholds: Thresholds) -> SmokeReport:
+    """The report of a smoke test of these files, by name: the models of the version, and its examples."""
     question = {
-        "sha256": version.model_sha256,
+        "models": version.models,
         "features": list(version.features),
         "prediction_tolerance": thresholds.prediction_tolerance,
         "row_latency_ms": thresholds.row_latency_ms,
     }
     with tempfile.TemporaryDirectory(prefix="champion-") as name:
         folder = Path(name)
-        (folder / MODEL_FILE).write_bytes(content)
-        (folder / EXAMPLES_FILE).write_bytes(examples)
+        for file, content in files.items():
+            (folder / file).write_bytes(content)
         (folder / QUESTION_FILE).write_text(json.dumps(question), encoding="utf-8")
         try:
             with (folder / "errors").open("w+", encoding="utf-8", errors="replace") as errors:

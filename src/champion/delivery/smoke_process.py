@@ -1,4 +1,4 @@
-"""The process that `smoke` starts: it loads the model from a folder, tests it, and writes the result there."""
+"""The process that `smoke` starts: it loads the models from a folder, tests them, and writes the result there."""
 
 import json
 import statistics
@@ -16,7 +16,8 @@ from champion.delivery.smoke import ANSWER_FILE, QUESTION_FILE
 from champion.model.bootstrap import Scores
 from champion.model.model import Model
 from champion.model.model_file import load
-from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE
+from champion.model.onnx_scorer import OnnxScorer
+from champion.registry.versions import EXAMPLES_FILE, ONNX_FILE
 from champion.table.columns import dtype
 from champion.table.features import describe_features
 
@@ -24,21 +25,34 @@ from champion.table.features import describe_features
 def main(folder: Path) -> None:
     """Answer the question in the folder with the fields of a `SmokeReport`."""
     question = json.loads((folder / QUESTION_FILE).read_bytes())
+    stored = json.loads((folder / EXAMPLES_FILE).read_bytes())
+    answers = [_answer(folder / name, sha256, stored, question) for name, sha256 in question["models"].items()]
+    # The last file is the one that serves, so only it must be fast.
+    report = answers[-1] | {"wrong": [sentence for answer in answers for sentence in answer["wrong"]]}
+    if "examples" in report:
+        known = [answer["largest_difference"] for answer in answers if answer.get("largest_difference") is not None]
+        report["largest_difference"] = max(known) if len(known) == len(answers) else None
+    (folder / ANSWER_FILE).write_text(json.dumps(report), encoding="utf-8")
+
+
+def _answer(path: Path, sha256: str, stored: Mapping[str, Any], question: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        stored = json.loads((folder / EXAMPLES_FILE).read_bytes())
-        answer = _examine(load(folder / MODEL_FILE, question["sha256"]), stored, question)
+        model = OnnxScorer.open(path, sha256) if path.name == ONNX_FILE else load(path, sha256)
+        return _examine(model, path.name, stored, question)
     except UserError as error:
-        answer = {"wrong": [f"the model does not load: {error}"]}
+        wrong = f"{path.name} does not load: {error}"
     except Exception as error:
         # A forged or broken model can raise any exception.
-        answer = {"wrong": [f"it raises {type(error).__name__}: {' '.join(str(error).split())[:200]}"]}
-    (folder / ANSWER_FILE).write_text(json.dumps(answer), encoding="utf-8")
+        wrong = f"{path.name} raises {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return {"wrong": [wrong], "slow": []}
 
 
-def _examine(model: Model, stored: Mapping[str, Any], question: Mapping[str, Any]) -> dict[str, Any]:
+def _examine(
+    model: Model | OnnxScorer, name: str, stored: Mapping[str, Any], question: Mapping[str, Any]
+) -> dict[str, Any]:
     wrong, slow = [], []
     if describe_features(model.features) != question["features"]:
-        wrong.append("its features differ from those at its registration")
+        wrong.append(f"the features of {name} differ from those at its registration")
     types = {feature.name: dtype(feature.type) for feature in model.features}
     values = {name: [row.get(name) for row in stored["rows"]] for name in types}
     rows = pl.DataFrame(values, schema=types, strict=False)
@@ -46,19 +60,19 @@ def _examine(model: Model, stored: Mapping[str, Any], question: Mapping[str, Any
     if not len(expected):
         wrong.append("there are no stored examples to test it with")
     if np.isnan(found).any():
-        wrong.append("it predicts NaN")
+        wrong.append(f"{name} predicts NaN")
     elif len(found) and (found.min() < 0 or found.max() > 1):
-        wrong.append(f"it predicts {found.min():g} to {found.max():g}, which are not probabilities")
+        wrong.append(f"{name} predicts {found.min():g} to {found.max():g}, which are not probabilities")
     alone, latency = _ask_one_by_one(model, stored["rows"])
     difference = float(np.abs([found - expected, alone - expected]).max(initial=0.0))
     tolerance, row_latency_ms = question["prediction_tolerance"], question["row_latency_ms"]
     if not difference <= tolerance:
         wrong.append(
-            f"its predictions differ by up to {difference:.3g} from those at its registration, but only "
+            f"the predictions of {name} differ by up to {difference:.3g} from those at its registration, but only "
             f"{tolerance:g} is allowed"
         )
     if latency > row_latency_ms:
-        slow.append(f"one row takes {latency:.1f} ms, but only {row_latency_ms:g} ms are allowed")
+        slow.append(f"one row of {name} takes {latency:.1f} ms, but only {row_latency_ms:g} ms are allowed")
     return {
         "wrong": wrong,
         "slow": slow,
@@ -68,7 +82,7 @@ def _examine(model: Model, stored: Mapping[str, Any], question: Mapping[str, Any
     }
 
 
-def _ask_one_by_one(model: Model, rows: Sequence[Mapping[str, Any]]) -> tuple[Scores, float]:
+def _ask_one_by_one(model: Model | OnnxScorer, rows: Sequence[Mapping[str, Any]]) -> tuple[Scores, float]:
     """The prediction for each single row, as a server asks for it, and the median time of one in milliseconds."""
     answers, times = [], []
     for row in rows:

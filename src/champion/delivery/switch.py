@@ -16,7 +16,7 @@ from champion.registry import history
 from champion.registry.chain import Row
 from champion.registry.ledger import Appending
 from champion.registry.registry import Registry
-from champion.registry.served import POINTER, SERVED_FILES, read_pointer
+from champion.registry.served import POINTER, read_pointer
 from champion.registry.versions import MODEL_FILE, Version
 
 # What a pointer says of itself, which nobody vouches for: kept, but cut to a length.
@@ -93,7 +93,7 @@ def switch(
                 from_version=now.version if now is not None else None,
                 model_sha256=target.model_sha256,
                 reason=reason,
-                details={**(details or {}), **_origin(now), **_breaks(session)},
+                details={**(details or {}), "models": target.models, **_origin(now), **_breaks(session)},
             )
             written = row.as_json()
             store.write(POINTER, written)
@@ -117,8 +117,11 @@ def go_back_in_outage(registry: Registry, version: str | None, reason: str | Non
         raise outage
     if now.sequence == UNRECORDED:
         return Switch(now, changed=False, note="it already went back, while the ledger was unreachable")
-    target, sha256 = now.from_version, now.details.get("from_model_sha256")
-    if version not in (None, target) or not store.holds(f"{sha256}/{MODEL_FILE}", str(sha256)):
+    # A pointer of before there was an ONNX file names only the archive.
+    target = now.from_version
+    models = now.details.get("from_models") or {MODEL_FILE: str(now.details.get("from_model_sha256"))}
+    held = all(store.holds(f"{sha256}/{name}", sha256) for name, sha256 in models.items())
+    if version not in (None, target) or not held:
         raise UnavailableError(
             f"{outage} Until then, {environment.name} can go back only to its previous version, "
             f"{escaped(str(target))}, and only if its store has that model."
@@ -130,9 +133,9 @@ def go_back_in_outage(registry: Registry, version: str | None, reason: str | Non
         environment=environment.name,
         version=target,
         from_version=now.version,
-        model_sha256=sha256,
+        model_sha256=models[MODEL_FILE],
         reason=reason,
-        details={"emergency": True, "outage": str(outage), **_origin(now)},
+        details={"emergency": True, "outage": str(outage), "models": models, **_origin(now)},
     )
     store.write(POINTER, row.as_json())
     follow(registry, row)
@@ -141,8 +144,8 @@ def go_back_in_outage(registry: Registry, version: str | None, reason: str | Non
 
 def provide(registry: Registry, version: Version) -> None:
     """Copy the version's files to the environment's store, unless they are already there and complete."""
-    for name in SERVED_FILES:
-        if not registry.store.holds(version.key(name), version.files[name]):
+    for name, sha256 in version.served.items():
+        if not registry.store.holds(version.key(name), sha256):
             registry.store.write(version.key(name), registry.read_file(version, name))
 
 
@@ -193,6 +196,7 @@ def _repair(registry: Registry, session: Appending, pointer: bytes | None) -> by
         "restored, or another program wrote to it",
         details={
             "pointer": {key: str(getattr(found, key))[:CLAIM_LENGTH] for key in CLAIMS},
+            "models": known.models,
             **_origin(recorded),
             **_breaks(session),
         },
@@ -202,8 +206,10 @@ def _repair(registry: Registry, session: Appending, pointer: bytes | None) -> by
 
 
 def _origin(before: Row | None) -> dict[str, Any]:
-    """The hash of the previous model, which a rollback reads from the pointer when the ledger is unreachable."""
-    return {} if before is None else {"from_model_sha256": before.model_sha256}
+    """The hashes of the previous model, which a rollback reads from the pointer when the ledger is unreachable."""
+    if before is None:
+        return {}
+    return {"from_models": before.details.get("models", {MODEL_FILE: before.model_sha256})}
 
 
 def _breaks(session: Appending) -> dict[str, Any]:

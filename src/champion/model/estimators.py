@@ -88,6 +88,8 @@ def _set_params(model: ClassifierMixin, params: dict[str, Any], where: str, feat
         if name not in known:
             hint = did_you_mean(name, known)
             raise UserError(f"params.yaml: `{where}.{name}`: {type(model).__name__} has no such parameter{hint}.")
+        if name == "categorical_features":
+            raise UserError(f"params.yaml: `{where}.{name}`: set `train.native_categories` instead.")
         by_name = name == "monotonic_cst" and isinstance(value, dict)
         if by_name and not isinstance(model, HistGradientBoostingClassifier):
             raise UserError(f"params.yaml: `{where}.{name}`: only hist_gradient_boosting takes names of columns.")

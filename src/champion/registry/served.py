@@ -12,10 +12,9 @@ from champion.registry import history
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
 from champion.registry.stores import Store
-from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE
+from champion.registry.versions import MODEL_FILE
 
 POINTER = "current.json"
-SERVED_FILES = (MODEL_FILE, EXAMPLES_FILE)
 _UNRECORDED = "differs from the ledger: run `champion audit`"
 
 

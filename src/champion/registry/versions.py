@@ -11,8 +11,14 @@ from champion.registry.chain import Row
 if TYPE_CHECKING:
     from champion.model.model import Model
 
-# The model to serve, whose hash identifies the version.
+# The format of a new version. In format 1 there was one model; format 2 has a judged and a delivered one; format 3 has
+# the ONNX file besides, and keeps each file under its own hash, so versions with an equal file share it.
+FORMAT = 3
+
+# The delivered model.
 MODEL_FILE = "model.skops"
+# The same model for servers.
+ONNX_FILE = "model.onnx"
 # The model that gate, challenge and metrics judge: the same recipe, made before the test rows.
 REHEARSED_FILE = "rehearsed.skops"
 EXAMPLES_FILE = "examples.json"
@@ -21,14 +27,16 @@ TRAINING_ROWS_FILE = "training_rows.u64"
 
 @dataclass(frozen=True)
 class Version:
-    """A registered model: `files` are SHA-256 by name, `window` is the data that it was made from.
+    """A registered pair of models, delivered and judged. The same pair is always the same version.
 
+    `files` are SHA-256 by name, `window` is the data that the models were made from.
     `metrics` are those of the judged model on its test rows. `lineage` is the MD5 of every output of its pipeline;
     `dirty` whether its commit alone does not make them, None for a version that was registered before this was
     recorded.
     """
 
     name: str
+    format: int
     model_sha256: str
     registered: str
     git_commit: str | None
@@ -47,6 +55,7 @@ class Version:
         details = row.details
         return cls(
             name=str(row.version),
+            format=details.get("format", 2 if REHEARSED_FILE in details["files"] else 1),
             model_sha256=str(row.model_sha256),
             registered=row.time,
             git_commit=row.git_commit,
@@ -65,9 +74,19 @@ class Version:
         """The file of the judged model; a version that was registered before there were two models has only one."""
         return REHEARSED_FILE if REHEARSED_FILE in self.files else MODEL_FILE
 
+    @property
+    def models(self) -> dict[str, str]:
+        """SHA-256 by name of the files of the delivered model; an older version has no ONNX file."""
+        return {name: self.files[name] for name in (MODEL_FILE, ONNX_FILE) if name in self.files}
+
+    @property
+    def served(self) -> dict[str, str]:
+        """SHA-256 by name of the files that an environment's store gets."""
+        return self.models | {EXAMPLES_FILE: self.files[EXAMPLES_FILE]}
+
     def key(self, file: str) -> str:
         """The key of the version's file in a store."""
-        return f"{self.model_sha256}/{file}"
+        return f"{self.files[file] if self.format >= 3 else self.model_sha256}/{file}"
 
 
 def load_bytes(content: bytes, sha256: str) -> "Model":

@@ -3,14 +3,12 @@
 from pathlib import Path
 
 from champion.core.errors import ConflictError
-from champion.core.layout import MODEL, REHEARSED
+from champion.delivery.register import MADE
 from champion.registry.registry import Registry
-from champion.registry.versions import MODEL_FILE, REHEARSED_FILE, Version
+from champion.registry.versions import Version
 from champion.repository import committed
 from champion.repository.reproduce import rebuild as rebuild_commit
 from champion.retraining.as_of import set_as_of
-
-FILES = {MODEL_FILE: MODEL, REHEARSED_FILE: REHEARSED}
 
 
 def rebuild(registry: Registry, name: str) -> Version:
@@ -30,6 +28,6 @@ def rebuild(registry: Registry, name: str) -> Version:
         if day != committed.as_of(clone):
             set_as_of(clone, str(day))
 
-    models = {path: version.files[name] for name, path in FILES.items() if name in version.files}
+    models = {path: version.files[name] for name, path in MADE.items() if name in version.files}
     rebuild_commit(registry.environment.root, version.git_commit, move_as_of, version.lineage, models)
     return version

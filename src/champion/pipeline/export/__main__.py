@@ -1,0 +1,25 @@
+"""Stage 9: the delivered model as one ONNX file, and the proof that it answers alike -> models/model.onnx."""
+
+from champion.core.files import read_parquet, replacing, write_json
+from champion.core.layout import EXPORT, MODEL, MODEL_ONNX, TEST
+from champion.core.stage import progress, stage_errors
+from champion.model.model_file import load
+from champion.model.onnx_scorer import OnnxScorer
+from champion.pipeline.export.graph import to_onnx
+from champion.pipeline.export.stage import prove
+
+
+def main() -> None:
+    with stage_errors():
+        model, rows = load(MODEL), read_parquet(TEST)
+        content = to_onnx(model)
+        with progress(f"comparing {MODEL_ONNX} with the model on {rows.height:,} rows"):
+            proof = prove(model, OnnxScorer.parse(content, str(MODEL_ONNX)), rows)
+        with replacing(MODEL_ONNX) as draft:
+            draft.write_bytes(content)
+        write_json(EXPORT, proof)
+        print(f"{MODEL_ONNX}: {len(content):,} bytes, answers as {MODEL} on {proof['rows'] + proof['odd_rows']:,} rows")
+
+
+if __name__ == "__main__":
+    main()
