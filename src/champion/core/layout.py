@@ -29,6 +29,7 @@ REHEARSED_SCORES = Path("models/rehearsed_scores.parquet")
 REHEARSED = Path("models/rehearsed.skops")
 MODEL = Path("models/model.skops")
 CARD = Path("models/model_card.md")
+REFERENCE = Path("models/reference.json")
 
 METRICS = Path("metrics")
 VALIDATION = METRICS / "validation.json"
