@@ -20,7 +20,9 @@ from champion.delivery.gate import shortfalls
 from champion.model.bootstrap import Resamples, Scores, Target
 from champion.model.metrics import score_with_intervals
 from champion.model.stability import agreement
+from champion.pipeline.evaluate.model_card import SHOWN
 from champion.pipeline.evaluate.params import EvaluateParams, Gate
+from champion.pipeline.evaluate.stage import summary
 from champion.pipeline.evaluate.verdicts import bounds_of, gated_metrics, judge
 from support.project import REPOSITORY
 from support.results import PARAMS as RESULT_PARAMS
@@ -160,6 +162,15 @@ def test_metrics_of_training_have_a_prefix() -> None:
 )
 def test_each_shortfall_is_a_sentence(metrics: dict[str, Any], gates: dict[str, Gate], sentence: str) -> None:
     assert shortfalls(metrics, {"m": 0.7}, gates) == [sentence]
+
+
+def test_the_summary_names_the_metric_that_decided_a_gate_if_it_is_another() -> None:
+    metrics = dict.fromkeys(SHOWN) | {"rows": 100, "base_rate": 0.1, "effective_groups": 3.0, "gini": 0.5}
+    gates = {"roc_auc_low": Gate(above=0.5), "gini": Gate(min=0.4)}
+    found = judge(metrics | {"rehearsed_roc_auc_low": 0.75}, gates)
+    *_, own, other = summary(metrics, found).splitlines()
+    assert own.split(maxsplit=2) == ["gate", "gini", "pass  (margin +0.1000)"]
+    assert other.split(maxsplit=2) == ["gate", "roc_auc_low", "pass  (margin +0.2500 of rehearsed_roc_auc_low)"]
 
 
 def test_without_gates_nothing_passes() -> None:
