@@ -115,6 +115,21 @@ def test_edited_metrics_open_no_gate(delivery_project: DeliveryProject) -> None:
         failures(delivery_project.root)
 
 
+def test_edited_metrics_of_training_open_no_gate(delivery_project: DeliveryProject) -> None:
+    training = delivery_project.root / "metrics/training.json"
+    write_json(training, json.loads(training.read_text()) | {"base_rate": 0.99})
+    with pytest.raises(UserError, match=r"metrics/training.json: it differs from dvc.lock"):
+        failures(delivery_project.root)
+
+
+def test_a_challenge_judges_the_registered_metrics_of_training(delivery_project: DeliveryProject) -> None:
+    register(delivery_project.staging)
+    delivery_project.edit_params("gates", training_base_rate={"below": 0})
+    (reason,) = challenge(delivery_project.staging).reasons
+    assert reason.startswith("training_base_rate: 0.")
+    assert reason.endswith("is not below 0")
+
+
 def test_a_challenge_judges_the_registered_metrics_not_edited_ones(delivery_project: DeliveryProject) -> None:
     delivery_project.edit_params("gates", roc_auc={"min": 0.97})
     register(delivery_project.staging)

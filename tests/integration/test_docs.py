@@ -45,6 +45,19 @@ def test_the_readme_quotes_the_committed_metrics() -> None:
     assert summary(metrics, {verdict["metric"]: verdict for verdict in verdicts}) + "\n" in blocks("README.md", "text")
 
 
+def test_the_docs_say_what_flagging_nobody_is_worth() -> None:
+    text = " ".join((REPOSITORY / "docs/adapt-to-your-data.md").read_text(encoding="utf-8").split())
+    test, training = (read_metrics(REPOSITORY / f"metrics/{name}.json") for name in ("evaluation", "training"))
+    negative = 1 - test["base_rate"]
+    for told in (
+        f"Of the test, {test['base_rate']:.2%} are positive",
+        f"nobody has an accuracy of {negative:.1%}; the model, which flags a tenth, has {test['accuracy']:.1%}",
+        f"of flagging nobody is {2 * negative**2 / (1 + negative):.1%}; that of the model is {test['f1_weighted']:.1%}",
+        f"the weighted F1 is {training['f1_weighted']:.1%}",
+    ):
+        assert told in text
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_relative_link_leads_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")

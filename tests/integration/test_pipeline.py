@@ -38,7 +38,7 @@ RERUNS: list[tuple[str, Any, list[str]]] = [
     ("decision.share", 0.2, PACKAGE),
     ("evaluate.seed", 1, EVALUATE),
     ("evaluate.population", ["Everybody."], EVALUATE),
-    ("gates.roc_auc_low.min", 0.6, EVALUATE),
+    ("gates.roc_auc_low.above", 0.6, EVALUATE),
     ("compare.tolerances.roc_auc", 0.02, []),
     ("challenge.margin", 0.02, []),
 ]
@@ -190,7 +190,7 @@ def test_the_shown_metrics_fit_a_terminal_with_the_held_out_ones_first(sample_ru
 
 
 def test_a_changed_gate_reruns_evaluate_alone(project: Project) -> None:
-    project.edit_params(set_param("gates.roc_auc_low.min", 0.99))
+    project.edit_params(set_param("gates.roc_auc_low.above", 0.99))
     output = project.run("dvc", "repro").stdout
     assert project.ran(output) == EVALUATE
     metrics = read_metrics(project.folder / "metrics/evaluation.json")
@@ -205,7 +205,7 @@ def test_a_changed_gate_reruns_evaluate_alone(project: Project) -> None:
 
 
 def test_the_run_ends_with_every_output_a_person_reads(sample_run: Project) -> None:
-    names = ["decision", "evaluation", "export", "gates", "rehearsals", "segments", "stability", "training", "validation"]
+    names = "decision evaluation export gates rehearsals segments stability training validation".split()
     found = sorted(path.name for path in (sample_run.folder / "metrics").iterdir() if path.name != "plots")
     assert found == [f"{name}.json" for name in names]
     assert (sample_run.folder / "models/model_card.md").is_file()

@@ -63,8 +63,8 @@ def test_recomputed_metrics_clear_the_gates(
 ) -> None:
     known = np.full(len(held_out.target), model.manifest.base_rate)
     brier, of_the_known_rate = (sk.brier_score_loss(held_out.target, scores) for scores in (probability, known))
-    assert 1 - brier / of_the_known_rate > params.gates["brier_skill"].min
-    assert sk.roc_auc_score(held_out.target, probability) > params.gates["roc_auc_low"].min
+    assert 1 - brier / of_the_known_rate > params.gates["brier_skill"].above
+    assert sk.roc_auc_score(held_out.target, probability) > params.gates["roc_auc_low"].above
 
 
 def test_derived_metrics_follow_from_scikit_learns(real_run: Project, held_out: Dataset, probability: Floats) -> None:

@@ -88,7 +88,7 @@ def test_a_higher_cut_never_raises_recall(rows: Rows) -> None:
 
 @given(ROWS, st.floats(0.01, 0.99))
 def test_the_cut_moves_no_ranking_metric(rows: Rows, cut: float) -> None:
-    moved = {"accuracy", "precision", "recall", "f1_weighted", "flagged_share", "accepted_rate"}
+    moved = {"accuracy", "precision", "precision_lift", "recall", "f1_weighted", "flagged_share", "accepted_rate"}
     one, other = ({k: v for k, v in score(*rows, c, 0.5).items() if k not in moved} for c in (0.5, cut))
     assert one == pytest.approx(other, nan_ok=True)
 
@@ -147,7 +147,19 @@ def test_a_perfect_order_has_the_lift_of_one_over_the_base_rate() -> None:
 
 
 def test_flagging_no_row_gives_precision_0_without_a_warning() -> None:
-    assert score(np.array([0, 1], dtype=np.int8), np.array([0.1, 0.2]), 0.9, 0.5)["precision"] == 0
+    scores = score(np.array([0, 1], dtype=np.int8), np.array([0.1, 0.2]), 0.9, 0.5)
+    assert (scores["precision"], scores["precision_lift"]) == (0, 0)
+
+
+@given(ROWS)
+def test_flagging_every_row_has_a_precision_lift_of_1(rows: Rows) -> None:
+    expected = 1 if rows[0].any() else np.nan
+    assert score(*rows, 0.0, 0.5)["precision_lift"] == pytest.approx(expected, nan_ok=True)
+
+
+def test_precision_lift_is_that_of_the_flagged_rows_over_all() -> None:
+    scores = score(np.array([0, 0, 1, 1], dtype=np.int8), np.array([0.1, 0.2, 0.3, 0.9]), 0.25, 0.5)
+    assert scores["precision_lift"] == 2
 
 
 @given(ROWS)
@@ -183,7 +195,7 @@ def test_rows_of_one_class_have_no_ranking_metrics(value: int) -> None:
     target = np.full(5, value, dtype=np.int8)
     scores = score_with_intervals(target, np.linspace(0.1, 0.9, 5), 0.5, 0.5, Resamples(5, None, 10, 0))
     absent = {name for name, found in scores.items() if np.isnan(found)}
-    assert absent == {
+    assert absent - {"precision_lift"} == {
         "roc_auc", "roc_auc_low", "roc_auc_high", "gini", "ks", "average_precision", "average_precision_lift",
         "average_precision_lift_low", "average_precision_lift_high", "lift_5", "lift_10", "lift_10_low", "lift_10_high",
         "lift_20", "brier_skill_hindsight", "calibration_slope", "calibration_intercept",

@@ -42,7 +42,8 @@ REHEARSAL = {"rows": 1000, "roc_auc": 0.7, "brier_skill": 0.01, "mean_probabilit
 REHEARSALS = [REHEARSAL | {"rehearsal": f"{year}-01-01", "chose": year < 2005} for year in (2004, 2005, 2006)]
 POLICY = {"flagged_share": 0.1, "precision": 0.25, "recall": None, "accepted_rate": 0.05, "expected_cost": 0.5}
 WORST = {"segment": "sector", "value": "32", "roc_auc": 0.6, "rows": 1558}
-VERDICTS = {"roc_auc": {"value": 0.5, "min": 0.65, "max": 1.0, "margin": -0.15, "passed": False}}
+OTHER = {"above": None, "below": None, "source": "roc_auc"}
+VERDICTS = {"roc_auc": {"value": 0.5, "min": 0.65, "max": 1.0, "margin": -0.15, "passed": False, **OTHER}}
 CONTENT: dict[str, Any] = {
     "schema": SCHEMA, "parts": PARTS, "judged": JUDGED, "delivered": DELIVERED, "training": TRAINING,
     "metrics": METRICS, "rehearsals": REHEARSALS, "decision": [POLICY | {"policy": "model"}],
@@ -116,8 +117,14 @@ def test_the_card_says_what_sets_the_cut(rule: Decision, said: str) -> None:
 
 
 def test_too_few_groups_are_told() -> None:
-    assert "Below 20 they would be too narrow, so there are none." in card(metrics=METRICS | {"effective_groups": 19.9})
+    few = "Below 20 they would be too narrow, so there are none, and a gate takes the interval over the rehearsals."
+    assert few in card(metrics=METRICS | {"effective_groups": 19.9})
     assert "The intervals resample rows, as if none stood together." in card(schema=SCHEMA | {"group": None})
+
+
+def test_a_verdict_names_the_metric_that_decided_it() -> None:
+    found = VERDICTS["roc_auc"] | {"source": "rehearsed_roc_auc_low"}
+    assert "| `roc_auc_low` (by `rehearsed_roc_auc_low`) | 0.5000 |" in card(verdicts={"roc_auc_low": found})
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])

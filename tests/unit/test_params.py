@@ -43,7 +43,7 @@ def test_the_committed_params_are_valid() -> None:
     [
         ("train.seed=0", []),
         ("train.seed=1", ["  seed: 1"]),
-        ("gates.roc_auc_low.min=0.7", ["  roc_auc_low: {min: 0.7}"]),
+        ("gates.roc_auc_low.above=0.7", ["  roc_auc_low: {above: 0.7}"]),
     ],
 )
 def test_dvc_writes_the_committed_params_as_they_are(assignment: str, changed: list[str], tmp_path: Path) -> None:

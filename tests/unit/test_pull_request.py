@@ -120,6 +120,20 @@ def test_a_failed_gate_leads_the_report_even_when_no_caller_says_so(base: Revisi
     assert "| `f1_weighted` | 0.5000 | min 0.6 | -0.1000 | ❌ **fail**, was pass |" in report(head, base)
 
 
+def test_the_metric_that_decided_a_gate_is_named_if_it_is_another(base: Revision, tmp_path: Path) -> None:
+    few = {"effective_groups": 12.5, "roc_auc_low": None, "rehearsed_roc_auc_low": 0.75}
+    text = report(files(tmp_path / "head", METRICS | few), base)
+    assert "| `roc_auc_low` (by `rehearsed_roc_auc_low`) | 0.7500 | min 0.65 | +0.1000 | ✅ pass |" in text
+    assert "| `f1_weighted` | 0.7000 | min 0.6 |" in text
+
+
+def test_a_gate_on_a_metric_of_training_is_in_the_report(base: Revision) -> None:
+    gates = GATES | {"training_roc_auc": Gate(above=1)}
+    text = to_markdown(build(base, base, gates, COMPARE, Checks()))
+    assert "gate closed" in title(text)
+    assert re.search(r"\| `training_roc_auc` \| 0\.\d{4} \| above 1 \| -0\.\d{4} \| ❌ \*\*fail\*\* \|", text)
+
+
 @pytest.mark.parametrize("value", [None, float("nan"), "0.9", True])
 def test_a_gated_metric_that_is_no_number_closes_the_gate(value: Any, base: Revision, tmp_path: Path) -> None:
     head = files(tmp_path / "head", METRICS | {"f1_weighted": value})

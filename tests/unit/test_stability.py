@@ -80,7 +80,14 @@ def test_models_of_the_same_order_agree_in_rank_only() -> None:
     assert agreement(scores, -scores)["spearman"] == pytest.approx(-1)
 
 
-def test_a_constant_score_has_no_rank_correlation() -> None:
-    found = agreement(np.array([0.1, 0.2, 0.3]), np.full(3, 0.2))
-    assert np.isnan(found["spearman"])
-    assert np.isfinite(found["psi"])
+@pytest.mark.parametrize("other", [np.array([0.1, 0.2, 0.3]), np.full(3, 0.3)])
+def test_a_constant_score_agrees_only_with_itself(other: np.ndarray) -> None:
+    constant = np.full(3, 0.2)
+    assert agreement(constant, constant) == {"spearman": 1, "psi": 0}
+    for found in (agreement(constant, other), agreement(other, constant)):
+        assert np.isnan(found["spearman"])
+        assert np.isfinite(found["psi"])
+
+
+def test_no_scores_agree_in_nothing() -> None:
+    assert np.isnan(list(agreement(np.empty(0), np.empty(0)).values())).all()

@@ -30,6 +30,7 @@ REHEARSED = Path("models/rehearsed.skops")
 MODEL = Path("models/model.skops")
 MODEL_ONNX = Path("models/model.onnx")
 CARD = Path("models/model_card.md")
+REFERENCE = Path("models/reference.json")
 
 METRICS = Path("metrics")
 VALIDATION = METRICS / "validation.json"

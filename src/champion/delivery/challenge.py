@@ -108,7 +108,7 @@ def challenge(registry: Registry, name: str | None = None) -> Verdict:
             reasons.append(
                 f"{challenger.name} was registered with uncommitted changes, and then another result was committed"
             )
-        reasons += shortfalls(challenger.metrics, params.gates)
+        reasons += shortfalls(challenger.metrics, challenger.training, params.gates)
         if holder is None:
             _refuse_empty(read_parquet(root / TEST), challenger)
         elif not reasons:

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from champion.core.files import read_json, sha256_of
-from champion.core.layout import EVALUATION, GATES, MODEL, PARAMS, REHEARSED
+from champion.core.layout import EVALUATION, GATES, MODEL, PARAMS, REHEARSED, TRAINING
 from champion.core.metrics_file import read_metrics
 from champion.core.strict_yaml import Sections, read
 from champion.core.values import rounded
 from champion.pipeline.evaluate.params import Gate
-from champion.pipeline.evaluate.verdicts import bounds_of, judge, listed
+from champion.pipeline.evaluate.verdicts import bounds_of, gated_metrics, judge, listed
 from champion.repository.committed import require_committed
 from champion.repository.lock import verify_run
 
@@ -28,13 +28,14 @@ def failures(root: Path) -> list[str]:
     gate. Raises `UserError` when a file is missing, unreadable, uncommitted, or not from one complete run.
     """
     require_committed(root)
-    verify_run(root, (MODEL, REHEARSED, EVALUATION, GATES))
+    verify_run(root, (MODEL, REHEARSED, TRAINING, EVALUATION, GATES))
     gates = read(GateParams, root / PARAMS).gates
-    metrics = read_metrics(root / EVALUATION)
+    metrics, training = (read_metrics(root / path) for path in (EVALUATION, TRAINING))
     reasons = foreign_metrics(root)
-    if read_json(root / GATES).get("verdicts") != listed(rounded(judge(metrics, gates))):
-        reasons.append(f"{GATES}: its verdicts do not fit {EVALUATION} and the gates of {PARAMS}. Run `dvc repro`.")
-    return reasons + shortfalls(metrics, gates)
+    if read_json(root / GATES).get("verdicts") != listed(rounded(judge(gated_metrics(metrics, training), gates))):
+        sources = f"{EVALUATION}, {TRAINING} and the gates of {PARAMS}"
+        reasons.append(f"{GATES}: its verdicts do not fit {sources}. Run `dvc repro`.")
+    return reasons + shortfalls(metrics, training, gates)
 
 
 def foreign_metrics(root: Path) -> list[str]:
@@ -45,14 +46,22 @@ def foreign_metrics(root: Path) -> list[str]:
     return [f"{GATES}: it is about other models than {MODEL} and {REHEARSED}. Run `dvc repro`."]
 
 
-def shortfalls(metrics: Mapping[str, Any], gates: Mapping[str, Gate]) -> list[str]:
-    """Why these metrics do not pass the gates, one sentence per reason. Without gates, nothing passes."""
+def shortfalls(metrics: Mapping[str, Any], training: Mapping[str, Any], gates: Mapping[str, Gate]) -> list[str]:
+    """Why these metrics of the test and of training do not pass the gates, one sentence per reason.
+
+    Without gates, nothing passes.
+    """
     reasons = []
     if not gates:
         reasons.append("params.yaml: `gates` is empty, so nothing proves that the model is good. Add a gate.")
-    for name, verdict in judge(metrics, gates).items():
+    for name, verdict in judge(gated_metrics(metrics, training), gates).items():
         if verdict["value"] is None:
-            reasons.append(f"{name}: the metrics of the test have no number for it")
+            own = verdict["source"] == name
+            few = "" if own else "the test has too few groups for an interval, and "
+            reasons.append(f"{name}: {few}the metrics have no number for {'it' if own else verdict['source']}")
         elif not verdict["passed"]:
-            reasons.append(f"{name}: {verdict['value']:g} is outside {bounds_of(verdict)}")
+            source = "" if verdict["source"] == name else f" of {verdict['source']}"
+            is_strict = any(verdict[end] is not None for end in ("above", "below"))
+            outside = f"is {'not' if is_strict else 'outside'} {bounds_of(verdict)}"
+            reasons.append(f"{name}: {verdict['value']:g}{source} {outside}")
     return reasons

@@ -18,6 +18,7 @@ from champion.core.layout import (
     MODEL_ONNX,
     PARAMS,
     PARTS,
+    REFERENCE,
     REHEARSED,
     RUNTIME_LOCK,
     SCHEMA,
@@ -37,6 +38,7 @@ from champion.registry.versions import (
     FORMAT,
     MODEL_FILE,
     ONNX_FILE,
+    REFERENCE_FILE,
     REHEARSED_FILE,
     TRAINING_ROWS_FILE,
     Version,
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = 20
 # The files of a version that the pipeline made.
-MADE = {MODEL_FILE: MODEL, ONNX_FILE: MODEL_ONNX, REHEARSED_FILE: REHEARSED}
+MADE = {MODEL_FILE: MODEL, ONNX_FILE: MODEL_ONNX, REHEARSED_FILE: REHEARSED, REFERENCE_FILE: REFERENCE}
 READ = (*MADE.values(), AT_SPLIT, TEST, SCHEMA, PARTS, EVALUATION, EXPORT, GATES, TRAINING)
 
 

@@ -23,6 +23,7 @@ def score(target: Target, probability: Scores, cut: float, known_rate: float) ->
     given, the definition is scikit-learn's.
 
     - `accepted_rate`: the share of positives among the rows that are not flagged.
+    - `precision_lift`: precision / base rate, as flagging at random has the base rate.
     - `gini`: 2 ROC AUC - 1 (Hand & Till 2001).
     - `ks`: the largest distance between the distributions of both classes' probabilities, as in SciPy's `ks_2samp`
       (Kolmogorov-Smirnov).
@@ -35,6 +36,7 @@ def score(target: Target, probability: Scores, cut: float, known_rate: float) ->
     - `observed_expected`, `observed_expected_known`: base rate / mean probability, and base rate / `known_rate`.
     """
     flagged = is_positive(probability, cut)
+    precision = float(metrics.precision_score(target, flagged, zero_division=0))
     base_rate, mean_probability = float(target.mean()), float(probability.mean())
     both_classes = 0 < base_rate < 1
     roc_auc = float(metrics.roc_auc_score(target, probability)) if both_classes else np.nan
@@ -44,7 +46,8 @@ def score(target: Target, probability: Scores, cut: float, known_rate: float) ->
     slope, intercept = _calibration_line(target, probability)
     return {
         "accuracy": float(metrics.accuracy_score(target, flagged)),
-        "precision": float(metrics.precision_score(target, flagged, zero_division=0)),
+        "precision": precision,
+        "precision_lift": _ratio(precision, base_rate),
         "recall": float(metrics.recall_score(target, flagged, zero_division=0)),
         "f1_weighted": float(metrics.f1_score(target, flagged, average="weighted", zero_division=0)),
         "flagged_share": float(flagged.mean()),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from champion.model.model import Model
 
 # The format of a new version. In format 1 there was one model; format 2 has a judged and a delivered one; format 3 has
-# the ONNX file besides, and keeps each file under its own hash, so versions with an equal file share it.
+# the ONNX file and the drift reference besides, and keeps each file under its own hash, so versions can share files.
 FORMAT = 3
 
 # The delivered model.
@@ -21,6 +21,8 @@ MODEL_FILE = "model.skops"
 ONNX_FILE = "model.onnx"
 # The model that gate, challenge and metrics judge: the same recipe, made before the test rows.
 REHEARSED_FILE = "rehearsed.skops"
+# What drift and reasons compare rows with.
+REFERENCE_FILE = "reference.json"
 EXAMPLES_FILE = "examples.json"
 TRAINING_ROWS_FILE = "training_rows.u64"
 

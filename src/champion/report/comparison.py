@@ -25,6 +25,7 @@ HIGHER_IS_BETTER = frozenset(
         "lift_20",
         "lift_5",
         "precision",
+        "precision_lift",
         "recall",
         "roc_auc",
     }

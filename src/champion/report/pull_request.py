@@ -10,7 +10,7 @@ from champion.core.markdown import environment
 from champion.core.strict_yaml import Sections
 from champion.params import Compare
 from champion.pipeline.evaluate.params import Gate
-from champion.pipeline.evaluate.verdicts import bounds_of, judge
+from champion.pipeline.evaluate.verdicts import bounds_of
 from champion.report import tables
 from champion.report.comparison import changes
 from champion.report.mermaid import xychart
@@ -55,15 +55,15 @@ def build(head: Revision, base: Revision, gates: Mapping[str, Gate], compare: Co
     """
     if not head.evaluation:
         raise UserError(f"{layout.EVALUATION}: there are no metrics to report. Run `dvc repro` to make them.")
-    moved, verdicts = changes(base.evaluation, head.evaluation), judge(head.evaluation, gates)
+    moved = changes(base.evaluation, head.evaluation)
     return Document(
         {
             "base": base,
             "base_rate": tables.base_rate(head, base),
-            "before": judge(base.evaluation, gates),
+            "before": tables.verdicts(base, gates),
             "bounds": bounds_of,
             "confusion": tables.confusion(head, base),
-            "gates": sorted(verdicts.items()),
+            "gates": sorted(tables.verdicts(head, gates).items()),
             "lineage": list(tables.lineage(head, base)),
             "metrics": tables.metrics(moved),
             "other_metrics": tables.other_metrics(moved),

@@ -6,6 +6,8 @@ from typing import Any
 from champion.core import layout
 from champion.core.values import finite, flattened
 from champion.pipeline.evaluate.model_card import SHOWN
+from champion.pipeline.evaluate.params import Gate
+from champion.pipeline.evaluate.verdicts import gated_metrics, judge
 from champion.report.comparison import Change, changes, interval_of
 from champion.repository import git
 from champion.repository.revision import Revision
@@ -23,6 +25,11 @@ def metrics(moved: list[Change]) -> list[Change]:
 def other_metrics(moved: list[Change]) -> list[Change]:
     """All other metrics before and after."""
     return [change for change in moved if change.name not in SHOWN]
+
+
+def verdicts(side: Revision, gates: Mapping[str, Gate]) -> dict[str, dict[str, Any]]:
+    """The verdict of each gate on a side's metrics."""
+    return judge(gated_metrics(side.evaluation, side.training), gates)
 
 
 def params(head: Revision, base: Revision) -> Iterator[Pair]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from markupsafe import Markup
 
@@ -10,7 +11,7 @@ from champion.core import layout
 from champion.core.markdown import as_code
 from champion.params import Compare
 from champion.pipeline.evaluate.params import Gate
-from champion.pipeline.evaluate.verdicts import judge
+from champion.report import tables
 from champion.report.comparison import Change, breaches
 from champion.report.wording import MARKS, NO, UNKNOWN, YES, joined, metric_title, signed
 from champion.repository.revision import Revision
@@ -58,7 +59,7 @@ class Verdict:
         checks, tolerances = self.checks, self.compare.tolerances
         if checks.stale:
             yield "Up to date", NO, Markup("run `dvc repro` for {}").format(joined(checks.stale))
-        margins = [v["margin"] for v in judge(self.head.evaluation, self.gates).values() if v["margin"] is not None]
+        margins = [v["margin"] for v in self._verdicts.values() if v["margin"] is not None]
         if self._closed:
             yield "Gate", NO, joined(self._closed, "; ")
         else:
@@ -88,9 +89,13 @@ class Verdict:
         return bool(self.base.evaluation) and self.head.hashes.get(test) != self.base.hashes.get(test)
 
     @cached_property
+    def _verdicts(self) -> dict[str, dict[str, Any]]:
+        return tables.verdicts(self.head, self.gates)
+
+    @cached_property
     def _closed(self) -> list[str]:
         """Why the gate is closed. The gates are also judged here, so that no caller can omit them."""
-        failed = [name for name, verdict in judge(self.head.evaluation, self.gates).items() if not verdict["passed"]]
+        failed = [name for name, verdict in self._verdicts.items() if not verdict["passed"]]
         unsaid = [name for name in failed if not any(reason.startswith(f"{name}:") for reason in self.checks.gate)]
         reasons = [*self.checks.gate, *(f"{name}: outside its bounds, or not a number" for name in unsaid)]
         return reasons or ([] if self.gates else ["params.yaml: `gates` is empty, so nothing proves the model good"])

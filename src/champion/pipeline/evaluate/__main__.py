@@ -1,4 +1,9 @@
-"""Stage 8: score the judged model on the test -> metrics, plot data, verdicts, card. A bad model does not fail it."""
+"""Stage 8: score the judged model on the test -> metrics, plot data, verdicts, card; and the drift reference.
+
+A bad model does not fail it.
+"""
+
+import json
 
 from champion.core.files import read_json, read_parquet, replacing, sha256_of, write_json
 from champion.core.layout import (
@@ -14,6 +19,7 @@ from champion.core.layout import (
     PARAMS,
     PARTS,
     PLOTS,
+    REFERENCE,
     REHEARSALS,
     REHEARSED,
     REHEARSED_SCORES,
@@ -36,6 +42,7 @@ from champion.model.model_file import load
 from champion.model.stability import agreement
 from champion.pipeline.evaluate import model_card
 from champion.pipeline.evaluate.params import EvaluateParams
+from champion.pipeline.evaluate.reference import describe_reference
 from champion.pipeline.evaluate.stage import (
     describe_rehearsals,
     expect,
@@ -45,13 +52,13 @@ from champion.pipeline.evaluate.stage import (
     score_test,
     summary,
 )
-from champion.pipeline.evaluate.verdicts import judge, listed
+from champion.pipeline.evaluate.verdicts import check_gates, gated_metrics, judge, listed
 from champion.table.dataset import Dataset
 
 
 def main() -> None:
     with stage_errors():
-        params = read(EvaluateParams, PARAMS)
+        params, training = read(EvaluateParams, PARAMS), read_metrics(TRAINING)
         judged, delivered, test = load(REHEARSED), load(MODEL), Dataset.read(TEST)
         calendar = test.schema.calendar
         # Without dates no row is newest: the rows that the model learned from are the reference.
@@ -63,7 +70,13 @@ def main() -> None:
             metrics = score_test(judged, test, probability, resamples)
             rehearsals = describe_rehearsals(read_parquet(REHEARSED_SCORES))
             stability = measure_stability(reference, test, judged.predict(reference.rows), probability)
-            agreed = agreement(judged.predict(newest.rows), delivered.predict(newest.rows))
+            latest = delivered.predict(newest.rows)
+            agreed = agreement(judged.predict(newest.rows), latest)
+            drift = (
+                describe_reference(reference, delivered.predict(reference.rows))
+                if calendar is None
+                else describe_reference(newest, latest)
+            )
             segments = rounded(score_by_segment(test, probability, judged.manifest.cut, params.evaluate, resamples))
             tested = {"rehearsal": judged.manifest.made or "test", **metrics}
             tables = plot_tables(judged, test, probability, [*rehearsals, tested], params.evaluate)
@@ -71,7 +84,9 @@ def main() -> None:
         metrics = rounded(metrics | {"score_psi": stability[0]["psi"]} | expect(rehearsals))
         flagged = is_positive(probability, judged.manifest.cut)
         decision = rounded(describe_decision(test.target, flagged, params.decision.costs))
-        verdicts = rounded(judge(metrics, params.gates))
+        gated = gated_metrics(metrics, training)
+        check_gates(params.gates, gated)
+        verdicts = rounded(judge(gated, params.gates))
         hashes = {str(path): sha256_of(path) for path in (MODEL, REHEARSED, RUNTIME_LOCK)} | read_json(VALIDATED)
         worst = next(iter(segments["worst"]), None)
         card = model_card.render(
@@ -79,7 +94,7 @@ def main() -> None:
             parts=read_json(PARTS),
             judged=judged.manifest,
             delivered=delivered.manifest,
-            training=read_metrics(TRAINING),
+            training=training,
             metrics=metrics,
             rehearsals=rounded(rehearsals),
             rule=params.decision,
@@ -100,6 +115,10 @@ def main() -> None:
         write_json(DECISION, {"policies": decision})
         models = [{"path": str(path), "sha256": hashes[str(path)]} for path in (MODEL, REHEARSED)]
         write_json(GATES, {"models": models, "verdicts": listed(verdicts)})
+        with replacing(REFERENCE) as draft:
+            # With all digits: values of the table are the ends of bins, and alike on every processor.
+            text = json.dumps(drift, indent=2, sort_keys=True, allow_nan=False)
+            draft.write_text(text + "\n", encoding="utf-8")
         with replacing(CARD) as draft:
             draft.write_text(card, encoding="utf-8")
         print(summary(metrics, verdicts))

@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 from champion.core.strict_yaml import Section, Sections, in_order
 from champion.model.decision import Decision
 
+_LOWER, _UPPER = ("min", "above"), ("max", "below")
+
 
 class Evaluate(Section):
     """How to score the test rows. `segments` are features or columns with the role segment.
@@ -24,16 +26,23 @@ class Evaluate(Section):
 
 
 class Gate(Section):
-    """The bounds of one metric of the test; a value equal to a bound passes."""
+    """The bounds of one metric. A value equal to `min` or `max` passes; one equal to `above` or `below` does not."""
 
     min: float | None = None
+    above: float | None = None
     max: float | None = None
+    below: float | None = None
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:
-        if self.min is None and self.max is None:
-            raise ValueError("give `min`, `max` or both")
-        in_order((self.min, self.max), "min")
+        lower, upper = ([end for end in ends if getattr(self, end) is not None] for ends in (_LOWER, _UPPER))
+        if not lower + upper:
+            raise ValueError("give a lower bound (`min` or `above`), an upper one (`max` or `below`), or both")
+        for ends in (lower, upper):
+            if len(ends) > 1:
+                raise ValueError(f"give `{ends[0]}` or `{ends[1]}`, not both")
+        if lower and upper:
+            in_order((getattr(self, lower[0]), getattr(self, upper[0])), lower[0])
         return self
 
 

@@ -131,5 +131,6 @@ def summary(metrics: dict[str, Any], verdicts: dict[str, dict[str, Any]]) -> str
         )
     for name, verdict in sorted(verdicts.items()):
         margin = "no value" if verdict["margin"] is None else f"margin {verdict['margin']:+.4f}"
-        lines.append(f"  gate {name:<38} {'pass' if verdict['passed'] else 'FAIL'}  ({margin})")
+        source = "" if verdict["source"] == name else f" of {verdict['source']}"
+        lines.append(f"  gate {name:<38} {'pass' if verdict['passed'] else 'FAIL'}  ({margin}{source})")
     return "\n".join(lines)

@@ -46,7 +46,7 @@ def main() -> None:
             write_parquet(draft / CHOOSING_SCORES.name, scores)
         summary = summarise(params, recipe, trained, scores)
         write_json(TRAINING, summary)
-        found = f", ROC AUC {summary['roc_auc']:.3f} in its rehearsals" if "roc_auc" in summary else ""
+        found = f", ROC AUC {summary['roc_auc']:.3f} in its rehearsals" if summary["roc_auc"] is not None else ""
         print(f"{TRAINED}: {recipe.estimator}{found}")
 
 

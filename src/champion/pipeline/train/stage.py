@@ -14,6 +14,8 @@ from champion.pipeline.train.search import choose
 from champion.table.columns import TARGET
 from champion.table.dataset import Dataset, Rehearsal
 
+SCORED = ("roc_auc", "average_precision", "brier", "log_loss", "f1_weighted")
+
 
 def choosing_rehearsals(data: Dataset) -> list[Rehearsal]:
     """The rehearsals that were complete at the split date; in a table without dates, the folds."""
@@ -44,13 +46,15 @@ def describe_work(params: Training, rehearsals: int, rows: int) -> str:
 def summarise(params: Training, recipe: Recipe, trained: Dataset, scores: pl.DataFrame) -> dict[str, Any]:
     """The mean of each metric over the rehearsals that chose (`NAME`), its standard deviation, and the recipe.
 
-    After a search they are optimistic, because the same rehearsals chose the parameters.
+    Without rehearsals they are None. After a search they are optimistic, because the same rehearsals chose the
+    parameters.
     """
-    metrics_found: dict[str, float] = {"rows": len(trained.target), "base_rate": float(trained.target.mean())}
+    metrics_found: dict[str, float | None] = {"rows": len(trained.target), "base_rate": float(trained.target.mean())}
     each = [_score(rows[TARGET].to_numpy(), rows[SCORE].to_numpy()) for rows in scores.partition_by(REHEARSED_AT)]
-    for name in each[0] if each else ():
+    for name in SCORED:
         values = np.array([one[name] for one in each])
-        metrics_found |= {name: float(values.mean()), f"{name}_std": float(values.std())}
+        metrics_found[name] = float(values.mean()) if each else None
+        metrics_found[f"{name}_std"] = float(values.std()) if each else None
     parameters = getattr(recipe, recipe.estimator)
     used = {"estimator": recipe.estimator, "search": params.search.method, "rehearsals": len(each)}
     searched = sorted(params.search.grid) if params.search.method != "none" else []
