@@ -89,10 +89,9 @@ def main() -> None:
         for name in ("CHAMPION_WEBHOOK_URL", "MLFLOW_TRACKING_URI"):
             os.environ.pop(name, None)
         run([str(BIN / "dvc"), "cache", "dir", "--local", cache], clone)
-        lines = [row(realise(date(year, 1, 1), clone)) for year in YEARS]
-    print(f"| {' | '.join(TITLES)} |\n|{'---|' * len(TITLES)}")
-    for line in lines:
-        print(f"| {' | '.join(line)} |")
+        print(f"| {' | '.join(TITLES)} |\n|{'---|' * len(TITLES)}")
+        for year in YEARS:
+            print(f"| {' | '.join(row(realise(date(year, 1, 1), clone)))} |", flush=True)
 
 
 if __name__ == "__main__":
