@@ -47,7 +47,7 @@ def accept_any_share(folder: Path) -> None:
     yaml, path = YAML(), folder / "params.yaml"
     params = yaml.load(path)
     for limits in params["contract"]["columns"].values():
-        limits |= dict.fromkeys(limits, 1.0)
+        limits.update(max_missing=1.0, max_invalid=1.0)
     yaml.dump(params, path)
 
 
