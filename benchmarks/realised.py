@@ -67,7 +67,7 @@ def realise(as_of: date, clone: Path) -> dict[str, Any]:
 
 def row(details: dict[str, Any]) -> list[str]:
     promised, realised = details["promised"], details["after"]["metrics"]
-    within = "" if details["within_rehearsals"] else " (outside)"
+    within = " (outside)" if details["within_rehearsals"] is False else ""
     return [
         details["made"],
         details["as_of"],
@@ -85,8 +85,9 @@ def with_interval(metrics: dict[str, Any], name: str) -> str:
 
 
 def interval(metrics: dict[str, Any], name: str) -> str:
+    """Both ends; below 20 effective groups, or with fewer than three rehearsals, there are none."""
     low, high = metrics[f"{name}_low"], metrics[f"{name}_high"]
-    return "none" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
+    return "(no interval)" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
 
 
 def main() -> None:

@@ -5,15 +5,20 @@ import sqlite3
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from champion.core.errors import UserError
+from champion.core.values import rounded
 from champion.delivery.audit import differences
 from champion.delivery.realised import realise
 from champion.delivery.register import register
 from champion.delivery.webhook import VARIABLE
+from champion.model.bootstrap import Resamples
+from champion.model.metrics import score_with_intervals
 from champion.registry import history
 from support.delivery import DeliveryProject
 from support.project import Project
@@ -68,6 +73,11 @@ def between(table: pl.DataFrame, first: str, last: str) -> pl.DataFrame:
     return table.filter(pl.col("day").is_between(date.fromisoformat(first), date.fromisoformat(last)))
 
 
+def probabilities(project: DeliveryProject, rows: pl.DataFrame) -> NDArray[np.float64]:
+    """What the delivered model of v1 says about rows of the source."""
+    return project.staging.load_model("v1").predict(rows)
+
+
 def refusal(project: DeliveryProject, name: str = "v1", day: str = DAY) -> str:
     """The sentence with which nothing is recorded."""
     before = len(project.staging.rows)
@@ -85,8 +95,8 @@ def test_both_parts_are_the_rows_whose_label_became_known(registered: DeliveryPr
     for part, rows in (("after", after), ("before", before)):
         described = (found[part]["rows"], found[part]["first"], found[part]["last"])
         assert described == (rows.height, str(rows["day"].min()), str(rows["day"].max()))
-        target, probability = rows["answer"] == "yes", registered.staging.load_model("v1").predict(rows)
-        assert found[part]["metrics"]["roc_auc"] == round(roc_auc_score(target, probability), 6)
+        target = rows["answer"] == "yes"
+        assert found[part]["metrics"]["roc_auc"] == round(roc_auc_score(target, probabilities(registered, rows)), 6)
         assert found[part]["metrics"]["base_rate"] == round(target.mean(), 6)
 
 
@@ -99,11 +109,20 @@ def test_a_part_begins_and_ends_on_the_right_day(registered: DeliveryProject) ->
 
 
 def test_the_model_decides_with_its_own_cut_and_known_rate(registered: DeliveryProject, source: pl.DataFrame) -> None:
-    delivered = registered.staging.load_model("v1")
+    manifest, rows = registered.staging.load_model("v1").manifest, between(source, "2020-01-01", "2020-07-01")
     metrics = realise(registered.staging, "v1", DAY).details["after"]["metrics"]
-    flagged = delivered.predict(between(source, "2020-01-01", "2020-07-01")) >= delivered.manifest.cut
-    assert metrics["flagged_share"] == round(flagged.mean(), 6)
-    assert metrics["known_rate"] == round(delivered.manifest.base_rate, 6)
+    assert metrics["flagged_share"] == round((probabilities(registered, rows) >= manifest.cut).mean(), 6)
+    assert metrics["known_rate"] == round(manifest.base_rate, 6)
+
+
+def test_intervals_are_made_as_the_version_says(registered: DeliveryProject, source: pl.DataFrame) -> None:
+    name = register_other(registered, params={"evaluate": PARAMS["evaluate"] | {"bootstrap_samples": 150, "seed": 3}})
+    metrics = realise(registered.staging, name, DAY).details["after"]["metrics"]
+    rows = between(source, "2020-01-01", "2020-07-01")
+    target = (rows["answer"] == "yes").cast(pl.Int8).to_numpy()
+    manifest, resamples = registered.staging.load_model("v1").manifest, Resamples(rows.height, None, 150, 3)
+    scored = probabilities(registered, rows)
+    assert metrics == rounded(score_with_intervals(target, scored, manifest.cut, manifest.base_rate, resamples))
     assert metrics["roc_auc_low"] < metrics["roc_auc"] < metrics["roc_auc_high"]
 
 

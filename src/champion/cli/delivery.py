@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from champion.cli.command import Command, Env, Json, VersionName, open_registry, refuse_blank
-from champion.cli.table import print_json, print_table, with_interval
+from champion.cli.table import number, print_json, print_table, with_interval
 from champion.core.errors import UserError
 from champion.core.values import escaped
 
@@ -164,10 +164,20 @@ def realised(
 
     with progress("reading and scoring the rows", line=False):
         row = realise(open_registry(env), version, as_of)
+    details = row.details
     if as_json:
-        print_json(row.details)
+        print_json(details)
+        return
+    made, promised = details["made"], details["promised"]
+    titles = [f"{row.version} on {details['as_of']}", "promised", f"from {made} on", f"before {made}"]
+    print_table(titles, _realised_lines(promised, details["after"], details["before"]))
+    if details["within_rehearsals"] is None:
+        typer.echo("no interval of the rehearsals' ROC AUC was registered")
     else:
-        _print_realised(row)
+        low, high = (number(promised[f"rehearsed_roc_auc_{end}"]) for end in ("low", "high"))
+        lies = "lies in" if details["within_rehearsals"] else "lies outside"
+        typer.echo(f"roc_auc from {made} on {lies} the rehearsals' prediction interval, {low} to {high}")
+    typer.echo(f"recorded as ledger row {row.sequence}")
 
 
 @command()
@@ -212,11 +222,11 @@ def _print_comparison(row: "Row", comparison: Any) -> None:
     )
 
 
-def _print_realised(row: "Row") -> None:
+def _realised_lines(
+    promised: Mapping[str, Any], after: Mapping[str, Any], before: Mapping[str, Any]
+) -> list[list[str]]:
     from champion.delivery.realised import COMPARED
 
-    details = row.details
-    promised, after, before = details["promised"], details["after"], details["before"]
     lines = [
         ["rows", *(_count(one["rows"]) for one in (promised, after, before))],
         *([f"{end} row", "", *(part[end] or "none" for part in (after, before))] for end in ("first", "last")),
@@ -224,16 +234,8 @@ def _print_realised(row: "Row") -> None:
     for name in COMPARED:
         measured = (promised, after["metrics"], before["metrics"] or {})
         lines.append([name, *(with_interval(metrics, name) for metrics in measured)])
-    made = details["made"]
-    print_table([f"{row.version} on {details['as_of']}", "promised", f"from {made} on", f"before {made}"], lines)
-    low, high = (promised[f"rehearsed_roc_auc_{end}"] for end in ("low", "high"))
-    if details["within_rehearsals"] is None:
-        typer.echo("no interval of the rehearsals' ROC AUC was registered")
-    else:
-        lies = "lies in" if details["within_rehearsals"] else "lies outside"
-        typer.echo(f"roc_auc from {made} on {lies} the rehearsals' prediction interval, {low:.4f} to {high:.4f}")
-    typer.echo(f"recorded as ledger row {row.sequence}")
+    return lines
 
 
-def _count(rows: float | None) -> str:
-    return "none" if rows is None else f"{rows:,.0f}"
+def _count(rows: int | None) -> str:
+    return "none" if rows is None else f"{rows:,}"

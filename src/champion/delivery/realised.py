@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from champion.core.errors import ConflictError, UserError
-from champion.core.values import finite, rounded
+from champion.core.values import rounded
 from champion.delivery.listeners import follow
 from champion.pipeline.evaluate.params import Evaluate
 from champion.pipeline.ingest.params import IngestParams
@@ -61,11 +61,13 @@ def realise(registry: Registry, name: str, known_by: str) -> Row:
     try:
         data = _read(registry, params, calendar, day)
     except UserError as error:
-        raise UserError(f"{version.name}: with its registered params the rows cannot be read today: {error}") from None
+        raise type(error)(
+            f"{version.name}: with its registered params the rows cannot be read today: {error}"
+        ) from None
     when, made = data.rows[str(data.schema.date)], calendar.as_of
     after = data.only((when >= made).to_numpy())
     _refuse_unscorable(version, after, made, day)
-    promised = {key: finite(version.metrics.get(key)) for key in PROMISED}
+    promised = {key: version.metrics.get(key) for key in PROMISED}
     parts = {
         "after": _score(model, after, params.evaluate),
         "before": _score(model, data.only((when < made).to_numpy()), params.evaluate),
@@ -194,7 +196,7 @@ def _score(model: "Model", data: "Dataset", params: Evaluate) -> dict[str, Any]:
     }
 
 
-def _is_within(promised: dict[str, float | None], roc_auc: float) -> bool | None:
+def _is_within(promised: dict[str, Any], roc_auc: float) -> bool | None:
     """Whether the ROC AUC is in the prediction interval of the rehearsals; None without an interval."""
     low, high = promised["rehearsed_roc_auc_low"], promised["rehearsed_roc_auc_high"]
     return None if low is None or high is None else low <= roc_auc <= high
