@@ -220,7 +220,7 @@ def test_what_became_known_later_moves_no_row(tmp_path: Path, monkeypatch: pytes
         rows = {"failed": [later, date(2021, 7, 1)], "opened": [date(2021, 1, 1)] * 2, "amount": [2, 1]}
         write(url, pl.DataFrame(rows, schema_overrides={"failed": pl.Date}))
         monkeypatch.setenv(VARIABLE, url)
-        found = database.read_sql(SqlSource(source="sql", table="cases"), columns, CALENDAR)
+        found = database.read_sql(SqlSource(source="sql", table="cases"), columns, CALENDAR.period)
         amounts.append(found["amount"].to_list())
     assert amounts == [[1, 2]] * 3
 
@@ -237,9 +237,9 @@ def test_batches_do_not_show(sqlite: str, tmp_path: Path, monkeypatch: pytest.Mo
         }
     )
     source = SqlSource(source="sql", table="cases")
-    whole = database.read_sql(source, columns, CALENDAR)
+    whole = database.read_sql(source, columns, CALENDAR.period)
     monkeypatch.setattr(database, "BATCH_ROWS", 1)
-    assert database.read_sql(source, columns, CALENDAR).equals(whole)
+    assert database.read_sql(source, columns, CALENDAR.period).equals(whole)
 
 
 # Each function takes the URLs of PostgreSQL's reader and of SQLite's file, and returns the URL to use.

@@ -1,6 +1,5 @@
 """Tables from files and wheels. tests/integration tests databases."""
 
-from dataclasses import replace
 from datetime import date
 from importlib.metadata import distribution
 from pathlib import Path
@@ -18,7 +17,7 @@ from champion.pipeline.ingest.loans import SOURCE_COLUMNS, loan_fields
 from champion.pipeline.ingest.params import FileSource, WheelSource
 from champion.pipeline.ingest.sources import read_table
 from champion.table.columns import Column, Columns, dtype
-from champion.table.window import Calendar
+from champion.table.window import Period
 
 COLUMNS = Columns(
     {
@@ -33,8 +32,7 @@ COLUMNS = Columns(
 KEPT = [name for name in COLUMNS if name != "note"]
 HEADER = ",".join(COLUMNS)
 ROW = "2020-01-02,3,1.5,a,yes,n"
-# Rows from 2019-05-01 to before 2021-01-01.
-CALENDAR = Calendar(date(2021, 1, 1), horizon=0, window=10, test=2)
+PERIOD = Period(date(2019, 5, 1), date(2021, 1, 1))
 
 
 @pytest.fixture(autouse=True)
@@ -54,9 +52,9 @@ def put_parquet(table: pl.DataFrame) -> FileSource:
     return FileSource(source="file", path="t.parquet")
 
 
-def refusal(source: FileSource | WheelSource, columns: Columns = COLUMNS, calendar: Calendar | None = None) -> str:
+def refusal(source: FileSource | WheelSource, columns: Columns = COLUMNS, period: Period | None = None) -> str:
     with pytest.raises(UserError) as error:
-        read_table(source, columns, calendar)
+        read_table(source, columns, period)
     assert "\n" not in str(error.value)
     assert str(error.value).endswith(".")
     return str(error.value)
@@ -106,28 +104,46 @@ def test_a_written_table_comes_back_as_it_was(rows: list[tuple[str, int, float]]
     assert read_table(put_parquet(table), columns, None).equals(table)
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_columns_in_another_order_are_read_if_their_order_was_lost(suffix: str) -> None:
+    source = put(f"{HEADER}\n{ROW}\n")
+    expected = read_table(source, COLUMNS, None)
+    if suffix == "parquet":
+        source = put_parquet(pl.read_csv(sources.SOURCE / "t.csv", try_parse_dates=True))
+    reordered = Columns(sorted(COLUMNS.items()))
+    assert "Put `columns` in the table's order" in refusal(source, reordered)
+    assert read_table(source, reordered, None, in_order=False).select(expected.columns).equals(expected)
+
+
+def test_a_file_is_read_from_another_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = put(f"{HEADER}\n{ROW}\n")
+    monkeypatch.chdir("/")
+    assert read_table(source, COLUMNS, None, tmp_path).height == 1
+    assert "data/source/t.csv: no such file" in refusal(source)
+
+
 def test_only_rows_inside_the_window_are_read_and_undated_ones() -> None:
     days = ["2019-04-30", "2019-05-01", "2020-12-31", "2021-01-01", ""]
     source = put(HEADER + "\n" + "".join(f"{day},1,1,a,yes,n\n" for day in days))
-    assert read_table(source, COLUMNS, CALENDAR)["day"].to_list() == [date(2019, 5, 1), date(2020, 12, 31), None]
+    assert read_table(source, COLUMNS, PERIOD)["day"].to_list() == [date(2019, 5, 1), date(2020, 12, 31), None]
     assert read_table(source, COLUMNS, None).height == 5
 
 
 def test_a_window_without_rows_says_which_dates_there_are() -> None:
     source = put(f"{HEADER}\n{ROW}\n")
-    sentence = refusal(source, calendar=replace(CALENDAR, as_of=date(1901, 1, 1)))
+    sentence = refusal(source, period=Period(date(1899, 5, 1), date(1901, 1, 1)))
     assert "no row is in the window, from 1899-05-01 to before 1901-01-01" in sentence
     assert "2020-01-02" in sentence
     assert "`as_of`" in sentence
 
 
 def test_a_window_over_no_date_at_all_is_refused() -> None:
-    assert "'day' holds no date" in refusal(put(f"{HEADER}\n,3,1.5,a,yes,n\n"), calendar=CALENDAR)
+    assert "'day' holds no date" in refusal(put(f"{HEADER}\n,3,1.5,a,yes,n\n"), period=PERIOD)
 
 
-@pytest.mark.parametrize("calendar", [None, CALENDAR])
-def test_a_header_without_rows_is_refused_as_such(calendar: Calendar | None) -> None:
-    assert "the table has a header but no rows" in refusal(put(HEADER + "\n"), calendar=calendar)
+@pytest.mark.parametrize("period", [None, PERIOD])
+def test_a_header_without_rows_is_refused_as_such(period: Period | None) -> None:
+    assert "the table has a header but no rows" in refusal(put(HEADER + "\n"), period=period)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +231,7 @@ def test_pandas_categories_are_read_as_text() -> None:
         | {"kind": pd.Series(["a"], dtype="category"), "bad": [True], "note": ["n"]}
     )
     frame.to_parquet(sources.SOURCE / "t.parquet")
-    table = read_table(FileSource(source="file", path="t.parquet"), COLUMNS, CALENDAR)
+    table = read_table(FileSource(source="file", path="t.parquet"), COLUMNS, PERIOD)
     assert table.schema == {name: dtype(COLUMNS[name].type) for name in KEPT}
     assert table.rows() == [(date(2020, 1, 2), 3, 1.5, "a", True)]
 
@@ -243,9 +259,12 @@ def test_the_loan_adapter_reads_both_kinds_of_file(suffix: str) -> None:
     path = sources.SOURCE / f"loans.{suffix}"
     table.write_csv(path) if suffix == "csv" else table.write_parquet(path)
     source = FileSource(source="file", path=path.name, adapter="loans")
-    read = read_table(source, loan_columns(), CALENDAR)
+    read = read_table(source, loan_columns(), PERIOD)
     assert read.columns == [field.name for field in loan_fields() if field.name != "lender"]
     assert read.select("approval_date", "guaranteed_share").row(0) == (date(2020, 2, 28), 0.5)
+    reordered = Columns(sorted(loan_columns().items()))
+    assert "the loans adapter: column 1 is 'loan_id'" in refusal(source, reordered)
+    assert read_table(source, reordered, PERIOD, in_order=False).equals(read)
 
 
 def test_the_loan_adapter_refuses_another_table() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from champion.cli.command import Command, Env, Json, VersionName, open_registry, refuse_blank
-from champion.cli.table import print_json, print_table
+from champion.cli.table import number, print_json, print_table, with_interval
 from champion.core.errors import UserError
 from champion.core.values import escaped
 
@@ -149,6 +149,38 @@ def rollback(
 
 
 @command()
+def realised(
+    version: VersionName,
+    as_of: Annotated[str, typer.Option("--as-of", help="A date: a label counts if it is known by then.")],
+    env: Env = None,
+    as_json: Json = False,
+) -> None:
+    """Score a version's delivered model on rows whose label was not known when it was made, beside what was promised.
+
+    The rows are read from the source again. No file of the pipeline changes.
+    """
+    from champion.core.stage import progress
+    from champion.delivery.realised import realise
+
+    with progress("reading and scoring the rows", line=False):
+        row = realise(open_registry(env), version, as_of)
+    details = row.details
+    if as_json:
+        print_json(details)
+        return
+    made, promised = details["made"], details["promised"]
+    titles = [f"{row.version} on {details['as_of']}", "promised", f"from {made} on", f"before {made}"]
+    print_table(titles, _realised_lines(promised, details["after"], details["before"]))
+    if details["within_rehearsals"] is None:
+        typer.echo("no interval of the rehearsals' ROC AUC was registered")
+    else:
+        low, high = (number(promised[f"rehearsed_roc_auc_{end}"]) for end in ("low", "high"))
+        lies = "lies in" if details["within_rehearsals"] else "lies outside"
+        typer.echo(f"roc_auc from {made} on {lies} the rehearsals' prediction interval, {low} to {high}")
+    typer.echo(f"recorded as ledger row {row.sequence}")
+
+
+@command()
 def notify(text: Annotated[str, typer.Argument(help="The message.")]) -> None:
     """Send a message to the webhook of CHAMPION_WEBHOOK_URL."""
     from champion.delivery.webhook import send
@@ -188,3 +220,22 @@ def _print_comparison(row: "Row", comparison: Any) -> None:
             ["rows", f"{comparison.rows:,}", f"{comparison.excluded:,} others excluded: a model learned from them"],
         ],
     )
+
+
+def _realised_lines(
+    promised: Mapping[str, Any], after: Mapping[str, Any], before: Mapping[str, Any]
+) -> list[list[str]]:
+    from champion.delivery.realised import COMPARED
+
+    lines = [
+        ["rows", *(_count(one["rows"]) for one in (promised, after, before))],
+        *([f"{end} row", "", *(part[end] or "none" for part in (after, before))] for end in ("first", "last")),
+    ]
+    for name in COMPARED:
+        measured = (promised, after["metrics"], before["metrics"] or {})
+        lines.append([name, *(with_interval(metrics, name) for metrics in measured)])
+    return lines
+
+
+def _count(rows: int | None) -> str:
+    return "none" if rows is None else f"{rows:,}"

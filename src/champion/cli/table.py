@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import typer
@@ -39,3 +39,10 @@ def print_json(content: Any) -> None:
 def number(value: Any) -> str:
     """A metric for a table."""
     return f"{value:.4f}" if isinstance(value, int | float) else "none"
+
+
+def with_interval(metrics: Mapping[str, Any], name: str) -> str:
+    """A metric for a table, with the ends of its interval if there are any."""
+    low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+    interval = "" if low is None or high is None else f" [{number(low)}, {number(high)}]"
+    return f"{number(metrics.get(name))}{interval}"

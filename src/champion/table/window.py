@@ -64,6 +64,14 @@ def offset(length: Length) -> str:
 
 
 @dataclass(frozen=True)
+class Period:
+    """The days from `start` to the day before `end`."""
+
+    start: date
+    end: date
+
+
+@dataclass(frozen=True)
 class Calendar:
     """The dates of a table with dates. A model that is made at a date knows only what was known before this date.
 
@@ -94,6 +102,11 @@ class Calendar:
     def start(self) -> date:
         """The date of the oldest row that any model or rehearsal needs."""
         return self.first_trained(self.choosing(self.split)[0])
+
+    @property
+    def period(self) -> Period:
+        """The days of all rows that any model or rehearsal needs."""
+        return Period(self.start, self.as_of)
 
     def first_trained(self, day: date) -> date:
         """The date of the oldest row from which a model made that day learns."""

@@ -14,27 +14,27 @@ from champion.core.errors import UserError
 from champion.databases import make_engine
 from champion.pipeline.ingest.params import SqlSource
 from champion.table.columns import Columns
-from champion.table.window import Calendar
+from champion.table.window import Period
 
 BATCH_ROWS = 65_536
 
 
-def read_sql(source: SqlSource, columns: Columns, calendar: Calendar | None) -> pl.DataFrame:
+def read_sql(source: SqlSource, columns: Columns, period: Period | None) -> pl.DataFrame:
     """Rows of the table or query, streamed in batches and sorted, because a database guarantees no order.
 
     Of a table, only declared columns and rows in the window are read. A query may use `:start` and `:end`, the window's
     bounds. Raises `UserError`, which never shows the URL, because it may hold a password.
     """
     with _connected(source) as connection:
-        statement = _select_table(source, columns, calendar, connection) if source.table else _bind(source, calendar)
+        statement = _select_table(source, columns, period, connection) if source.table else _bind(source, period)
         # The cursor is on the server, so it must be closed even if a row is refused.
         with connection.execution_options(stream_results=True).execute(statement) as result:
             names = list(result.keys())
             batches = [_frame(source, names, [tuple(row) for row in rows]) for rows in result.partitions(BATCH_ROWS)]
     if not batches:
         raise UserError(
-            f"{source.table or 'ingest.query'}: the database has no row{' in the window' if calendar else ''}. Correct "
-            f"{'`as_of`, or ' if calendar else ''}`ingest.{'table' if source.table else 'query'}` in params.yaml."
+            f"{source.table or 'ingest.query'}: the database has no row{' in the window' if period else ''}. Correct "
+            f"{'`as_of`, or ' if period else ''}`ingest.{'table' if source.table else 'query'}` in params.yaml."
         )
     rows = pl.concat(batches, how="vertical_relaxed").drop(columns.named("ignore"), strict=False)
     # The outcome comes last, so that what became known later moves no row.
@@ -96,7 +96,7 @@ def _frame(source: SqlSource, names: list[str], rows: list[tuple[Any, ...]]) -> 
 
 
 def _select_table(
-    source: SqlSource, columns: Columns, calendar: Calendar | None, connection: sa.Connection
+    source: SqlSource, columns: Columns, period: Period | None, connection: sa.Connection
 ) -> sa.Select[Any]:
     name = source.table or ""
     schema, _, bare = name.rpartition(".")
@@ -110,9 +110,9 @@ def _select_table(
         raise UserError(f"{name}: the column {missing[0]!r} is missing. Correct `columns` in params.yaml.")
     query = sa.select(*(table.columns[column] for column in wanted))
     when = columns.only("date")
-    if calendar is None or when is None or not _comparable(table.columns[when], source):
+    if period is None or when is None or not _comparable(table.columns[when], source):
         return query
-    start, end = (_bound(table.columns[when], day) for day in (calendar.start, calendar.as_of))
+    start, end = (_bound(table.columns[when], day) for day in (period.start, period.end))
     return query.where(
         sa.or_(table.columns[when].is_(None), sa.and_(table.columns[when] >= start, table.columns[when] < end))
     )
@@ -129,8 +129,8 @@ def _bound(column: sa.Column[Any], day: date) -> date | str:
     return day if isinstance(column.type, sa.Date) else day.isoformat()
 
 
-def _bind(source: SqlSource, calendar: Calendar | None) -> sa.TextClause:
+def _bind(source: SqlSource, period: Period | None) -> sa.TextClause:
     statement = sa.text(source.query or "")
-    bounds = {"start": calendar.start, "end": calendar.as_of} if calendar else {}
+    bounds = {"start": period.start, "end": period.end} if period else {}
     used = statement.compile().params
     return statement.bindparams(**{name: day for name, day in bounds.items() if name in used})

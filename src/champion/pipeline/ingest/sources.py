@@ -17,7 +17,7 @@ from champion.pipeline.ingest.fields import Field, read_text, read_typed
 from champion.pipeline.ingest.loans import SOURCE_COLUMNS, loan_fields
 from champion.pipeline.ingest.params import FileSource, Source, SqlSource, WheelSource
 from champion.table.columns import Columns
-from champion.table.window import Calendar
+from champion.table.window import Period
 
 MISSING_VALUES = ["", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"]
 EXAMPLES = 3
@@ -36,28 +36,31 @@ class Origin:
     whole_rows: bool = False
 
 
-def read_table(source: Source, columns: Columns, calendar: Calendar | None) -> pl.DataFrame:
+def read_table(
+    source: Source, columns: Columns, period: Period | None, root: Path = Path(), *, in_order: bool = True
+) -> pl.DataFrame:
     """The declared columns, in order and typed, of the rows in the window and of rows without a date.
 
-    Raises `UserError` when the source is missing, its columns are not the declared ones, a value does not parse as its
-    type, or no row is in the window.
+    A file is under `root`, the root of the repository. Without `in_order` the source may have its columns in another
+    order. Raises `UserError` when the source is missing, its columns are not the declared ones, a value does not parse
+    as its type, or no row is in the window.
     """
-    origin = _open(source, columns, calendar)
+    origin = _open(source, columns, period, root, in_order)
     date = columns.only("date")
     values = [field.value.alias(field.name) for field in origin.fields]
     texts = [field.origin.alias(_text_of(field)) for field in origin.fields if field.origin is not None]
     optimizations = pl.QueryOptFlags(projection_pushdown=not origin.whole_rows)
     try:
         rows = origin.rows.select(values + texts)
-        if calendar is not None and date is not None:
-            inside = pl.col(date).is_between(calendar.start, calendar.as_of, closed="left")
+        if period is not None and date is not None:
+            inside = pl.col(date).is_between(period.start, period.end, closed="left")
             read = rows.filter(inside | pl.col(date).is_null()).collect(optimizations=optimizations)
         else:
             read = rows.collect(optimizations=optimizations)
         _refuse_unparsed(origin, read, columns)
         table = read.select(field.name for field in origin.fields)
-        if calendar is not None and date is not None and table[date].null_count() == table.height:
-            _explain_empty_window(origin.name, rows, date, calendar)
+        if period is not None and date is not None and table[date].null_count() == table.height:
+            _explain_empty_window(origin.name, rows, date, period)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise UserError(
             f"{origin.name}: cannot be read as {'Parquet' if origin.name.endswith('.parquet') else 'UTF-8 CSV'} "
@@ -68,23 +71,23 @@ def read_table(source: Source, columns: Columns, calendar: Calendar | None) -> p
     return table
 
 
-def _open(source: Source, columns: Columns, calendar: Calendar | None) -> Origin:
+def _open(source: Source, columns: Columns, period: Period | None, root: Path, in_order: bool) -> Origin:
     match source:
         case WheelSource():
             path = _wheel_path(source)
-            return _open_file(path, f"{source.path} of {source.distribution}", source, columns)
+            return _open_file(path, f"{source.path} of {source.distribution}", source, columns, in_order)
         case FileSource():
             path = SOURCE / source.path
-            if not path.is_file():
+            if not (root / path).is_file():
                 raise UserError(f"{path}: no such file. Put the table there, or correct `ingest.path` in params.yaml.")
-            return _open_file(path, str(path), source, columns)
+            return _open_file(root / path, str(path), source, columns, in_order)
         case SqlSource():
             from champion.pipeline.ingest.database import read_sql
 
-            rows = read_sql(source, columns, calendar)
+            rows = read_sql(source, columns, period)
             name = source.table or "ingest.query"
             wanted = Columns({column: spec for column, spec in columns.items() if spec.role != "ignore"})
-            return Origin(name, rows.lazy(), _typed_fields(name, rows.schema, wanted, source.date_format))
+            return Origin(name, rows.lazy(), _typed_fields(name, rows.schema, wanted, source.date_format, in_order))
         case _:
             assert_never(source)
 
@@ -106,7 +109,7 @@ def _wheel_path(source: WheelSource) -> Path:
     return path
 
 
-def _open_file(path: Path, name: str, source: WheelSource | FileSource, columns: Columns) -> Origin:
+def _open_file(path: Path, name: str, source: WheelSource | FileSource, columns: Columns, in_order: bool) -> Origin:
     if path.stat().st_size == 0:
         raise UserError(f"{name}: the file is empty. Give a table with a header and rows.")
     if path.suffix == ".parquet":
@@ -116,14 +119,16 @@ def _open_file(path: Path, name: str, source: WheelSource | FileSource, columns:
         except (pl.exceptions.PolarsError, OSError) as error:
             raise UserError(f"{name}: not readable Parquet ({_first_line(error)}). Write the file again.") from None
         if source.adapter is None:
-            return Origin(name, rows, _typed_fields(name, schema, columns, source.date_format))
-        return Origin(name, rows.with_columns(pl.all().cast(pl.String)), _loan_fields(name, list(schema), columns))
+            return Origin(name, rows, _typed_fields(name, schema, columns, source.date_format, in_order))
+        return Origin(
+            name, rows.with_columns(pl.all().cast(pl.String)), _loan_fields(name, list(schema), columns, in_order)
+        )
     separator = source.separator if isinstance(source, FileSource) else ","
     header = _read_header(path, name, separator)
     rows = pl.scan_csv(path, separator=separator, infer_schema=False, null_values=MISSING_VALUES)
     if source.adapter == "loans":
-        return Origin(name, rows, _loan_fields(name, header, columns), whole_rows=True)
-    _refuse_other_columns(name, header, list(columns))
+        return Origin(name, rows, _loan_fields(name, header, columns, in_order), whole_rows=True)
+    _refuse_other_columns(name, header, list(columns), in_order)
     fields = [read_text(column, spec.type, source.date_format) for column, spec in columns.items()]
     return Origin(name, rows, _without_ignored(fields, columns), whole_rows=True)
 
@@ -145,7 +150,7 @@ def _read_header(path: Path, name: str, separator: str) -> list[str]:
     return header
 
 
-def _refuse_other_columns(name: str, found: list[str], expected: list[str]) -> None:
+def _refuse_other_columns(name: str, found: list[str], expected: list[str], in_order: bool = True) -> None:
     missing = [column for column in expected if column not in found]
     extra = [column for column in found if column not in expected]
     if missing:
@@ -158,6 +163,8 @@ def _refuse_other_columns(name: str, found: list[str], expected: list[str]) -> N
             f"{name}: the column {_listed(extra)} is not declared. Declare it under `columns` in params.yaml "
             "(with the role `ignore` to leave it out)."
         )
+    if not in_order:
+        return
     for place, (has, wants) in enumerate(zip(found, expected, strict=True), start=1):
         if has != wants:
             raise UserError(
@@ -166,15 +173,17 @@ def _refuse_other_columns(name: str, found: list[str], expected: list[str]) -> N
             )
 
 
-def _loan_fields(name: str, found: list[str], columns: Columns) -> list[Field]:
+def _loan_fields(name: str, found: list[str], columns: Columns, in_order: bool) -> list[Field]:
     _refuse_other_columns(name, found, SOURCE_COLUMNS)
     fields = loan_fields()
-    _refuse_other_columns("the loans adapter", [field.name for field in fields], list(columns))
+    _refuse_other_columns("the loans adapter", [field.name for field in fields], list(columns), in_order)
     return _without_ignored(fields, columns)
 
 
-def _typed_fields(name: str, schema: pl.Schema, columns: Columns, date_format: str | None) -> list[Field]:
-    _refuse_other_columns(name, schema.names(), list(columns))
+def _typed_fields(
+    name: str, schema: pl.Schema, columns: Columns, date_format: str | None, in_order: bool
+) -> list[Field]:
+    _refuse_other_columns(name, schema.names(), list(columns), in_order)
     fields = []
     for column, spec in columns.items():
         if spec.role == "ignore":
@@ -213,7 +222,7 @@ def _refuse_unparsed(origin: Origin, read: pl.DataFrame, columns: Columns) -> No
         )
 
 
-def _explain_empty_window(name: str, rows: pl.LazyFrame, date: str, calendar: Calendar) -> None:
+def _explain_empty_window(name: str, rows: pl.LazyFrame, date: str, period: Period) -> None:
     bounds = rows.select(first=pl.col(date).min(), last=pl.col(date).max(), height=pl.len()).collect()
     first, last, height = bounds.row(0)
     if not height:
@@ -221,7 +230,7 @@ def _explain_empty_window(name: str, rows: pl.LazyFrame, date: str, calendar: Ca
     if first is None:
         raise UserError(f"{name}: the column {date!r} holds no date. Correct the table, or `columns` in params.yaml.")
     raise UserError(
-        f"{name}: no row is in the window, from {calendar.start} to before {calendar.as_of}; the rows have dates from "
+        f"{name}: no row is in the window, from {period.start} to before {period.end}; the rows have dates from "
         f"{first} to {last}. Correct `as_of`, `window`, `split.test` or `label.horizon` in params.yaml."
     )
 

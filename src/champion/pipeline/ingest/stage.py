@@ -1,18 +1,28 @@
 """The source's rows, typed and counted, without any fact that was known only at `as_of` or later."""
 
+from datetime import date
+from pathlib import Path
+
 import polars as pl
 
 from champion.pipeline.ingest.params import IngestParams
 from champion.pipeline.ingest.sources import read_table
 from champion.table.exclusions import meets
+from champion.table.window import Period
 
 
-def ingest(params: IngestParams) -> tuple[pl.DataFrame, dict[str, int]]:
+def ingest(
+    params: IngestParams, root: Path = Path(), since: date | None = None, *, in_order: bool = True
+) -> tuple[pl.DataFrame, dict[str, int]]:
     """The declared columns of every row to learn from, test or score, and the number of rows that each rule excludes.
 
-    A row that several rules exclude counts for the first. Raises `UserError` as `read_table` does.
+    A row that several rules exclude counts for the first. `since` replaces the date of the oldest row. `root` and
+    `in_order` are as in `read_table`, which raises `UserError`.
     """
-    table = read_table(params.ingest, params.table, params.calendar)
+    period = None if params.calendar is None else params.calendar.period
+    if period is not None and since is not None:
+        period = Period(since, period.end)
+    table = read_table(params.ingest, params.table, period, root, in_order=in_order)
     excluded = {}
     for name, conditions in params.ingest.exclude.items():
         met = table.select(meets(conditions)).to_series()

@@ -20,24 +20,31 @@ def prepare(raw: pl.DataFrame, params: TableParams) -> Parts:
 
     Raises `UserError` when a model could not be fitted or tested, because a part has only one class.
     """
-    columns, calendar = params.table, params.calendar
-    when = columns.only("date")
-    table = raw.with_columns(label_rows(columns, params.label, params.as_of))
-    table = table if when is None else table.drop_nulls(when)
-    kept = [name for name, column in columns.items() if column.role in KEPT]
-    table = empty_invalid(table, features_of(columns)).select([*kept, TARGET])
+    calendar, table = params.calendar, label_and_clean(raw, params)
     parts = split_by_key(table, params) if calendar is None else split_by_date(table, params, calendar)
     for path, part in _needed(parts, params).items():
         if part[TARGET].n_unique() < 2:
             what = "there are no rows" if part.is_empty() else "all rows have the same label"
             settings = "`as_of`, `window`, `split`" if calendar is not None else "`split`"
-            if calendar is None and columns.only("group") is not None:
+            if calendar is None and params.table.only("group") is not None:
                 settings += ", the role group (few groups can all be on one side)"
             raise UserError(
                 f"{path}: {what}, so no model can be {'tested' if path == TEST else 'trained'}. Correct "
                 f"{settings}, `label` or `ingest.exclude` in params.yaml."
             )
     return parts
+
+
+def label_and_clean(raw: pl.DataFrame, params: TableParams) -> pl.DataFrame:
+    """The rows with id, date, group, segments, features and the target as it is known at `as_of`.
+
+    An invalid value of a feature is missing. A row without a needed date is dropped.
+    """
+    columns, when = params.table, params.table.only("date")
+    table = raw.with_columns(label_rows(columns, params.label, params.as_of))
+    table = table if when is None else table.drop_nulls(when)
+    kept = [name for name, column in columns.items() if column.role in KEPT]
+    return empty_invalid(table, features_of(columns)).select([*kept, TARGET])
 
 
 def describe_columns(params: TableParams, exclusions: dict[str, Any]) -> dict[str, Any]:
