@@ -205,7 +205,8 @@ def test_a_changed_gate_reruns_evaluate_alone(project: Project) -> None:
 
 
 def test_the_run_ends_with_every_output_a_person_reads(sample_run: Project) -> None:
-    names = "decision evaluation export gates rehearsals segments stability training validation".split()
+    names = ["decision", "evaluation", "export", "gates", "rehearsals", "segments", "stability"]
+    names += ["training", "validation"]
     found = sorted(path.name for path in (sample_run.folder / "metrics").iterdir() if path.name != "plots")
     assert found == [f"{name}.json" for name in names]
     assert (sample_run.folder / "models/model_card.md").is_file()

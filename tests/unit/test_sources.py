@@ -104,17 +104,6 @@ def test_a_written_table_comes_back_as_it_was(rows: list[tuple[str, int, float]]
     assert read_table(put_parquet(table), columns, None).equals(table)
 
 
-@pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_columns_in_another_order_are_read_if_their_order_was_lost(suffix: str) -> None:
-    source = put(f"{HEADER}\n{ROW}\n")
-    expected = read_table(source, COLUMNS, None)
-    if suffix == "parquet":
-        source = put_parquet(pl.read_csv(sources.SOURCE / "t.csv", try_parse_dates=True))
-    reordered = Columns(sorted(COLUMNS.items()))
-    assert "Put `columns` in the table's order" in refusal(source, reordered)
-    assert read_table(source, reordered, None, in_order=False).select(expected.columns).equals(expected)
-
-
 def test_a_file_is_read_from_another_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = put(f"{HEADER}\n{ROW}\n")
     monkeypatch.chdir("/")
@@ -262,9 +251,6 @@ def test_the_loan_adapter_reads_both_kinds_of_file(suffix: str) -> None:
     read = read_table(source, loan_columns(), PERIOD)
     assert read.columns == [field.name for field in loan_fields() if field.name != "lender"]
     assert read.select("approval_date", "guaranteed_share").row(0) == (date(2020, 2, 28), 0.5)
-    reordered = Columns(sorted(loan_columns().items()))
-    assert "the loans adapter: column 1 is 'loan_id'" in refusal(source, reordered)
-    assert read_table(source, reordered, PERIOD, in_order=False).equals(read)
 
 
 def test_the_loan_adapter_refuses_another_table() -> None:

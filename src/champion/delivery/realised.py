@@ -12,13 +12,15 @@ from champion.pipeline.evaluate.params import Evaluate
 from champion.pipeline.ingest.params import IngestParams
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
-from champion.registry.versions import MODEL_FILE, REHEARSED_FILE, Version, load_bytes
+from champion.registry.versions import MODEL_FILE, Version, load_bytes
 from champion.table.window import Calendar, shift
 
 if TYPE_CHECKING:
     from champion.model.model import Model
     from champion.table.dataset import Dataset
 
+# The first format of versions that keeps the order of columns.
+COMPLETE = 3
 # What is promised and what became of it. Of those with an interval, both ends are promised too.
 COMPARED = ("roc_auc", "brier_skill", "lift_10", "observed_expected", "flagged_share", "precision", "base_rate")
 PROMISED = (
@@ -100,10 +102,10 @@ def _parse(text: str) -> date:
 
 
 def _params(version: Version) -> RealisedParams:
-    if REHEARSED_FILE not in version.files:
+    if version.format < COMPLETE:
         raise ConflictError(
-            f"{version.name} was registered when a version had only one model, so it has no delivered model of a date. "
-            "Choose a newer version."
+            f"{version.name} was registered by an older champion, which did not keep all that is needed to read its "
+            "rows again. Choose a newer version."
         )
     known = {key: value for key, value in version.params.items() if key in RealisedParams.model_fields}
     try:
@@ -157,8 +159,7 @@ def _read(registry: Registry, params: RealisedParams, calendar: Calendar, day: d
     then = params.model_copy(update={"as_of": day})
     # The window at that day may begin after the first row whose label the model did not know.
     oldest = shift(calendar.as_of, calendar.horizon, -1)
-    # The ledger's JSON keeps no order of columns.
-    raw, _ = ingest(then, registry.environment.root, since=oldest, in_order=False)
+    raw, _ = ingest(then, registry.environment.root, since=oldest)
     rows = label_and_clean(raw, then).drop_nulls(TARGET)
     date_column = columns.named("date")[0]
     new = (known_from(columns, params.label) > calendar.as_of) | (pl.col(date_column) >= calendar.as_of)

@@ -82,6 +82,7 @@ def register(registry: Registry) -> tuple[Version, bool]:
     for name, path in MADE.items():
         if hashes[name] != expected[name]:
             raise ConflictError(f"{path}: it changed during this command. Run this again when `dvc repro` has ended.")
+    params = read(Params, root / PARAMS)
     details = {
         "format": FORMAT,
         "files": hashes,
@@ -91,7 +92,8 @@ def register(registry: Registry) -> tuple[Version, bool]:
         "window": window,
         "features": describe_features(model.features),
         "environment_lock_sha256": sha256_of(root / RUNTIME_LOCK),
-        "params": read(Params, root / PARAMS).model_dump(mode="json"),
+        "params": params.model_dump(mode="json"),
+        "columns": list(params.columns),
         "lineage": lineage,
         "dirty": not is_committed(root),
     }

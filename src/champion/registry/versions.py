@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from champion.model.model import Model
 
 # The format of a new version. In format 1 there was one model; format 2 has a judged and a delivered one; format 3 has
-# the ONNX file and the drift reference besides, and keeps each file under its own hash, so versions can share files.
+# the ONNX file and the drift reference besides, and keeps each file under its own hash, so versions can share files,
+# and it keeps the order of the columns.
 FORMAT = 3
 
 # The delivered model.
@@ -66,7 +67,7 @@ class Version:
             training=details["training"],
             window=details["window"],
             features=details["features"],
-            params=details["params"],
+            params=_in_order(details["params"], details.get("columns")),
             lineage=details.get("lineage", {}),
             dirty=details.get("dirty"),
         )
@@ -89,6 +90,13 @@ class Version:
     def key(self, file: str) -> str:
         """The key of the version's file in a store."""
         return f"{self.files[file] if self.format >= 3 else self.model_sha256}/{file}"
+
+
+def _in_order(params: Mapping[str, Any], columns: Sequence[str] | None) -> Mapping[str, Any]:
+    """The params with their columns in order, which the ledger's sorted JSON does not keep."""
+    if columns is None:
+        return params
+    return {**params, "columns": {name: params["columns"][name] for name in columns}}
 
 
 def load_bytes(content: bytes, sha256: str) -> "Model":

@@ -36,16 +36,13 @@ class Origin:
     whole_rows: bool = False
 
 
-def read_table(
-    source: Source, columns: Columns, period: Period | None, root: Path = Path(), *, in_order: bool = True
-) -> pl.DataFrame:
+def read_table(source: Source, columns: Columns, period: Period | None, root: Path = Path()) -> pl.DataFrame:
     """The declared columns, in order and typed, of the rows in the window and of rows without a date.
 
-    A file is under `root`, the root of the repository. Without `in_order` the source may have its columns in another
-    order. Raises `UserError` when the source is missing, its columns are not the declared ones, a value does not parse
-    as its type, or no row is in the window.
+    A file is under `root`, the root of the repository. Raises `UserError` when the source is missing, its columns are
+    not the declared ones, a value does not parse as its type, or no row is in the window.
     """
-    origin = _open(source, columns, period, root, in_order)
+    origin = _open(source, columns, period, root)
     date = columns.only("date")
     values = [field.value.alias(field.name) for field in origin.fields]
     texts = [field.origin.alias(_text_of(field)) for field in origin.fields if field.origin is not None]
@@ -71,23 +68,23 @@ def read_table(
     return table
 
 
-def _open(source: Source, columns: Columns, period: Period | None, root: Path, in_order: bool) -> Origin:
+def _open(source: Source, columns: Columns, period: Period | None, root: Path) -> Origin:
     match source:
         case WheelSource():
             path = _wheel_path(source)
-            return _open_file(path, f"{source.path} of {source.distribution}", source, columns, in_order)
+            return _open_file(path, f"{source.path} of {source.distribution}", source, columns)
         case FileSource():
             path = SOURCE / source.path
             if not (root / path).is_file():
                 raise UserError(f"{path}: no such file. Put the table there, or correct `ingest.path` in params.yaml.")
-            return _open_file(root / path, str(path), source, columns, in_order)
+            return _open_file(root / path, str(path), source, columns)
         case SqlSource():
             from champion.pipeline.ingest.database import read_sql
 
             rows = read_sql(source, columns, period)
             name = source.table or "ingest.query"
             wanted = Columns({column: spec for column, spec in columns.items() if spec.role != "ignore"})
-            return Origin(name, rows.lazy(), _typed_fields(name, rows.schema, wanted, source.date_format, in_order))
+            return Origin(name, rows.lazy(), _typed_fields(name, rows.schema, wanted, source.date_format))
         case _:
             assert_never(source)
 
@@ -109,7 +106,7 @@ def _wheel_path(source: WheelSource) -> Path:
     return path
 
 
-def _open_file(path: Path, name: str, source: WheelSource | FileSource, columns: Columns, in_order: bool) -> Origin:
+def _open_file(path: Path, name: str, source: WheelSource | FileSource, columns: Columns) -> Origin:
     if path.stat().st_size == 0:
         raise UserError(f"{name}: the file is empty. Give a table with a header and rows.")
     if path.suffix == ".parquet":
@@ -119,16 +116,14 @@ def _open_file(path: Path, name: str, source: WheelSource | FileSource, columns:
         except (pl.exceptions.PolarsError, OSError) as error:
             raise UserError(f"{name}: not readable Parquet ({_first_line(error)}). Write the file again.") from None
         if source.adapter is None:
-            return Origin(name, rows, _typed_fields(name, schema, columns, source.date_format, in_order))
-        return Origin(
-            name, rows.with_columns(pl.all().cast(pl.String)), _loan_fields(name, list(schema), columns, in_order)
-        )
+            return Origin(name, rows, _typed_fields(name, schema, columns, source.date_format))
+        return Origin(name, rows.with_columns(pl.all().cast(pl.String)), _loan_fields(name, list(schema), columns))
     separator = source.separator if isinstance(source, FileSource) else ","
     header = _read_header(path, name, separator)
     rows = pl.scan_csv(path, separator=separator, infer_schema=False, null_values=MISSING_VALUES)
     if source.adapter == "loans":
-        return Origin(name, rows, _loan_fields(name, header, columns, in_order), whole_rows=True)
-    _refuse_other_columns(name, header, list(columns), in_order)
+        return Origin(name, rows, _loan_fields(name, header, columns), whole_rows=True)
+    _refuse_other_columns(name, header, list(columns))
     fields = [read_text(column, spec.type, source.date_format) for column, spec in columns.items()]
     return Origin(name, rows, _without_ignored(fields, columns), whole_rows=True)
 
@@ -150,7 +145,7 @@ def _read_header(path: Path, name: str, separator: str) -> list[str]:
     return header
 
 
-def _refuse_other_columns(name: str, found: list[str], expected: list[str], in_order: bool = True) -> None:
+def _refuse_other_columns(name: str, found: list[str], expected: list[str]) -> None:
     missing = [column for column in expected if column not in found]
     extra = [column for column in found if column not in expected]
     if missing:
@@ -163,8 +158,6 @@ def _refuse_other_columns(name: str, found: list[str], expected: list[str], in_o
             f"{name}: the column {_listed(extra)} is not declared. Declare it under `columns` in params.yaml "
             "(with the role `ignore` to leave it out)."
         )
-    if not in_order:
-        return
     for place, (has, wants) in enumerate(zip(found, expected, strict=True), start=1):
         if has != wants:
             raise UserError(
@@ -173,17 +166,15 @@ def _refuse_other_columns(name: str, found: list[str], expected: list[str], in_o
             )
 
 
-def _loan_fields(name: str, found: list[str], columns: Columns, in_order: bool) -> list[Field]:
+def _loan_fields(name: str, found: list[str], columns: Columns) -> list[Field]:
     _refuse_other_columns(name, found, SOURCE_COLUMNS)
     fields = loan_fields()
-    _refuse_other_columns("the loans adapter", [field.name for field in fields], list(columns), in_order)
+    _refuse_other_columns("the loans adapter", [field.name for field in fields], list(columns))
     return _without_ignored(fields, columns)
 
 
-def _typed_fields(
-    name: str, schema: pl.Schema, columns: Columns, date_format: str | None, in_order: bool
-) -> list[Field]:
-    _refuse_other_columns(name, schema.names(), list(columns), in_order)
+def _typed_fields(name: str, schema: pl.Schema, columns: Columns, date_format: str | None) -> list[Field]:
+    _refuse_other_columns(name, schema.names(), list(columns))
     fields = []
     for column, spec in columns.items():
         if spec.role == "ignore":

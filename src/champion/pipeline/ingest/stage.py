@@ -11,18 +11,16 @@ from champion.table.exclusions import meets
 from champion.table.window import Period
 
 
-def ingest(
-    params: IngestParams, root: Path = Path(), since: date | None = None, *, in_order: bool = True
-) -> tuple[pl.DataFrame, dict[str, int]]:
+def ingest(params: IngestParams, root: Path = Path(), since: date | None = None) -> tuple[pl.DataFrame, dict[str, int]]:
     """The declared columns of every row to learn from, test or score, and the number of rows that each rule excludes.
 
-    A row that several rules exclude counts for the first. `since` replaces the date of the oldest row. `root` and
-    `in_order` are as in `read_table`, which raises `UserError`.
+    A row that several rules exclude counts for the first. `since` replaces the date of the oldest row. `root` is
+    as in `read_table`, which raises `UserError`.
     """
     period = None if params.calendar is None else params.calendar.period
     if period is not None and since is not None:
         period = Period(since, period.end)
-    table = read_table(params.ingest, params.table, period, root, in_order=in_order)
+    table = read_table(params.ingest, params.table, period, root)
     excluded = {}
     for name, conditions in params.ingest.exclude.items():
         met = table.select(meets(conditions)).to_series()
