@@ -68,6 +68,19 @@ def challenge(
 
 
 @command()
+def retire(
+    version: VersionName,
+    reason: Annotated[str, typer.Option(help="The reason, for the ledger.", callback=refuse_blank)],
+    env: Env = None,
+) -> None:
+    """Let a version never be champion or challenger again. What is served stays served."""
+    from champion.delivery.retire import retire as retire_version
+
+    row = retire_version(open_registry(env), version, reason)
+    typer.echo(f"{row.version} is retired (ledger row {row.sequence})")
+
+
+@command()
 def ready(version: VersionName = "champion", env: Env = None) -> None:
     """Smoke test a version in the registry, before its deployment; exit non-zero if it fails."""
     from champion.delivery.deployment import ready as examine
