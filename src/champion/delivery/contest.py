@@ -77,8 +77,9 @@ def _incomparable(champion: Version, challenger: Version) -> str | None:
         return f"its as_of {second} is earlier than {first}"
     old, new = (dict(flattened(side)) for side in _read(LabelParams, {"label"}, before, after))
     for name in sorted(old | new):
-        if old.get(name) != new.get(name):
-            return f"its `{name}` is {new.get(name)!r}, not {old.get(name)!r}"
+        values = [repr(side[name]) if name in side else "unset" for side in (new, old)]
+        if values[0] != values[1]:
+            return f"its `{name}` is {values[0]}, not {values[1]}"
     labels = [_label_column(params) for params in (before, after)]
     return None if labels[0] == labels[1] else f"its label is the column {labels[1]!r}, not {labels[0]!r}"
 
