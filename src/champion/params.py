@@ -22,11 +22,16 @@ class Compare(Section):
 
 
 class Challenge(Section):
-    """What a challenger must achieve against the champion, on test rows that neither was trained on."""
+    """What a challenger must achieve against the champion, on test rows that neither was trained on.
+
+    A new recipe must gain `margin`. A refresh of the champion's recipe may not lose `max_loss`. `min_rows` test rows
+    must be new to both models, by default half of them.
+    """
 
     metric: Literal["roc_auc", "f1_weighted"] = "roc_auc"
     margin: Annotated[float, Field(ge=0, lt=1)] = 0.01
-    min_rows: Annotated[int, Field(ge=2)] = 1000
+    max_loss: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    min_rows: Annotated[int, Field(ge=2)] | None = None
     samples: Annotated[int, Field(ge=100, le=100_000)] = 1000
     seed: Annotated[int, Field(ge=0)] = 0
 

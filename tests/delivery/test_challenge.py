@@ -3,28 +3,57 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
-from sklearn.metrics import f1_score, roc_auc_score
+from sklearn.metrics import brier_score_loss, f1_score, roc_auc_score
 
-from champion.core.errors import UserError
+from champion.core.errors import ConflictError, UserError
 from champion.core.files import read_json, read_parquet, write_json, write_parquet
 from champion.core.layout import AT_SPLIT, LABELLED, SCHEMA, TEST
+from champion.core.strict_yaml import read
 from champion.delivery import deployment
 from champion.delivery.challenge import Verdict, challenge
+from champion.delivery.comparison import by_metric
+from champion.delivery.contest import changed_parameters
 from champion.delivery.register import register
 from champion.model.bootstrap import Resamples, paired_interval
-from champion.model.weighted import weighted_f1, weighted_roc_auc
+from champion.model.calibration import Calibration
+from champion.model.model_file import load, save
+from champion.model.weighted import weighted_brier, weighted_f1, weighted_roc_auc
+from champion.params import Params
 from champion.registry import history
 from support.delivery import DeliveryProject, InState
-from support.project import Project
+from support.project import REPOSITORY, Project
 
 
 def judged(delivery_project: DeliveryProject, result: str) -> Verdict:
     delivery_project.use_result(result)
     register(delivery_project.staging)
     return challenge(delivery_project.staging)
+
+
+# Changes of the section `columns`.
+ANOTHER_LABEL = {"answer": {"type": "category", "role": "ignore"}, "reply": {"type": "category", "role": "label"}}
+
+
+@pytest.fixture
+def committed() -> dict[str, Any]:
+    """The committed params, as a version registers them."""
+    return read(Params, REPOSITORY / "params.yaml").model_dump(mode="json")
+
+
+def recalibrate(delivery_project: DeliveryProject, slope: float) -> None:
+    """Let both models on disk multiply their log odds by the slope, and register them as the next version."""
+    for name in ("model", "rehearsed"):
+        path = delivery_project.root / f"models/{name}.skops"
+        model = load(path)
+        calibration = Calibration("sigmoid", (slope,), (0.0,))
+        save(replace(model, manifest=replace(model.manifest, calibration=calibration)), path)
+    delivery_project.edit_params("train", calibration="sigmoid")
+    register(delivery_project.staging)
 
 
 def champion_of(delivery_project: DeliveryProject) -> str | None:
@@ -37,19 +66,145 @@ def test_the_first_model_needs_only_the_gates(delivery_project: DeliveryProject)
     assert champion_of(delivery_project) == "v1"
 
 
-def test_a_better_model_wins_and_the_ledger_has_the_figures(on_each_database: DeliveryProject) -> None:
+def test_a_better_recipe_wins_and_the_ledger_has_the_figures(on_each_database: DeliveryProject) -> None:
     judged(on_each_database, "weak")
     verdict = judged(on_each_database, "strong")
     assert verdict.won
-    comparison = verdict.comparison
+    comparison, gain = verdict.comparison, verdict.comparison.gain
     assert comparison.rows == 3000
-    assert comparison.gain >= 0.01
-    assert comparison.low > 0
-    assert comparison.low <= comparison.gain <= comparison.high
+    assert gain.difference >= 0.01
+    assert 0 < gain.low <= gain.difference <= gain.high
+    assert comparison.brier.difference <= comparison.brier.high < 0
     recorded = on_each_database.staging.rows[-1]
     assert (recorded.version, recorded.from_version) == ("v2", "v1")
-    assert recorded.details["comparison"]["gain"] == round(comparison.gain, 6)
+    assert (recorded.details["kind"], recorded.details["changed"]) == ("must win", ["train.seed"])
+    assert recorded.details["comparison"]["gain"]["difference"] == round(gain.difference, 6)
+    assert recorded.details["comparison"]["brier"]["high"] == round(comparison.brier.high, 6)
+    assert (recorded.details["required"]["margin"], recorded.details["required"]["max_loss"]) == (0.01, 0.02)
     assert champion_of(on_each_database) == "v2"
+
+
+def test_a_worse_recipe_loses(delivery_project: DeliveryProject) -> None:
+    judged(delivery_project, "strong")
+    verdict = judged(delivery_project, "weak")
+    assert (verdict.won, verdict.contest.kind) == (False, "must win")
+    assert verdict.comparison.gain.high < 0
+    assert champion_of(delivery_project) == "v1"
+
+
+def test_a_refresh_a_year_later_that_is_about_as_good_becomes_champion(delivery_project: DeliveryProject) -> None:
+    judged(delivery_project, "strong")
+    verdict = judged(delivery_project, "refreshed")
+    assert (verdict.won, verdict.contest.kind) == (True, "must not lose")
+    gain = verdict.comparison.gain
+    assert gain.difference < 0.01
+    assert -0.02 < gain.low < 0
+    recorded = delivery_project.staging.rows[-1].details
+    assert (recorded["kind"], recorded["changed"]) == ("must not lose", [])
+    assert champion_of(delivery_project) == "v2"
+
+
+def test_a_refresh_that_may_lose_too_much_loses(delivery_project: DeliveryProject) -> None:
+    judged(delivery_project, "strong")
+    delivery_project.use_result("weak")
+    delivery_project.edit_params("train", seed=0)
+    register(delivery_project.staging)
+    verdict = challenge(delivery_project.staging)
+    assert (verdict.won, verdict.contest.kind) == (False, "must not lose")
+    assert verdict.reasons[0].startswith("it may lose 0.02 or more: its roc_auc gain's 95% interval begins at -0.")
+
+
+def test_the_same_scores_with_a_worse_calibration_lose(delivery_project: DeliveryProject) -> None:
+    judged(delivery_project, "strong")
+    recalibrate(delivery_project, slope=4)
+    verdict = challenge(delivery_project.staging)
+    gain = verdict.comparison.gain
+    assert (verdict.contest.kind, gain.difference, gain.low) == ("must not lose", 0, 0)
+    [reason] = verdict.reasons
+    assert reason.startswith("its Brier score is worse: the 95% interval of the difference begins at +0.")
+    assert champion_of(delivery_project) == "v1"
+
+
+def test_the_same_scores_with_the_same_calibration_do_not_lose(delivery_project: DeliveryProject) -> None:
+    judged(delivery_project, "strong")
+    recalibrate(delivery_project, slope=1)
+    assert challenge(delivery_project.staging).won
+
+
+@pytest.mark.parametrize(
+    ("champion", "challenger", "edits", "difference"),
+    [
+        ("refreshed", "strong", {}, "its as_of 2020-01-01 is earlier than 2021-01-01"),
+        ("weak", "strong", {"label": {"horizon": 7}}, "its `label.horizon` is 7, not 6"),
+        ("weak", "strong", {"columns": ANOTHER_LABEL}, "its label is the column 'reply', not 'answer'"),
+        ("weak", "undated", {}, "its table has no dates"),
+        ("undated", "strong", {}, "its table has dates, but that of v1 none"),
+    ],
+)
+def test_what_answers_another_question_is_refused_and_not_recorded(
+    delivery_project: DeliveryProject,
+    champion: str,
+    challenger: str,
+    edits: dict[str, dict[str, Any]],
+    difference: str,
+) -> None:
+    judged(delivery_project, champion)
+    delivery_project.use_result(challenger)
+    for section, changes in edits.items():
+        delivery_project.edit_params(section, **changes)
+    register(delivery_project.staging)
+    before = delivery_project.staging.rows
+    with pytest.raises(ConflictError) as refused:
+        challenge(delivery_project.staging)
+    assert str(refused.value) == (
+        f"v2 cannot be compared with the champion v1: {difference}. To replace v1 all the same, run `champion retire "
+        "v1 --reason WHY`; then the gates decide."
+    )
+    assert delivery_project.staging.rows == before
+
+
+def test_what_a_refresh_may_change_makes_no_new_recipe(committed: dict[str, Any]) -> None:
+    changes = {"as_of": "2012-01-01", "decision": {"share": 0.2}, "gates": {}, "evaluate": {}, "contract": {}}
+    changes["train"] = committed["train"] | {"calibration": "isotonic"}
+    changes["ingest"] = committed["ingest"] | {"sha256": "0" * 64}
+    assert changed_parameters(committed, committed | changes) == ()
+
+
+@pytest.mark.parametrize("section", ["columns", "window", "split", "ingest", "train"])
+def test_another_value_in_a_section_that_makes_the_models_is_a_new_recipe(
+    committed: dict[str, Any], section: str
+) -> None:
+    values: dict[str, Any] = {
+        "columns": {"state": {"type": "category", "role": "ignore"}},
+        "window": 24,
+        "split": {"test": 6},
+        "ingest": {"exclude": {}},
+        "train": {"hist_gradient_boosting": {"max_iter": 100}},
+    }
+    before, value = committed[section], values[section]
+    other = before | value if isinstance(before, dict) else value
+    changed = changed_parameters(committed, committed | {section: other})
+    assert changed
+    assert {name.partition(".")[0] for name in changed} == {section}
+
+
+def test_a_parameter_with_a_new_default_is_no_new_recipe(committed: dict[str, Any]) -> None:
+    assert (committed["train"]["native_categories"], committed["train"]["max_categories"]) == (False, 200)
+
+    def without(*names: str) -> dict[str, Any]:
+        return committed | {"train": {name: v for name, v in committed["train"].items() if name not in names}}
+
+    assert changed_parameters(without("native_categories"), committed) == ()
+    assert changed_parameters(committed, without("native_categories")) == ()
+    # Its default is another value than the committed one.
+    assert changed_parameters(without("max_categories"), committed) == ("train.max_categories",)
+
+
+def test_params_that_cannot_be_read_any_more_are_compared_as_they_were_registered(committed: dict[str, Any]) -> None:
+    older = committed | {"train": {"seed": 1, "forgotten": True}}
+    changed = changed_parameters(older, committed)
+    assert {"train.seed", "train.forgotten", "train.native_categories"} <= set(changed)
+    assert {name.partition(".")[0] for name in changed} == {"train"}
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "f1_weighted"])
@@ -81,15 +236,22 @@ def test_rows_that_the_champion_trained_on_are_not_counted(delivery_project: Del
     assert (verdict.comparison.rows, verdict.comparison.excluded) == (test.height - 14, 14)
 
 
+def mix_in_training_rows(delivery_project: DeliveryProject, count: int) -> None:
+    """Let this many of the test rows be ones that the judged model learned from."""
+    path = delivery_project.root / TEST
+    learned, test = read_parquet(delivery_project.root / AT_SPLIT / LABELLED), read_parquet(path)
+    write_parquet(path, pl.concat([test.head(test.height - count), learned.select(test.columns).head(count)]))
+
+
 def test_without_dates_the_judged_model_is_the_delivered_one(delivery_project: DeliveryProject) -> None:
-    judged(delivery_project, "weak")
-    learned = read_parquet(delivery_project.root / AT_SPLIT / LABELLED)["person"]
-    verdict = judged(delivery_project, "undated")
+    judged(delivery_project, "undated")
+    mix_in_training_rows(delivery_project, 10)
+    recalibrate(delivery_project, slope=1)
+    verdict = challenge(delivery_project.staging)
     version = history.versions(delivery_project.staging.rows)["v2"]
     assert version.files["rehearsed.skops"] == version.model_sha256
-    test = read_parquet(delivery_project.root / TEST)["person"]
-    assert verdict.comparison.excluded == test.is_in(learned).sum() > 0
-    assert verdict.comparison.rows == test.len() - verdict.comparison.excluded
+    test = read_parquet(delivery_project.root / TEST).height
+    assert (verdict.comparison.rows, verdict.comparison.excluded, verdict.won) == (test - 10, 10, True)
 
 
 def test_too_few_new_rows_are_a_no(delivery_project: DeliveryProject) -> None:
@@ -104,14 +266,21 @@ def test_too_few_new_rows_are_a_no(delivery_project: DeliveryProject) -> None:
     ]
 
 
-def test_rows_the_challenger_itself_trained_on_are_not_counted(delivery_project: DeliveryProject) -> None:
+def test_half_of_the_test_rows_must_be_new_to_both(delivery_project: DeliveryProject) -> None:
     judged(delivery_project, "weak")
-    prepared = delivery_project.root / "data/prepared"
     delivery_project.use_result("strong")
-    write_parquet(prepared / "test.parquet", read_parquet(prepared / "at_split/labelled.parquet"))
+    mix_in_training_rows(delivery_project, 1501)
     delivery_project.commit()
     register(delivery_project.staging)
-    assert "only 0 of 3,000 test rows are new to both" in challenge(delivery_project.staging).reasons[0]
+    verdict = challenge(delivery_project.staging)
+    assert verdict.reasons == [
+        "only 1,499 of 3,000 test rows are new to both models, but 1,500 are needed (half of them, without "
+        "`challenge.min_rows` in params.yaml)"
+    ]
+    delivery_project.use_result("strong")
+    mix_in_training_rows(delivery_project, 1500)
+    delivery_project.commit()
+    assert challenge(delivery_project.staging).comparison.rows == 1500
 
 
 @pytest.mark.parametrize("missing", ["models/model.skops", "models/rehearsed.skops", "data/prepared/test.parquet"])
@@ -128,8 +297,8 @@ def test_anything_missing_is_a_recorded_no(delivery_project: DeliveryProject, mi
 
 @pytest.mark.parametrize("name", ["rehearsed.skops", "training_rows.u64"])
 def test_a_champion_whose_files_are_gone_cannot_be_beaten(delivery_project: DeliveryProject, name: str) -> None:
-    first = judged(delivery_project, "weak").row
-    delivery_project.staging.files.remove(f"{first.model_sha256}/{name}")
+    judged(delivery_project, "weak")
+    delivery_project.staging.files.remove(delivery_project.staging.resolve("v1").key(name))
     assert "is missing" in judged(delivery_project, "strong").reasons[0]
 
 
@@ -146,7 +315,7 @@ def test_another_version_than_that_on_disk_cannot_be_judged(delivery_project: De
     register(delivery_project.staging)
     delivery_project.use_result("strong")
     assert "models/model.skops is not that of v1" in challenge(delivery_project.staging, "v1").reasons[0]
-    with pytest.raises(UserError, match=r"models/model.skops is not registered. Run `champion register`"):
+    with pytest.raises(UserError, match=r"models/model.skops with models/rehearsed.skops is not registered. Run `champion register`"):
         challenge(delivery_project.staging)
 
 
@@ -175,50 +344,72 @@ def lost(delivery_project: DeliveryProject) -> Verdict:
     return verdict
 
 
-def test_a_pair_is_not_compared_again_on_the_same_rows(on_each_database: DeliveryProject) -> None:
+def test_a_pair_is_judged_once(on_each_database: DeliveryProject) -> None:
     first = lost(on_each_database)
     again = challenge(on_each_database.staging)
     assert (again.won, again.row) == (None, None)
-    assert again.stays == f"v2 lost to it on these rows before (ledger row 4): {first.row.reason}"
+    assert again.stays == f"v2 lost to it before (ledger row 4): {first.row.reason}"
     assert on_each_database.staging.rows[-1] == first.row
     told = Project(on_each_database.root).champion("challenge", "--env", "staging")
     assert told.stdout.startswith("the champion v1 stays: v2 lost to it")
     assert json.loads(Project(on_each_database.root).champion("challenge", "--json").stdout)["won"] is None
 
 
-def test_a_pair_is_compared_again_by_other_rules(delivery_project: DeliveryProject) -> None:
+def test_a_pair_is_judged_once_whatever_the_rows_and_the_limits(delivery_project: DeliveryProject) -> None:
     lost(delivery_project)
-    delivery_project.edit_params("challenge", margin=0.02)
+    file = delivery_project.root / TEST
+    write_parquet(file, read_parquet(file).tail(2999))
+    delivery_project.edit_params("challenge", margin=0, samples=100)
+    assert challenge(delivery_project.staging).stays.startswith("v2 lost to it before (ledger row 4)")
+
+
+def test_a_beaten_champion_gets_no_second_chance(delivery_project: DeliveryProject) -> None:
+    judged(delivery_project, "weak")
+    judged(delivery_project, "strong")
+    delivery_project.use_result("weak")
+    verdict = challenge(delivery_project.staging)
+    assert (verdict.challenger, verdict.champion) == ("v1", "v2")
+    assert verdict.stays == "it won against v1 before (ledger row 4)"
+
+
+def test_a_challenge_that_compared_nothing_is_no_judgement(delivery_project: DeliveryProject) -> None:
+    judged(delivery_project, "weak")
+    delivery_project.use_result("strong")
+    delivery_project.edit_params("challenge", min_rows=3001)
+    register(delivery_project.staging)
     assert challenge(delivery_project.staging).won is False
+    delivery_project.edit_params("challenge", min_rows=3000)
+    assert challenge(delivery_project.staging).won
 
 
-def test_a_pair_is_compared_again_by_groups_that_must_be_enough(delivery_project: DeliveryProject) -> None:
-    before = lost(delivery_project).row.details["required"]
+def test_groups_must_be_enough(delivery_project: DeliveryProject) -> None:
+    judged(delivery_project, "strong")
+    delivery_project.use_result("same")
     schema = delivery_project.root / SCHEMA
     write_json(schema, read_json(schema) | {"group": "region"})
     delivery_project.edit_params("columns", region={"type": "category", "role": "group", "feature": True})
+    register(delivery_project.staging)
     verdict = challenge(delivery_project.staging)
     assert verdict.reasons == [
         "the test rows that are new to both models make up 3.0 effective groups by 'region', but an interval needs 20"
     ]
-    assert (before["group"], verdict.row.details["required"]["group"]) == (None, "region")
+    assert verdict.row.details["required"]["group"] == "region"
 
 
-def test_a_pair_is_compared_again_on_other_rows(delivery_project: DeliveryProject) -> None:
-    lost(delivery_project)
-    file = delivery_project.root / TEST
-    write_parquet(file, read_parquet(file).tail(2999))
-    delivery_project.commit()
-    assert challenge(delivery_project.staging).comparison.rows == 2999
-
-
-def test_a_challenge_recorded_before_rows_had_a_hash_is_no_comparison(delivery_project: DeliveryProject) -> None:
-    row = lost(delivery_project).row
-    old = {key: value for key, value in row.details.items() if key != "held_out_md5"}
-    rows = [*delivery_project.staging.rows[:-1], replace(row, details=old)]
-    required = row.details["required"]
-    assert history.comparison(rows, "v1", "v2", row.details["held_out_md5"], required) is None
-    assert history.comparison([row], "v1", "v2", row.details["held_out_md5"], required) == row
+def test_the_version_on_disk_is_the_one_with_both_files(delivery_project: DeliveryProject) -> None:
+    judged(delivery_project, "weak")
+    delivery_project.use_result("strong")
+    register(delivery_project.staging)
+    # A second version of the same delivered model, which another judged model was registered with.
+    registry = delivery_project.staging
+    row = registry.rows[-1]
+    details = dict(row.details) | {"files": row.details["files"] | {"rehearsed.skops": "0" * 64}}
+    with registry.ledger.appending() as session:
+        session.append("register", version="v3", model_sha256=row.model_sha256, details=details)
+    assert challenge(delivery_project.staging).challenger == "v2"
+    (delivery_project.root / "models/rehearsed.skops").write_bytes(b"another")
+    with pytest.raises(UserError, match=r"models/rehearsed.skops is that of none of v2 and v3, which have this"):
+        challenge(delivery_project.staging)
 
 
 @pytest.fixture
@@ -229,10 +420,10 @@ def rolled_back(in_state: InState) -> DeliveryProject:
     return delivery_project
 
 
-def test_a_winner_that_was_rolled_back_does_not_win_again_on_the_same_rows(rolled_back: DeliveryProject) -> None:
+def test_a_winner_that_was_rolled_back_does_not_win_again(rolled_back: DeliveryProject) -> None:
     verdict = challenge(rolled_back.staging)
     assert (verdict.challenger, verdict.champion, verdict.won) == ("v2", "v1", None)
-    assert "v2 won against it on these rows before (ledger row 7), but was replaced again" in verdict.stays
+    assert verdict.stays == "v2 won against it before (ledger row 7), but was replaced again"
 
 
 def test_a_rollback_of_production_makes_the_old_version_the_one_to_beat(rolled_back: DeliveryProject) -> None:
@@ -250,6 +441,18 @@ def test_weighted_scores_are_those_of_scikit_learn() -> None:
     called = probability >= 0.5
     f1 = weighted_f1(target, called)(weight)
     assert f1 == pytest.approx(f1_score(target, called, sample_weight=weight, average="weighted"))
+    brier = weighted_brier(target, probability)(weight)
+    assert brier == pytest.approx(brier_score_loss(target, probability, sample_weight=weight))
+
+
+def test_f1_is_of_the_share_that_the_challengers_cut_flags() -> None:
+    rng = np.random.default_rng(0)
+    target, probability = rng.integers(0, 2, 500).astype(np.int8), rng.random(500)
+    every_row = np.ones(500)
+    own = weighted_f1(target, probability >= 0.7)(every_row)
+    # The champion ranks alike, but its cut of 0.7 would flag other rows.
+    champion, challenger = by_metric("f1_weighted", target, [probability**3, probability], 0.7)
+    assert champion(every_row) == challenger(every_row) == own
 
 
 def test_the_interval_is_of_the_paired_difference() -> None:
@@ -276,10 +479,11 @@ def test_the_table_is_printed_and_a_loss_is_an_exit_status(delivery_project: Del
     delivery_project.use_result("strong")
     register(delivery_project.staging)
     project = Project(delivery_project.root)
-    won = project.champion("challenge").stdout
-    assert "challenger v2" in won
-    assert "95% interval" in won
-    assert "v2 is champion instead of v1" in won
+    won = project.champion("challenge").stdout.splitlines()
+    assert won[0] == "must win: other values of train.seed"
+    assert won[1].split() == ["roc_auc", "Brier", "score"]
+    assert [line.split()[0] for line in won[2:6]] == ["champion", "challenger", "difference", "95%"]
+    assert won[6:] == ["3,000 rows, 0 others excluded: a model learned from them", "v2 is champion instead of v1"]
     delivery_project.use_result("same")
     register(delivery_project.staging)
     lost = project.champion("challenge", "--json", check=False)
@@ -287,6 +491,7 @@ def test_the_table_is_printed_and_a_loss_is_an_exit_status(delivery_project: Del
     assert "v3 does not become champion" in lost.stderr
     told = json.loads(lost.stdout)
     assert (told["challenger"], told["champion"], told["won"]) == ("v3", "v2", False)
+    assert (told["kind"], told["changed"]) == ("must win", ["train.seed"])
     assert told["reasons"]
-    assert told["comparison"]["gain"] < 0.01
-    assert json.loads((delivery_project.root / "params.yaml").read_text())["challenge"]["min_rows"] == 500
+    assert told["comparison"]["gain"]["difference"] < 0.01
+    assert told["comparison"]["brier"].keys() == {"champion", "challenger", "difference", "low", "high"}

@@ -270,7 +270,7 @@ def test_a_version_loads_by_name_and_by_alias(promoted: DeliveryProject) -> None
     assert {promoted.production.load_model(name).manifest.base_rate for name in names} == {
         promoted.staging.load_model("v1").manifest.base_rate
     }
-    with pytest.raises(UserError, match="no version is 'challenger' yet"):
+    with pytest.raises(UserError, match="no version is 'challenger' now"):
         promoted.production.load_model("challenger")
 
 
@@ -285,7 +285,7 @@ def test_a_model_is_loaded_as_the_docs_say(promoted: DeliveryProject, monkeypatc
 def test_a_version_is_ready_when_the_registry_has_it_whole_and_it_answers(delivery_project: DeliveryProject) -> None:
     version, _ = register(delivery_project.staging)
     assert deployment.ready(delivery_project.staging, "v1")[1].passed
-    with pytest.raises(UserError, match="no version is 'champion' yet"):
+    with pytest.raises(UserError, match="no version is 'champion' now"):
         deployment.ready(delivery_project.staging, "champion")
     delivery_project.staging.files.write(version.key("examples.json"), b"{}")
     with pytest.raises(UserError, match="is not the file that was registered"):

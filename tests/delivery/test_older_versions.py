@@ -19,6 +19,7 @@ from champion.registry.training_rows import pack
 from champion.table.keys import row_keys
 from support.delivery import DeliveryProject
 from support.project import Project
+from support.results import PARAMS
 
 
 def write_older_archive(source: Path, path: Path) -> None:
@@ -69,7 +70,8 @@ def older(delivery_project: DeliveryProject, tmp_path: Path) -> DeliveryProject:
         "training": {"cross_validation": {"roc_auc": {"mean": 0.7, "std": 0.1}}},
         "window": window,
         "features": json.loads(zipfile.ZipFile(path).read(MANIFEST))["features"],
-        "params": {"as_of": "2018-07-01", "window_months": 36},
+        "params": {"as_of": "2018-07-01", "window_months": 36}
+        | {section: PARAMS[section] for section in ("columns", "label")},
     }
     with registry.ledger.appending() as session:
         session.append("register", version="v1", model_sha256=sha256, details=details)
@@ -103,7 +105,8 @@ def test_an_older_champion_is_beaten_by_a_better_model(older: DeliveryProject, m
     register(older.staging)
     verdict = challenge(older.staging)
     assert (verdict.champion, verdict.won, verdict.comparison.rows) == ("v1", True, 3000)
-    assert (verdict.row.version, verdict.comparison.gain >= 0.01) == ("v2", True)
+    assert (verdict.row.version, verdict.comparison.gain.difference >= 0.01) == ("v2", True)
+    assert verdict.contest.kind == "must win"
 
 
 def test_rows_that_an_older_champion_learned_from_are_not_counted(older: DeliveryProject) -> None:
@@ -116,5 +119,4 @@ def test_an_older_version_is_no_challenger(older: DeliveryProject) -> None:
     older.use_result("strong")
     register(older.staging)
     assert challenge(older.staging).won
-    reasons = challenge(older.staging, "v1").reasons
-    assert reasons[0] == "models/model.skops is not that of v1: check out the commit from which it was registered"
+    assert challenge(older.staging, "v1").stays == "it won against v1 before (ledger row 4)"

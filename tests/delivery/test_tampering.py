@@ -31,8 +31,8 @@ def contest(delivery_project: DeliveryProject) -> DeliveryProject:
     return delivery_project
 
 
-def assert_lost(delivery_project: DeliveryProject, reason: str) -> None:
-    verdict = challenge(delivery_project.staging)
+def assert_lost(delivery_project: DeliveryProject, reason: str, name: str | None = None) -> None:
+    verdict = challenge(delivery_project.staging, name)
     assert verdict.won is False
     assert reason in verdict.reasons[0]
     assert history.champion(delivery_project.staging.rows) == "v1"
@@ -105,7 +105,10 @@ def test_a_swapped_judged_model_is_neither_registered_nor_compared(contest: Deli
     contest.commit()
     with pytest.raises(ConflictError, match=r"metrics/gates.json: it is about other models"):
         register(contest.staging)
-    assert_lost(contest, "models/rehearsed.skops is not that of v2: check out the commit from which it was registered")
+    reason = "models/rehearsed.skops is not that of v2: check out the commit from which it was registered"
+    assert_lost(contest, reason, "v2")
+    with pytest.raises(UserError, match=r"models/model.skops with models/rehearsed.skops is not registered"):
+        challenge(contest.staging)
 
 
 def test_edited_metrics_open_no_gate(delivery_project: DeliveryProject) -> None:

@@ -107,4 +107,4 @@ def test_a_failed_smoke_test_in_production_rolls_back_by_itself(
 def test_training_that_makes_no_new_model_is_a_success_that_says_why(delivery: Delivery) -> None:
     trained = delivery.train("main")
     assert trained.passed, trained.log
-    assert "the champion v1 stays: v2 won against it on these rows before" in trained.log
+    assert "the champion v1 stays: v2 won against it before" in trained.log

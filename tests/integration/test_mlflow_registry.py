@@ -12,6 +12,7 @@ from champion.core.files import read_parquet
 from champion.delivery import deployment
 from champion.delivery.audit import accept_breaks, differences
 from champion.delivery.register import register
+from champion.delivery.retire import retire
 from champion.registry import history
 from champion.table.features import to_frame
 from champion.tracking import background_sync, registry_sync
@@ -78,6 +79,13 @@ def test_aliases_follow_a_rollback_that_does_not_wait_for_mlflow(
     rows = read_parquet(mirrored.root / "data/prepared/test.parquet").head(20)
     ours = mirrored.staging.load_model("challenger")
     assert model.predict(to_frame(rows, ours.features)).tolist() == ours.predict(rows).tolist()
+
+
+def test_a_retired_version_loses_its_alias(mirrored: DeliveryProject) -> None:
+    assert aliases(mirrored) == {"challenger": "v1"}
+    retire(mirrored.staging, "v1", "it was trained on wrong labels")
+    assert differences(mirrored.staging) == []
+    assert aliases(mirrored) == {}
 
 
 def test_audit_finds_every_alias_that_differs_and_mirror_repairs_them(mirrored: DeliveryProject) -> None:

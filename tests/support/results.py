@@ -41,7 +41,7 @@ PARAMS: dict[str, Any] = {
     "decision": {"share": 0.5},
     "evaluate": {"bootstrap_samples": 100, "importance_rows": 10, "importance_repeats": 1},
     "gates": {"roc_auc": {"min": 0.55}},
-    "challenge": {"min_rows": 500, "samples": 200},
+    "challenge": {"samples": 200},
 }
 
 
@@ -111,17 +111,20 @@ def _md5(path: Path) -> str:
 def make_results(folder: Path) -> None:
     """Results by name: `weak` learned from few rows, `strong` from many, `same` is no better than `strong`.
 
-    `overlapping` is made a year earlier, so its test has rows that the others learned from. `undated` has no dates.
+    The recipes of these three differ in the seed. `refreshed` is `strong` a year later. `overlapping` has a longer
+    test, with rows that the others learned from. `undated` has no dates.
     """
     earlier = people(2400, 3, 20_000, date(2016, 1, 1))
     learned = people(3000, 1, 0, date(2017, 1, 1))
     test = people(3000, 2, 10_000, date(2018, 7, 1))
-    make_result(folder / "weak", pl.concat([learned.slice(2400, 14), test]))
+    later = people(3000, 4, 30_000, date(2019, 7, 1))
+    make_result(folder / "weak", pl.concat([learned.slice(2400, 14), test]), train=PARAMS["train"] | {"seed": 1})
     make_result(folder / "strong", pl.concat([learned, test]))
-    make_result(folder / "same", pl.concat([learned.tail(2500), test]))
+    make_result(folder / "same", pl.concat([learned.tail(2500), test]), train=PARAMS["train"] | {"seed": 2})
+    make_result(folder / "refreshed", pl.concat([learned, test, later]), as_of="2021-01-01")
     columns = {name: column for name, column in PARAMS["columns"].items() if name != "day"}
     label, split = {"kind": "value", "positive": ["yes"]}, {"test_share": 0.5}
     make_result(
         folder / "undated", learned.drop("day"), as_of=None, window=None, columns=columns, label=label, split=split
     )
-    make_result(folder / "overlapping", pl.concat([earlier, learned, test]), as_of="2019-01-01")
+    make_result(folder / "overlapping", pl.concat([earlier, learned, test]), split={"test": 24})

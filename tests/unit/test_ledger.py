@@ -335,6 +335,28 @@ def test_rows_answer_who_served_when_and_who_is_champion() -> None:
     assert history.resolve(rows, "production", ["production"]).name == "v1"
 
 
+@pytest.mark.parametrize("action", ["promote", "rollback", "repair"])
+def test_a_retired_version_is_neither_champion_nor_challenger_again(action: str) -> None:
+    rows = [
+        row(1, "register", "v1"),
+        row(2, "challenge", "v1", promoted=True),
+        row(3, "promote", "v1", "production"),
+        row(4, "register", "v2"),
+        row(5, "challenge", "v2", promoted=True),
+        row(6, "promote", "v2", "production"),
+        row(7, "retire", "v1"),
+        row(8, action, "v1", "production"),
+        row(9, "register", "v3"),
+        row(10, "retire", "v3"),
+    ]
+    assert [history.champion(rows[:count]) for count in (6, 7, 8)] == ["v2", "v2", None]
+    assert history.retirement(rows, "v1") == rows[6]
+    assert history.retirement(rows, "v2") is None
+    assert history.aliases(rows, ["production"]) == {"challenger": "v2", "production": "v1"}
+    with pytest.raises(UserError, match="no version is 'champion' now"):
+        history.resolve(rows, "champion", ["production"])
+
+
 def test_an_environments_events_tell_results_and_emergencies_and_leave_out_other_environments() -> None:
     rows = [
         row(1, "register", "v1"),

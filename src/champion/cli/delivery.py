@@ -13,6 +13,8 @@ from champion.core.values import escaped
 
 if TYPE_CHECKING:
     from champion.delivery.challenge import Verdict
+    from champion.delivery.comparison import Comparison
+    from champion.delivery.contest import Contest
     from champion.registry.chain import Row
 
 app = typer.Typer()
@@ -41,7 +43,8 @@ def challenge(
 ) -> None:
     """Compare a version with the champion on test rows that neither learned from; exit non-zero if it loses.
 
-    If the version is the champion, or was compared before on the same rows, it compares nothing and exits with zero.
+    A new recipe must win; a refresh must not lose. If the version is the champion, or both were compared before, it
+    compares nothing and exits with zero.
     """
     from champion.core.stage import progress
     from champion.delivery.challenge import challenge as judge
@@ -53,13 +56,28 @@ def challenge(
         print_json(_judgement(verdict, None if row is None else row.details.get("comparison")))
     elif row is None:
         typer.echo(f"the champion {verdict.champion} stays: {verdict.stays}")
-    elif comparison is not None:
-        _print_comparison(row, comparison)
+    elif verdict.contest is not None:
+        _print_contest(verdict.contest)
+        if comparison is not None:
+            _print_comparison(row, comparison)
     if verdict.won is False:
         raise UserError(f"{verdict.challenger} does not become champion:\n  " + "\n  ".join(verdict.reasons))
     if verdict.won and not as_json:
-        instead = f" instead of {verdict.champion}" if verdict.champion else ": the first version needs only gates"
+        instead = f" instead of {verdict.champion}" if verdict.champion else ": without a champion, only gates decide"
         typer.echo(f"{verdict.challenger} is champion{instead}")
+
+
+@command()
+def retire(
+    version: VersionName,
+    reason: Annotated[str, typer.Option(help="The reason, for the ledger.", callback=refuse_blank)],
+    env: Env = None,
+) -> None:
+    """Let a version never be champion or challenger again. What is served stays served."""
+    from champion.delivery.retire import retire as retire_version
+
+    row = retire_version(open_registry(env), version, reason)
+    typer.echo(f"{row.version} is retired (ledger row {row.sequence})")
 
 
 @command()
@@ -194,6 +212,8 @@ def _judgement(verdict: "Verdict", comparison: Mapping[str, Any] | None) -> dict
         "challenger": verdict.challenger,
         "champion": verdict.champion,
         "won": verdict.won,
+        "kind": verdict.contest.kind if verdict.contest else None,
+        "changed": list(verdict.contest.changed) if verdict.contest else [],
         "reasons": [verdict.stays] if verdict.stays else list(verdict.reasons),
         "comparison": comparison,
     }
@@ -210,16 +230,23 @@ def _print_switch(switch: Any) -> None:
     typer.echo(escaped(f"{row.environment} serves {row.version}{instead} ({row.action}, {note})"))
 
 
-def _print_comparison(row: "Row", comparison: Any) -> None:
+def _print_contest(contest: "Contest") -> None:
+    why = f"other values of {', '.join(contest.changed)}" if contest.changed else "a refresh of the champion's recipe"
+    typer.echo(f"{contest.kind}: {why}")
+
+
+def _print_comparison(row: "Row", comparison: "Comparison") -> None:
+    both = (comparison.gain, comparison.brier)
     print_table(
-        [comparison.metric, "score", ""],
+        ["", comparison.metric, "Brier score"],
         [
-            [f"champion {row.from_version}", f"{comparison.champion:.4f}", ""],
-            [f"challenger {row.version}", f"{comparison.challenger:.4f}", ""],
-            ["gain", f"{comparison.gain:+.4f}", f"95% interval {comparison.low:+.4f} to {comparison.high:+.4f}"],
-            ["rows", f"{comparison.rows:,}", f"{comparison.excluded:,} others excluded: a model learned from them"],
+            [f"champion {row.from_version}", *(f"{one.champion:.4f}" for one in both)],
+            [f"challenger {row.version}", *(f"{one.challenger:.4f}" for one in both)],
+            ["difference", *(f"{one.difference:+.4f}" for one in both)],
+            ["95% interval", *(f"{one.low:+.4f} to {one.high:+.4f}" for one in both)],
         ],
     )
+    typer.echo(f"{comparison.rows:,} rows, {comparison.excluded:,} others excluded: a model learned from them")
 
 
 def _realised_lines(

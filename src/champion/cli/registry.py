@@ -30,6 +30,7 @@ def versions(env: Env = None, as_json: Json = False) -> None:
     findings = {name: [row.sequence for row in findings_of(registry, registry.rows, name)] for name in found}
     named = history.aliases(registry.rows, registry.sharing)
     aliases = {name: [alias for alias, of in named.items() if of == name] for name in found}
+    retired = {name for name in found if history.retirement(registry.rows, name) is not None}
     if as_json:
         print_json(
             [
@@ -40,6 +41,7 @@ def versions(env: Env = None, as_json: Json = False) -> None:
                     "git_commit": version.git_commit,
                     "metrics": version.metrics,
                     "aliases": aliases[name],
+                    "retired": name in retired,
                     "open_findings": findings[name],
                 }
                 for name, version in found.items()
@@ -48,7 +50,7 @@ def versions(env: Env = None, as_json: Json = False) -> None:
     elif found:
         lines = [
             [
-                name,
+                f"{name} (retired)" if name in retired else name,
                 version.registered[:19],
                 version.model_sha256[:12],
                 *(number(version.metrics.get(metric)) for metric in ("roc_auc", "f1_weighted", "brier_skill")),

@@ -1,14 +1,15 @@
 """Whether a challenger replaces the champion: the judged models on test rows new to both. In doubt, it loses."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from champion.core.errors import ConflictError, NotFoundError, UserError
 from champion.core.files import read_parquet, sha256_of
 from champion.core.layout import MODEL, PARAMS, REHEARSED, SCHEMA, TEST
 from champion.core.strict_yaml import Sections, read
-from champion.core.values import rounded
+from champion.delivery.comparison import Comparison, compare, refuse_empty
+from champion.delivery.contest import Contest
 from champion.delivery.gate import shortfalls
 from champion.delivery.listeners import follow
 from champion.params import Challenge
@@ -16,16 +17,10 @@ from champion.pipeline.evaluate.params import Gate
 from champion.registry import history
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
-from champion.registry.versions import REHEARSED_FILE, TRAINING_ROWS_FILE, Version, load_bytes
+from champion.registry.versions import REHEARSED_FILE, Version
 from champion.repository.committed import require_committed
 from champion.repository.lock import dvc_md5, verify_run
 from champion.table.columns import Column, Columns
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from champion.model.bootstrap import Scores
-    from champion.table.dataset import Dataset
 
 
 class ChallengeParams(Sections):
@@ -37,26 +32,8 @@ class ChallengeParams(Sections):
 
     @property
     def required(self) -> dict[str, Any]:
-        """The limits, and the column whose groups are resampled, as JSON. Each model's file has its own cut."""
+        """The limits, and the column whose groups are resampled, as JSON."""
         return self.challenge.model_dump(mode="json") | {"group": Columns(self.columns).only("group")}
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The scores of both judged models on the same rows, and the 95% paired bootstrap interval of the difference."""
-
-    metric: str
-    rows: int
-    excluded: int
-    champion: float
-    challenger: float
-    low: float
-    high: float
-
-    @property
-    def gain(self) -> float:
-        """How much better the challenger is."""
-        return self.challenger - self.champion
 
 
 @dataclass(frozen=True)
@@ -64,12 +41,14 @@ class Verdict:
     """The result, with every reason why the challenger lost.
 
     `row` is its row in the ledger. If nothing was judged, `row` is None and `stays` says why the champion stays.
+    `contest` says what it had to do against the champion; None without one.
     """
 
     challenger: str
     champion: str | None
     row: Row | None = None
     reasons: Sequence[str] = ()
+    contest: Contest | None = None
     comparison: Comparison | None = None
     stays: str | None = None
 
@@ -80,19 +59,26 @@ class Verdict:
 
 
 def challenge(registry: Registry, name: str | None = None) -> Verdict:
-    """Judge a registered version, by default the version of the model on disk, and record the result.
+    """Judge a registered version, by default the version of the models on disk, and record the result.
 
     The version's models must be those on disk. Nothing is judged if it is the champion, or if the pair was compared
-    before on the same rows with the same limits. Raises `UserError` when there is nothing to judge, or when the limits
-    or dvc.lock are not committed. If anything else is missing, the challenger loses.
+    before. Raises `ConflictError` when it is retired or answers another question than the champion, and `UserError`
+    when there is nothing to judge, or when the limits or dvc.lock are not committed. If anything else is missing, the
+    challenger loses.
     """
     root, rows = registry.environment.root, registry.rows
     require_committed(root)
     params = read(ChallengeParams, root / PARAMS)
     challenger = _on_disk(registry) if name is None else registry.resolve(name)
+    _refuse_retired(rows, challenger)
     holder = history.champion(rows)
     if holder == challenger.name:
         return Verdict(challenger.name, holder, stays="it is itself the version to judge")
+    earlier = history.comparison(rows, holder, challenger.name) if holder is not None else None
+    if earlier is not None:
+        return Verdict(challenger.name, holder, stays=_told(earlier, challenger.name))
+    champion = None if holder is None else history.versions(rows)[holder]
+    contest = None if champion is None else Contest.between(champion, challenger)
     reasons: list[str] = []
     comparison = held_out_md5 = None
     try:
@@ -109,17 +95,15 @@ def challenge(registry: Registry, name: str | None = None) -> Verdict:
                 f"{challenger.name} was registered with uncommitted changes, and then another result was committed"
             )
         reasons += shortfalls(challenger.metrics, challenger.training, params.gates)
-        if holder is None:
-            _refuse_empty(read_parquet(root / TEST), challenger)
+        if champion is None or contest is None:
+            refuse_empty(read_parquet(root / TEST), challenger)
         elif not reasons:
-            earlier = history.comparison(rows, holder, challenger.name, held_out_md5, params.required)
-            if earlier is not None:
-                return Verdict(challenger.name, holder, stays=_told(earlier))
-            comparison = _compare(registry, history.versions(rows)[holder], challenger, params)
-            reasons += _shortfalls(comparison, params.challenge)
+            comparison = compare(registry, champion, challenger, params.challenge)
+            reasons += _shortfalls(comparison, contest, params.challenge)
     except UserError as error:
         reasons.append(str(error))
     with registry.ledger.appending() as session:
+        _refuse_retired(session.rows, challenger)
         if history.champion(session.rows) != holder:
             raise ConflictError("the champion changed while this challenge ran. Nothing was recorded; run it again.")
         row = session.append(
@@ -130,99 +114,59 @@ def challenge(registry: Registry, name: str | None = None) -> Verdict:
             reason="; ".join(reasons) or None,
             details={
                 "promoted": not reasons,
-                "comparison": rounded(asdict(comparison) | {"gain": comparison.gain}) if comparison else None,
+                "kind": None if contest is None else contest.kind,
+                "changed": [] if contest is None else list(contest.changed),
+                "comparison": comparison.describe() if comparison else None,
                 "required": params.required,
                 "held_out_md5": held_out_md5,
             },
         )
     follow(registry, row)
-    return Verdict(challenger.name, holder, row, reasons, comparison)
+    return Verdict(challenger.name, holder, row, reasons, contest, comparison)
 
 
 def _on_disk(registry: Registry) -> Version:
-    sha256 = sha256_of(registry.environment.root / MODEL)
-    found = (one for one in history.versions(registry.rows).values() if one.model_sha256 == sha256)
-    version = next(found, None)
-    if version is None:
-        raise NotFoundError(f"{MODEL} is not registered. Run `champion register`.")
-    return version
+    """The version of the models on disk; if an older program registered them too, the newest."""
+    delivered, judged = (sha256_of(registry.environment.root / path) for path in (MODEL, REHEARSED))
+    for version in reversed(history.versions(registry.rows).values()):
+        if version.model_sha256 == delivered and version.files.get(REHEARSED_FILE) == judged:
+            return version
+    raise NotFoundError(f"{MODEL} with {REHEARSED} is not registered. Run `champion register`.")
 
 
-def _told(earlier: Row) -> str:
+def _refuse_retired(rows: Sequence[Row], challenger: Version) -> None:
+    row = history.retirement(rows, challenger.name)
+    if row is not None:
+        raise ConflictError(
+            f"{challenger.name} was retired (ledger row {row.sequence}: {row.reason}), so it can win no challenge."
+        )
+
+
+def _told(earlier: Row, challenger: str) -> str:
+    """What an earlier challenge of the pair said, as seen by the champion."""
+    row = f"before (ledger row {earlier.sequence})"
+    if earlier.version == challenger:
+        if earlier.outcome:
+            return f"{challenger} won against it {row}, but was replaced again"
+        return f"{challenger} lost to it {row}: {earlier.reason}"
     if earlier.outcome:
-        return (
-            f"{earlier.version} won against it on these rows before (ledger row {earlier.sequence}), but was replaced "
-            "again"
-        )
-    return f"{earlier.version} lost to it on these rows before (ledger row {earlier.sequence}): {earlier.reason}"
+        return f"it won against {challenger} {row}"
+    return f"it lost to {challenger} {row}, but replaced it since"
 
 
-def _compare(registry: Registry, champion: Version, challenger: Version, params: ChallengeParams) -> Comparison:
-    import numpy as np
-
-    from champion.model.bootstrap import MIN_EFFECTIVE_GROUPS, Resamples, paired_interval
-    from champion.table.dataset import Dataset, Schema
-
-    root, required, both = registry.environment.root, params.challenge, (champion, challenger)
-    test = Dataset(read_parquet(root / TEST), Schema.read(root / SCHEMA))
-    data = _unseen(test, registry, both)
-    rows = data.rows.height
-    if rows < required.min_rows:
-        raise ConflictError(
-            f"only {rows:,} of {test.rows.height:,} test rows are new to both models, but {required.min_rows:,} are "
-            "needed (`challenge.min_rows` in params.yaml)"
-        )
-    _refuse_empty(data.rows, *both)
-    if len(np.unique(data.target)) < 2:
-        raise ConflictError("the test rows that are new to both models have only one class")
-    resamples = Resamples(rows, data.groups, required.samples, required.seed)
-    if resamples.effective is not None and resamples.effective < MIN_EFFECTIVE_GROUPS:
-        raise ConflictError(
-            f"the test rows that are new to both models make up {resamples.effective:.1f} effective groups by "
-            f"{data.schema.group!r}, but an interval needs {MIN_EFFECTIVE_GROUPS}"
-        )
-    first, second = (_scorer(registry, version, data, required.metric) for version in both)
-    before, after = (scorer(np.ones(rows)) for scorer in (first, second))
-    low, high = paired_interval(first, second, resamples)
-    return Comparison(required.metric, rows, test.rows.height - rows, before, after, low, high)
-
-
-def _refuse_empty(rows: "pl.DataFrame", *versions: Version) -> None:
-    """Raise `ConflictError` naming a feature that is missing in every row, as the rows cannot test its use."""
-    for version in versions:
-        for name in (feature["name"] for feature in version.features):
-            column = rows[name] if name in rows.columns else None
-            if column is not None and (column.fill_nan(None) if column.dtype.is_float() else column).count() == 0:
-                raise ConflictError(f"the feature {name!r} of {version.name} is missing in every test row")
-
-
-def _unseen(test: "Dataset", registry: Registry, versions: tuple[Version, Version]) -> "Dataset":
-    from champion.registry.training_rows import seen
-
-    known = [seen(test.rows, registry.read_file(version, TRAINING_ROWS_FILE), version.window) for version in versions]
-    return test.only(~known[0] & ~known[1])
-
-
-def _scorer(registry: Registry, version: Version, data: "Dataset", metric: str) -> Callable[["Scores"], float]:
-    from champion.model.model import is_positive
-    from champion.model.weighted import weighted_f1, weighted_roc_auc
-
-    file = version.judged_file
-    model = load_bytes(registry.read_file(version, file), version.files[file])
-    try:
-        probability = model.predict(data.rows)
-    except UserError as error:
-        raise UserError(f"{version.name} cannot predict these rows: {error}") from None
-    if metric == "roc_auc":
-        return weighted_roc_auc(data.target, probability)
-    return weighted_f1(data.target, is_positive(probability, model.manifest.cut))
-
-
-def _shortfalls(comparison: Comparison, required: Challenge) -> list[str]:
+def _shortfalls(comparison: Comparison, contest: Contest, required: Challenge) -> list[str]:
     # `not` is needed: a comparison with NaN is false, and NaN must count as a shortfall.
     reasons = []
-    if not comparison.gain >= required.margin:
-        reasons.append(f"its {comparison.metric} gain is {comparison.gain:+.4f}, but {required.margin:g} is needed")
-    if not comparison.low > 0:
-        reasons.append(f"the gain may be zero: its 95% interval begins at {comparison.low:+.4f}")
+    metric, gain, brier = comparison.metric, comparison.gain, comparison.brier
+    if contest.kind == "must win":
+        if not gain.difference >= required.margin:
+            reasons.append(f"its {metric} gain is {gain.difference:+.4f}, but {required.margin:g} is needed")
+        if not gain.low > 0:
+            reasons.append(f"the gain may be zero: its 95% interval begins at {gain.low:+.4f}")
+    elif not gain.low > -required.max_loss:
+        reasons.append(
+            f"it may lose {required.max_loss:g} or more: its {metric} gain's 95% interval begins at {gain.low:+.4f}"
+        )
+    if not brier.low <= 0:
+        reasons.append(f"its Brier score is worse: the 95% interval of the difference begins at {brier.low:+.4f}")
     return reasons

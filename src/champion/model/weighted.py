@@ -94,6 +94,12 @@ def weighted_f1(target: Target, called: NDArray[np.bool_]) -> Weighted:
     return score
 
 
+def weighted_brier(target: Target, probability: Scores) -> Weighted:
+    """The Brier score, the mean squared error of the probabilities (Brier 1950), as a function of the row weights."""
+    error = (target - probability) ** 2
+    return lambda weight: float((weight * error).sum() / weight.sum())
+
+
 def weighted_scores(
     target: Target, probability: Scores, called: NDArray[np.bool_], known_rate: float
 ) -> Callable[[Scores], dict[str, float]]:

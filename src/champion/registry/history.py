@@ -1,8 +1,7 @@
 """What the ledger's rows say: the versions, what each environment serves and served, and the champion."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from champion.core.errors import NotFoundError, UserError
 from champion.registry.chain import Row
@@ -79,19 +78,30 @@ def champion(rows: Iterable[Row]) -> str | None:
     """The version to beat: the last winner of a challenge, unless an emergency or a rollback replaced it.
 
     A repair follows a store, to which others may write. So a repair can restore an earlier champion, but not make one.
+    There is no champion after it was retired, or after a switch to a retired version in its place.
     """
     chosen = None
     chosen_before: set[str | None] = set()
     promoting: set[str | None] = set()
+    retired: set[str | None] = set()
     for row in rows:
         if row.action == "promote":
             promoting.add(row.environment)
+        if row.action == "retire":
+            retired.add(row.version)
         won = row.action == "challenge" and row.outcome is True
         switched = row.action in SWITCHES and row.environment in promoting
         if won or (switched and (row.action != "repair" or row.version in chosen_before)):
             chosen = row.version
             chosen_before.add(chosen)
+        if chosen in retired:
+            chosen = None
     return chosen
+
+
+def retirement(rows: Iterable[Row], version: str) -> Row | None:
+    """The row that retired the version; None if it is not retired."""
+    return next((row for row in rows if row.action == "retire" and row.version == version), None)
 
 
 def smoke(rows: Sequence[Row], environment: str) -> Row | None:
@@ -103,16 +113,12 @@ def smoke(rows: Sequence[Row], environment: str) -> Row | None:
     return next((row for row in after if row.action == "smoke" and row.version == now.version), None)
 
 
-def comparison(
-    rows: Sequence[Row], champion: str, challenger: str, held_out_md5: str, required: Mapping[str, Any]
-) -> Row | None:
-    """The last challenge that compared the two on these test rows with these limits; None without one."""
-    for row in reversed(rows):
-        same_pair = row.action == "challenge" and (row.from_version, row.version) == (champion, challenger)
-        if same_pair and row.details.get("comparison") is not None:
-            known = row.details.get("held_out_md5"), row.details.get("required")
-            if known == (held_out_md5, required):
-                return row
+def comparison(rows: Iterable[Row], champion: str, challenger: str) -> Row | None:
+    """The challenge that compared the two, whichever was the champion then; None without one."""
+    for row in rows:
+        same_pair = {row.from_version, row.version} == {champion, challenger}
+        if row.action == "challenge" and same_pair and row.details.get("comparison") is not None:
+            return row
     return None
 
 
@@ -133,10 +139,13 @@ def open_findings(rows: Iterable[Row], version: str, environments: Collection[st
 
 
 def aliases(rows: Sequence[Row], environments: Collection[str]) -> dict[str, str]:
-    """Versions by alias: `champion`, `challenger` (the newest version, unless champion), and one per environment."""
+    """Versions by alias: `champion`, `challenger` (the newest version, unless champion), and one per environment.
+
+    A retired version is neither champion nor challenger.
+    """
     found = {name: row.version for name in environments if (row := live(rows, name)) is not None}
     holder = champion(rows)
-    newest = next(reversed(versions(rows)), None)
+    newest = next((name for name in reversed(versions(rows)) if retirement(rows, name) is None), None)
     named = {"champion": holder, "challenger": newest if newest != holder else None} | found
     return {name: version for name, version in named.items() if version is not None}
 
@@ -149,7 +158,7 @@ def resolve(rows: Sequence[Row], name: str, environments: Collection[str]) -> Ve
     if version in known:
         return known[version]
     if name in (*environments, "champion", "challenger"):
-        raise NotFoundError(f"no version is {name!r} yet.")
+        raise NotFoundError(f"no version is {name!r} now.")
     choice = f"Choose one of {', '.join([*known, *named])}" if known else "Register one with `champion register`"
     raise NotFoundError(f"there is no version {name!r} in this registry. {choice}.")
 

@@ -15,7 +15,7 @@ from champion.registry.history import SWITCHES
 from champion.registry.registry import Registry
 from champion.tracking.client import in_use, installed, tracking_uri
 
-ACTIONS = SWITCHES | {"register", "challenge", ACCEPT}
+ACTIONS = SWITCHES | {"register", "challenge", "retire", ACCEPT}
 REPAIR = "`champion mirror` updates them"
 CONNECT_SECONDS = 2
 

@@ -1,0 +1,26 @@
+"""Retire a version, so that the next candidate need not beat it."""
+
+from champion.core.errors import ConflictError, UserError
+from champion.core.values import is_blank
+from champion.delivery.listeners import follow
+from champion.registry import history
+from champion.registry.chain import Row
+from champion.registry.registry import Registry
+
+
+def retire(registry: Registry, version: str, reason: str) -> Row:
+    """Record that the version is never champion or challenger again. What is served stays served.
+
+    Raises `ConflictError` when it is retired already, `NotFoundError` when there is no such version, and `UserError`
+    for a blank reason.
+    """
+    if is_blank(reason):
+        raise UserError("retiring a version needs a reason for the ledger: add --reason.")
+    target = registry.resolve(version)
+    with registry.ledger.appending() as session:
+        before = history.retirement(session.rows, target.name)
+        if before is not None:
+            raise ConflictError(f"{target.name} is retired already (ledger row {before.sequence}: {before.reason}).")
+        row = session.append("retire", version=target.name, model_sha256=target.model_sha256, reason=reason)
+    follow(registry, row)
+    return row
