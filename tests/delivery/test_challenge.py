@@ -315,7 +315,7 @@ def test_another_version_than_that_on_disk_cannot_be_judged(delivery_project: De
     register(delivery_project.staging)
     delivery_project.use_result("strong")
     assert "models/model.skops is not that of v1" in challenge(delivery_project.staging, "v1").reasons[0]
-    with pytest.raises(UserError, match=r"models/model.skops with models/rehearsed.skops is not registered. Run `champion register`"):
+    with pytest.raises(UserError, match=r"models/model.skops with models/rehearsed.skops is not registered. Run `"):
         challenge(delivery_project.staging)
 
 
