@@ -1,5 +1,7 @@
 """What the versions of five years promised, and what they did: as_of 2008 to 2012, each asked three years later.
 
+Besides, how each did in the challenge of the champion of the years before.
+
     python benchmarks/realised.py
 
 It runs the committed pipeline in a clone, with this repository's DVC cache, and registers in an environment of its own,
@@ -33,13 +35,14 @@ TITLES = (
     "rows",
     "Brier skill, promised / realised",
     "observed / expected, promised / realised",
+    "gain over the champion",
 )
 
 
-def answer(command: list[str], folder: Path) -> str:
+def answer(command: list[str], folder: Path, *, check: bool = True) -> str:
     """What a command prints, with the folder's own code."""
     env = os.environ | {"PYTHONPATH": str(folder / "src")}
-    return subprocess.run(command, cwd=folder, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return subprocess.run(command, cwd=folder, env=env, stdout=subprocess.PIPE, text=True, check=check).stdout
 
 
 def accept_any_share(folder: Path) -> None:
@@ -51,21 +54,23 @@ def accept_any_share(folder: Path) -> None:
     yaml.dump(params, path)
 
 
-def realise(as_of: date, clone: Path) -> dict[str, Any]:
-    """Make and register the version of that date, and ask what it did."""
+def realise(as_of: date, clone: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Make, register and challenge with the version of that date, and ask what it did."""
     champion = str(BIN / "champion")
     run([champion, "as-of", str(as_of)], clone)
     run([str(BIN / "dvc"), "repro"], clone)
     git.answer(clone, *AUTHOR, "commit", "--quiet", "--all", "--allow-empty", "--message", f"As of {as_of}")
     version = answer([champion, "register"], clone).partition(":")[0]
+    # A lost challenge has a status of its own.
+    verdict: dict[str, Any] = json.loads(answer([champion, "challenge", "--json"], clone, check=False))
     known_by = min(shift(as_of, MONTHS_LATER, 1), LAST)
     details: dict[str, Any] = json.loads(
         answer([champion, "realised", version, "--as-of", str(known_by), "--json"], clone)
     )
-    return details
+    return details, verdict
 
 
-def row(details: dict[str, Any]) -> list[str]:
+def row(details: dict[str, Any], verdict: dict[str, Any]) -> list[str]:
     promised, realised = details["promised"], details["after"]["metrics"]
     within = " (outside)" if details["within_rehearsals"] is False else ""
     return [
@@ -77,7 +82,16 @@ def row(details: dict[str, Any]) -> list[str]:
         f"{details['after']['rows']:,}",
         f"{promised['brier_skill']:+.3f} / {realised['brier_skill']:+.3f}",
         f"{promised['observed_expected']:.2f} / {realised['observed_expected']:.2f}",
+        told(verdict),
     ]
+
+
+def told(verdict: dict[str, Any]) -> str:
+    """The gain with its interval, and who is champion now."""
+    if verdict["comparison"] is None:
+        return "; ".join(verdict["reasons"]) or f"{verdict['challenger']} is the first champion"
+    gain, winner = verdict["comparison"]["gain"], verdict["challenger" if verdict["won"] else "champion"]
+    return f"{gain['difference']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]: {winner} is champion"
 
 
 def with_interval(metrics: dict[str, Any], name: str) -> str:
@@ -105,7 +119,7 @@ def main() -> None:
         accept_any_share(clone)
         print(f"| {' | '.join(TITLES)} |\n|{'---|' * len(TITLES)}")
         for year in YEARS:
-            print(f"| {' | '.join(row(realise(date(year, 1, 1), clone)))} |", flush=True)
+            print(f"| {' | '.join(row(*realise(date(year, 1, 1), clone)))} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Which version becomes champion: fair rows, a paired interval, and a loss whenever something is missing."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,6 @@ from champion.delivery.comparison import by_metric
 from champion.delivery.contest import changed_parameters
 from champion.delivery.register import register
 from champion.model.bootstrap import Resamples, paired_interval
-from champion.model.calibration import Calibration
-from champion.model.model_file import load, save
 from champion.model.weighted import weighted_brier, weighted_f1, weighted_roc_auc
 from champion.params import Params
 from champion.registry import history
@@ -45,15 +42,14 @@ def committed() -> dict[str, Any]:
     return read(Params, REPOSITORY / "params.yaml").model_dump(mode="json")
 
 
-def recalibrate(delivery_project: DeliveryProject, slope: float) -> None:
-    """Let both models on disk multiply their log odds by the slope, and register them as the next version."""
-    for name in ("model", "rehearsed"):
-        path = delivery_project.root / f"models/{name}.skops"
-        model = load(path)
-        calibration = Calibration("sigmoid", (slope,), (0.0,))
-        save(replace(model, manifest=replace(model.manifest, calibration=calibration)), path)
+def recalibrated(delivery_project: DeliveryProject, slope: float) -> Verdict:
+    """Judge the models on disk with another calibration as the next version."""
+    from support.results import recalibrate
+
+    recalibrate(delivery_project.root, slope)
     delivery_project.edit_params("train", calibration="sigmoid")
     register(delivery_project.staging)
+    return challenge(delivery_project.staging)
 
 
 def champion_of(delivery_project: DeliveryProject) -> str | None:
@@ -116,8 +112,7 @@ def test_a_refresh_that_may_lose_too_much_loses(delivery_project: DeliveryProjec
 
 def test_the_same_scores_with_a_worse_calibration_lose(delivery_project: DeliveryProject) -> None:
     judged(delivery_project, "strong")
-    recalibrate(delivery_project, slope=4)
-    verdict = challenge(delivery_project.staging)
+    verdict = recalibrated(delivery_project, slope=4)
     gain = verdict.comparison.gain
     assert (verdict.contest.kind, gain.difference, gain.low) == ("must not lose", 0, 0)
     [reason] = verdict.reasons
@@ -127,8 +122,7 @@ def test_the_same_scores_with_a_worse_calibration_lose(delivery_project: Deliver
 
 def test_the_same_scores_with_the_same_calibration_do_not_lose(delivery_project: DeliveryProject) -> None:
     judged(delivery_project, "strong")
-    recalibrate(delivery_project, slope=1)
-    assert challenge(delivery_project.staging).won
+    assert recalibrated(delivery_project, slope=1).won
 
 
 @pytest.mark.parametrize(
@@ -246,8 +240,7 @@ def mix_in_training_rows(delivery_project: DeliveryProject, count: int) -> None:
 def test_without_dates_the_judged_model_is_the_delivered_one(delivery_project: DeliveryProject) -> None:
     judged(delivery_project, "undated")
     mix_in_training_rows(delivery_project, 10)
-    recalibrate(delivery_project, slope=1)
-    verdict = challenge(delivery_project.staging)
+    verdict = recalibrated(delivery_project, slope=1)
     version = history.versions(delivery_project.staging.rows)["v2"]
     assert version.files["rehearsed.skops"] == version.model_sha256
     test = read_parquet(delivery_project.root / TEST).height

@@ -25,8 +25,7 @@ from champion.pipeline.evaluate.params import EvaluateParams, Gate
 from champion.pipeline.evaluate.stage import summary
 from champion.pipeline.evaluate.verdicts import bounds_of, gated_metrics, judge
 from support.project import REPOSITORY
-from support.results import PARAMS as RESULT_PARAMS
-from support.results import make_result, people
+from support.results import UNDATED, make_result, people
 
 NUMBERS = st.floats(-1e6, 1e6)
 DEFAULT = parse_yaml((REPOSITORY / PARAMS).read_text(encoding="utf-8"))["gates"]
@@ -254,15 +253,6 @@ def table() -> pl.DataFrame:
 
 def shuffled(table: pl.DataFrame, seed: int) -> pl.DataFrame:
     return table.with_columns(table["answer"].shuffle(seed))
-
-
-UNDATED: dict[str, Any] = {
-    "as_of": None,
-    "window": None,
-    "columns": {name: column for name, column in RESULT_PARAMS["columns"].items() if name != "day"},
-    "label": {"kind": "value", "positive": ["yes"]},
-    "split": {"test_share": 0.5},
-}
 
 
 def test_a_good_model_passes_the_default_gates(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ from champion.repository.lock import verify_run
 
 if TYPE_CHECKING:
     from champion.model.model import Model
+    from champion.model.onnx_scorer import OnnxScorer
 
 EXAMPLES = 20
 # The files of a version that the pipeline made.
@@ -75,9 +76,9 @@ def register(registry: Registry) -> tuple[Version, bool]:
         raise ConflictError(reason)
     files = {name: (root / path).read_bytes() for name, path in MADE.items()}
     model, _ = (load(root / MADE[name], expected[name]) for name in (MODEL_FILE, REHEARSED_FILE))
-    OnnxScorer.open(root / MODEL_ONNX, expected[ONNX_FILE])
     window, training_rows = _window(root)
-    files |= {EXAMPLES_FILE: _examples(model, root), TRAINING_ROWS_FILE: training_rows}
+    examples = _examples(model, OnnxScorer.open(root / MODEL_ONNX, expected[ONNX_FILE]), root)
+    files |= {EXAMPLES_FILE: examples, TRAINING_ROWS_FILE: training_rows}
     hashes = {name: hashlib.sha256(file).hexdigest() for name, file in files.items()}
     for name, path in MADE.items():
         if hashes[name] != expected[name]:
@@ -117,11 +118,16 @@ def _registered(rows: list[Row], hashes: Mapping[str, str]) -> Version | None:
     return next((one for one in known if all(one.files[name] == hashes[name] for name in pair)), None)
 
 
-def _examples(model: "Model", root: Path) -> bytes:
-    """Test rows with the predictions of the model to serve; a deployed model must give the same predictions."""
+def _examples(model: "Model", scorer: "OnnxScorer", root: Path) -> bytes:
+    """Test rows with the predictions of the delivered model, which both of its files must give wherever they serve."""
+    from champion.model.onnx_scorer import TOLERANCE
+
     rows = read_parquet(root / TEST).select(feature.name for feature in model.features)
     rows = rows.gather_every(max(rows.height // EXAMPLES, 1)).head(EXAMPLES)
     probabilities = [float(probability) for probability in model.predict(rows)]
+    # `not` is needed, because a comparison with NaN is false.
+    if not max(map(abs, scorer.predict(rows) - probabilities), default=0.0) <= TOLERANCE:
+        raise ConflictError(f"{MODEL_ONNX}: it answers otherwise than {MODEL}. Run `dvc repro` to make it again.")
     return (json.dumps({"rows": rows.to_dicts(), "probabilities": probabilities}, indent=1) + "\n").encode()
 
 

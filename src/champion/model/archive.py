@@ -1,16 +1,25 @@
-"""What a model file may hold. This is checked before anything is unpacked, so a forged file fills no memory."""
+"""The archive that a model file is: how it is written, and what it may hold.
+
+What it holds is checked before anything is unpacked, so a forged file fills no memory. Nothing here needs scikit-learn.
+"""
 
 import io
 import json
 import math
 import zipfile
+from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from numpy.lib import format as npy
 
+from champion.core.files import replacing
+from champion.model.manifest import Manifest
+
 MANIFEST = "champion.json"
 SCHEMA = "schema.json"
+EPOCH = (1980, 1, 1, 0, 0, 0)
 MEMBERS = 100_000
 PROTOCOL = 2
 ARRAY = npy.magic(1, 0)
@@ -78,6 +87,28 @@ LOADERS = {
 
 class ForgedError(ValueError):
     """The file is not one that we write; the message says why."""
+
+
+def manifest_member(manifest: Manifest) -> dict[str, bytes]:
+    """The manifest as a member of the archive."""
+    return {MANIFEST: json.dumps(manifest.describe(), sort_keys=True).encode()}
+
+
+def write_archive(members: Mapping[str, bytes], path: Path) -> None:
+    """Write the archive with a fixed date, uncompressed, because different zlib builds give different bytes."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as out:
+        for name, member in members.items():
+            out.writestr(zipfile.ZipInfo(name, EPOCH), member)
+    with replacing(path) as draft:
+        draft.write_bytes(content.getvalue())
+
+
+def complete(source: Path, manifest: Manifest, path: Path) -> None:
+    """Write the model whose pipeline `save_pipeline` wrote to `source`: the bytes that `save` would write."""
+    with zipfile.ZipFile(source) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    write_archive(manifest_member(manifest) | members, path)
 
 
 def check_archive(archive: zipfile.ZipFile, size: int) -> None:

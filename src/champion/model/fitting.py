@@ -22,17 +22,10 @@ from champion.model.calibration import Calibration
 from champion.model.estimators import build_pipeline, drop_machine_state
 from champion.model.model_file import save_pipeline
 from champion.model.recipe import Recipe
+from champion.model.scores import REHEARSED_AT, SCORE
 from champion.table.columns import TARGET
 from champion.table.dataset import Dataset, Rehearsal
 from champion.table.window import shift
-
-# The columns of a rehearsal's scores, beside the target.
-SCORE = "probability"
-REHEARSED_AT = "rehearsal"
-# The share of positives in the rows that the model learned from.
-KNOWN_RATE = "known_rate"
-# Whether the rehearsal also chose the recipe, so that its scores are optimistic.
-CHOSE = "chose"
 
 
 def read_recipe() -> Recipe:

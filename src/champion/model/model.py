@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import polars as pl
 from numpy.typing import NDArray
 
@@ -13,6 +12,7 @@ from champion.model.manifest import Manifest
 from champion.table.features import Feature, to_frame, to_row_frame
 
 if TYPE_CHECKING:
+    import pandas as pd
     from sklearn.pipeline import Pipeline
 
 
@@ -28,7 +28,7 @@ class Model:
         """The columns that the model reads."""
         return self.manifest.features
 
-    def predict(self, rows: pl.DataFrame | pd.DataFrame) -> NDArray[np.float64]:
+    def predict(self, rows: "pl.DataFrame | pd.DataFrame") -> NDArray[np.float64]:
         """Probability of the positive class, shape (rows,). Rows are read in the same way as in training.
 
         Columns are found by name; extra columns are ignored. Raises `UserError` naming a feature that is missing or
@@ -43,7 +43,7 @@ class Model:
         """
         return float(self._probabilities(to_row_frame(values, self.features))[0])
 
-    def _probabilities(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+    def _probabilities(self, frame: "pd.DataFrame") -> NDArray[np.float64]:
         if frame.empty:
             return np.empty(0)
         probabilities: NDArray[np.float64] = self.pipeline.predict_proba(frame)[:, 1]

@@ -4,7 +4,6 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,30 +11,21 @@ import skops.io
 from sklearn.pipeline import Pipeline
 
 from champion.core.errors import UserError
-from champion.core.files import replacing, sha256_of
-from champion.model.archive import MANIFEST, SCHEMA, TRUSTED, ForgedError, check_archive
+from champion.core.files import sha256_of
+from champion.model.archive import MANIFEST, SCHEMA, TRUSTED, ForgedError, check_archive, manifest_member, write_archive
 from champion.model.bounds import check_bounds
 from champion.model.manifest import Manifest
 from champion.model.model import Model
 
-EPOCH = (1980, 1, 1, 0, 0, 0)
-
 
 def save(model: Model, path: Path) -> None:
     """Write the model. Equal models give equal bytes, as the file has no times, memory ids or compression."""
-    _write(_member(model.manifest) | _normalised(skops.io.dumps(model.pipeline)), path)
+    write_archive(manifest_member(model.manifest) | _normalised(skops.io.dumps(model.pipeline)), path)
 
 
 def save_pipeline(pipeline: Pipeline, path: Path) -> None:
     """Write only the fitted pipeline of a model, for `complete`. Equal pipelines give equal bytes."""
-    _write(_normalised(skops.io.dumps(pipeline)), path)
-
-
-def complete(source: Path, manifest: Manifest, path: Path) -> None:
-    """Write the model whose pipeline `save_pipeline` wrote to `source`: the bytes that `save` would write."""
-    with zipfile.ZipFile(source) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    _write(_member(manifest) | members, path)
+    write_archive(_normalised(skops.io.dumps(pipeline)), path)
 
 
 def load(path: Path, sha256: str | None = None) -> Model:
@@ -71,20 +61,6 @@ def _read(path: Path) -> Model:
         raise ForgedError(str(error)) from None
     check_bounds(pipeline, manifest.features)
     return Model(pipeline, manifest)
-
-
-def _member(manifest: Manifest) -> dict[str, bytes]:
-    return {MANIFEST: json.dumps(manifest.describe(), sort_keys=True).encode()}
-
-
-def _write(members: Mapping[str, bytes], path: Path) -> None:
-    """Write the archive with a fixed date, uncompressed, because different zlib builds give different bytes."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as out:
-        for name, member in members.items():
-            out.writestr(zipfile.ZipInfo(name, EPOCH), member)
-    with replacing(path) as draft:
-        draft.write_bytes(content.getvalue())
 
 
 def _normalised(archive: bytes) -> dict[str, bytes]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
 import polars as pl
 from numpy.typing import NDArray
 
@@ -19,6 +18,7 @@ from champion.table.features import Feature, to_frame, to_row
 
 if TYPE_CHECKING:
     import onnxruntime
+    import pandas as pd
 
 # The graph's inputs and output.
 NUMBERS, CATEGORIES, PROBABILITY = "numbers", "categories", "probability"
@@ -26,6 +26,9 @@ NUMBERS, CATEGORIES, PROBABILITY = "numbers", "categories", "probability"
 MANIFEST = "champion.manifest"
 # ONNX has no missing text. These marks are of Unicode's private use; `UNSEEN` stands for a text that cannot be given.
 MISSING, UNSEEN = "\ue000", "\ue001"
+# How far an answer may differ from the model's: files have six decimals. It differs in the last digits of a float, as
+# the graph adds up in another order.
+TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class OnnxScorer:
         """The columns that the model reads."""
         return self.manifest.features
 
-    def predict(self, rows: pl.DataFrame | pd.DataFrame) -> NDArray[np.float64]:
+    def predict(self, rows: "pl.DataFrame | pd.DataFrame") -> NDArray[np.float64]:
         """The same as `Model.predict`: a probability for each row, shape (rows,)."""
         frame = to_frame(rows, self.features)
         if frame.empty:

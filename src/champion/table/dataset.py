@@ -4,10 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import pandas as pd
 import polars as pl
 from numpy.typing import NDArray
 
@@ -17,6 +16,9 @@ from champion.table.columns import FOLD, TARGET
 from champion.table.features import Feature, parse_features, to_frame
 from champion.table.keys import group_keys
 from champion.table.window import REHEARSALS, Calendar, offset
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Mask = NDArray[np.bool_]
 
@@ -75,7 +77,7 @@ class Dataset:
         return self.schema.features
 
     @property
-    def frame(self) -> pd.DataFrame:
+    def frame(self) -> "pd.DataFrame":
         """Features as a pandas frame, one column each; missing is NaN."""
         return to_frame(self.rows, self.features)
 

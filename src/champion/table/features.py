@@ -7,14 +7,16 @@ declared type is an error.
 import math
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 import polars as pl
 
 from champion.core.errors import UserError
 from champion.table.columns import Column, Columns
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EXPECTED = {
     "integer": "a whole number",
@@ -72,12 +74,14 @@ def is_invalid(spec: Column, value: pl.Expr) -> pl.Expr | None:
     return None
 
 
-def to_frame(rows: pl.DataFrame | pd.DataFrame, features: list[Feature]) -> pd.DataFrame:
+def to_frame(rows: "pl.DataFrame | pd.DataFrame", features: list[Feature]) -> "pd.DataFrame":
     """The rows as a model reads them: one column per feature, as float64 or Python text, with NaN for missing.
 
     Columns are found by name; extra columns are ignored. Raises `UserError` naming a feature that is missing or has
     values of the wrong type.
     """
+    import pandas as pd
+
     for feature in features:
         if feature.name not in rows.columns:
             raise _missing(feature)
@@ -103,8 +107,10 @@ def to_row(values: Mapping[str, Any], features: list[Feature]) -> dict[str, floa
     return row
 
 
-def to_row_frame(values: Mapping[str, Any], features: list[Feature]) -> pd.DataFrame:
+def to_row_frame(values: Mapping[str, Any], features: list[Feature]) -> "pd.DataFrame":
     """What `to_frame` makes of a table of that one row. Raises `UserError` as that does."""
+    import pandas as pd
+
     row = to_row(values, features)
     # Of text or a missing one alone, pandas would make a type of its own.
     types = {feature.name: object if feature.kind == "category" else np.float64 for feature in features}

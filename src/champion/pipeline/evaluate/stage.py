@@ -11,10 +11,10 @@ from sklearn.metrics import roc_auc_score
 from champion.core.errors import UserError
 from champion.core.strict_yaml import did_you_mean
 from champion.model.bootstrap import Resamples, Scores
-from champion.model.fitting import CHOSE, KNOWN_RATE, REHEARSED_AT, SCORE
 from champion.model.intervals import prediction_interval
 from champion.model.metrics import score, score_segments, score_with_intervals
 from champion.model.model import Model
+from champion.model.scores import CHOSE, KNOWN_RATE, REHEARSED_AT, SCORE
 from champion.model.stability import psi
 from champion.pipeline.evaluate import model_card, plots
 from champion.pipeline.evaluate.params import Evaluate

@@ -8,11 +8,9 @@ import polars as pl
 
 from champion.core.errors import UserError
 from champion.model.model import Model, is_positive
-from champion.model.onnx_scorer import OnnxScorer
+from champion.model.onnx_scorer import TOLERANCE, OnnxScorer
 from champion.table.features import Feature
 
-# Answers have six decimals in files. The graph computes in the same precision as scikit-learn, in another order.
-TOLERANCE = 1e-6
 SAMPLE = 50
 
 

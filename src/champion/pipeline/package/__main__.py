@@ -17,9 +17,9 @@ from champion.core.layout import (
 )
 from champion.core.stage import stage_errors
 from champion.core.strict_yaml import read
+from champion.model.archive import complete
 from champion.model.calibration import Calibration
 from champion.model.manifest import Manifest
-from champion.model.model_file import complete
 from champion.pipeline.package.params import PackageParams
 from champion.pipeline.package.stage import cut_of, share_to_flag
 from champion.table.features import parse_features

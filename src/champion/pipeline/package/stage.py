@@ -4,7 +4,7 @@ import polars as pl
 
 from champion.core.errors import UserError
 from champion.model.decision import Decision, best_share, lowest_cut
-from champion.model.fitting import REHEARSED_AT, SCORE
+from champion.model.scores import REHEARSED_AT, SCORE
 from champion.table.columns import TARGET
 
 

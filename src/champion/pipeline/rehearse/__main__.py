@@ -3,7 +3,8 @@
 from champion.core.files import read_parquet, write_parquet
 from champion.core.layout import CHOOSING_SCORES, EARLIER, REHEARSED_SCORES
 from champion.core.stage import progress, stage_errors
-from champion.model.fitting import REHEARSED_AT, read_recipe
+from champion.model.fitting import read_recipe
+from champion.model.scores import REHEARSED_AT
 from champion.pipeline.rehearse.stage import rehearse_earlier
 from champion.table.dataset import Dataset
 

@@ -4,8 +4,9 @@ from datetime import date
 
 import polars as pl
 
-from champion.model.fitting import CHOSE, KNOWN_RATE, REHEARSED_AT, SCORE, calibrate, calibrated, rehearse
+from champion.model.fitting import calibrate, calibrated, rehearse
 from champion.model.recipe import Recipe
+from champion.model.scores import CHOSE, KNOWN_RATE, REHEARSED_AT, SCORE
 from champion.table.dataset import Dataset
 
 

@@ -15,7 +15,8 @@ from champion.core.layout import (
 )
 from champion.core.stage import progress, stage_errors
 from champion.core.strict_yaml import read
-from champion.model.fitting import SCORE, calibrate, calibrated, fit_pipeline, predict, write_fitted
+from champion.model.fitting import calibrate, calibrated, fit_pipeline, predict, write_fitted
+from champion.model.scores import SCORE
 from champion.pipeline.train.params import TrainParams
 from champion.pipeline.train.stage import choose_recipe, choosing_rehearsals, describe_work, summarise
 from champion.table.dataset import Dataset

@@ -8,8 +8,9 @@ from sklearn import metrics
 
 from champion.core.errors import UserError
 from champion.core.metrics_file import lay_out_metrics
-from champion.model.fitting import REHEARSED_AT, SCORE, rehearse
+from champion.model.fitting import rehearse
 from champion.model.recipe import Recipe, Training
+from champion.model.scores import REHEARSED_AT, SCORE
 from champion.pipeline.train.search import choose
 from champion.table.columns import TARGET
 from champion.table.dataset import Dataset, Rehearsal
