@@ -118,7 +118,7 @@ def smoke(
         raise UserError(f"the smoke test of {row.version} in {row.environment} failed.")
     typer.echo(
         f"{row.version} passed its smoke test in {row.environment}: {report.examples} examples, largest "
-        f"difference {report.largest_difference:g}, {report.row_latency_ms:.1f} ms for one row"
+        f"difference {report.largest_difference:.1g}, {report.row_latency_ms:.2f} ms for one row"
     )
 
 
