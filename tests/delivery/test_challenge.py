@@ -401,7 +401,7 @@ def test_the_version_on_disk_is_the_one_with_both_files(delivery_project: Delive
         session.append("register", version="v3", model_sha256=row.model_sha256, details=details)
     assert challenge(delivery_project.staging).challenger == "v2"
     (delivery_project.root / "models/rehearsed.skops").write_bytes(b"another")
-    with pytest.raises(UserError, match=r"models/rehearsed.skops is that of none of v2 and v3, which have this"):
+    with pytest.raises(UserError, match=r"models/model.skops with models/rehearsed.skops is not registered"):
         challenge(delivery_project.staging)
 
 

@@ -24,7 +24,8 @@ def more(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("more")
     learned, test = people(500, 1, 0, date(2017, 1, 1)), people(500, 2, 1000, date(2018, 7, 1))
     make_result(folder / "a thousand rows", pl.concat([learned, test]))
-    make_result(folder / "a thousand rows, other decision", pl.concat([learned, test]), decision={"share": 0.2})
+    later = people(500, 4, 2000, date(2019, 7, 1))
+    make_result(folder / "a thousand rows, a year later", pl.concat([test, later]), as_of="2021-01-01")
     grown = pl.concat([people(3000, 1, 0, date(2017, 1, 1)), people(300, 7, 3000, date(2018, 1, 1))])
     make_result(folder / "undated, grown", grown.drop("day"), **UNDATED)
     return folder
@@ -50,7 +51,7 @@ def use(project: DeliveryProject, more: Path, result: str) -> None:
         ("strong", "weak", "must win", False),
         ("strong", "worse calibration", "must not lose", False),
         ("undated", "undated, grown", "must not lose", True),
-        ("a thousand rows", "a thousand rows, other decision", "must not lose", True),
+        ("a thousand rows", "a thousand rows, a year later", "must not lose", True),
     ],
 )
 def test_two_versions_live_and_one_goes_back(

@@ -11,7 +11,7 @@ from champion.delivery.register import register
 from champion.delivery.retire import retire
 from champion.delivery.webhook import VARIABLE
 from champion.registry import history
-from champion.registry.served import read_pointer
+from champion.registry.served import read_pointer, status_of
 from support.delivery import DeliveryProject, InState
 from support.project import Project
 from support.webhook import Webhook
@@ -45,13 +45,29 @@ def test_a_retired_version_wins_no_challenge(delivery_project: DeliveryProject) 
     assert delivery_project.staging.rows == before
 
 
-def test_a_rollback_to_a_retired_version_leaves_no_champion(in_state: InState) -> None:
+def test_a_rollback_to_a_retired_version_leaves_the_champion(in_state: InState) -> None:
     project = in_state("promoted twice")
     retire(project.staging, "v1", "it was trained on wrong labels")
     assert history.champion(project.staging.rows) == "v2"
     assert deployment.rollback(project.production).row.version == "v1"
-    assert history.champion(project.staging.rows) is None
-    assert "champion" not in history.aliases(project.staging.rows, project.staging.sharing)
+    assert history.champion(project.staging.rows) == "v2"
+    assert status_of(project.production.environment).note == "retired: it was trained on wrong labels (ledger row 11)"
+    deployment.rollback(project.production, "v2")
+    deployment.deploy(project.staging, "v1")
+    deployment.smoke_test(project.staging)
+    with pytest.raises(ConflictError, match=r"v1 was retired \(ledger row 11: it was trained on wrong labels\)"):
+        deployment.promote(project.production, "v1")
+
+
+def test_the_same_pair_registered_by_an_older_program_is_retired_too(delivery_project: DeliveryProject) -> None:
+    registry = delivery_project.staging
+    version, _ = register(registry)
+    older = {key: value for key, value in delivery_project.staging.rows[0].details.items() if key != "format"}
+    with registry.ledger.appending() as session:
+        session.append("register", version="v2", model_sha256=version.model_sha256, details=older)
+    retire(delivery_project.staging, "v2", "it was trained on wrong labels")
+    with pytest.raises(ConflictError, match="v1 was retired"):
+        challenge(delivery_project.staging, "v1")
 
 
 def test_what_cannot_be_retired_is_refused_and_not_recorded(delivery_project: DeliveryProject) -> None:

@@ -44,7 +44,7 @@ RERUNS: list[tuple[str, Any, list[str]]] = [
 ]
 
 # What a stage hands on changes with these, so that DVC finds the stages behind it stale only once it has run.
-HANDS_ON = {"prepare": STAGES[2:], "train": STAGES[4:]}
+HANDS_ON = {"prepare": STAGES[2:], "train": STAGES[4:], "package": STAGES[7:]}
 
 
 @pytest.fixture(scope="module")

@@ -193,7 +193,8 @@ def refused_by(probability: Scores, cut: float, delivered: Scores | None = None)
     scores = score_with_intervals(target, probability, cut, KNOWN_RATE, Resamples(len(target), None, 200, 0))
     agreed = agreement(probability, probability if delivered is None else delivered)
     metrics = rounded(scores | {f"agreement_{name}": value for name, value in agreed.items()})
-    metrics["training_roc_auc"] = 0.7
+    latest = probability if delivered is None else delivered
+    metrics |= {"training_roc_auc": 0.7, "delivered_flagged_share": float((latest >= cut).mean())}
     found = judge(metrics, read(EvaluateParams, REPOSITORY / PARAMS).gates)
     return {name for name, one in found.items() if not one["passed"]}
 
@@ -205,7 +206,7 @@ def test_good_scores_pass_the_default_gates() -> None:
 
 def test_a_constant_score_is_refused() -> None:
     constant = np.full(4000, KNOWN_RATE)
-    refused = {"roc_auc_low", "brier_skill", "lift_10", "flagged_share"}
+    refused = {"roc_auc_low", "brier_skill", "lift_10", "flagged_share", "delivered_flagged_share"}
     assert refused_by(constant, 0.05) == refused_by(constant, 0.5) == refused | {"precision_lift"}
 
 
@@ -215,11 +216,11 @@ def test_a_random_score_is_refused() -> None:
 
 
 def test_a_cut_that_flags_nobody_is_refused() -> None:
-    assert refused_by(outcomes()[1], 1.1) == {"flagged_share", "precision_lift"}
+    assert refused_by(outcomes()[1], 1.1) == {"flagged_share", "delivered_flagged_share", "precision_lift"}
 
 
 def test_a_cut_that_flags_everybody_is_refused() -> None:
-    assert refused_by(outcomes()[1], 0.0) == {"flagged_share", "precision_lift"}
+    assert refused_by(outcomes()[1], 0.0) == {"flagged_share", "delivered_flagged_share", "precision_lift"}
 
 
 def test_flagging_the_safest_rows_is_refused() -> None:
@@ -231,7 +232,7 @@ def test_a_delivered_model_of_another_order_is_refused() -> None:
     _, probability = outcomes()
     cut = float(np.quantile(probability, 0.9))
     for other in (np.full(4000, KNOWN_RATE), 1 - probability):
-        assert refused_by(probability, cut, other) == {"agreement_spearman"}
+        assert refused_by(probability, cut, other) == {"agreement_spearman", "delivered_flagged_share"}
 
 
 def made(folder: Path, table: pl.DataFrame, **params: Any) -> dict[str, Any]:

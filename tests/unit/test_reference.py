@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from champion.core.files import read_json, read_parquet, write_parquet
 from champion.core.layout import AT_AS_OF, AT_SPLIT, LABELLED, MODEL, NEWEST, REFERENCE, REHEARSED, STABILITY
+from champion.model.distribution import ColumnReference
 from champion.model.model_file import load
-from champion.model.reference import ColumnReference
 from champion.model.stability import psi
 from champion.pipeline.evaluate.__main__ import main as evaluate
 from champion.pipeline.evaluate.reference import describe_reference

@@ -25,12 +25,13 @@ Reason = Annotated[str | None, typer.Option(help="The reason, for the ledger.", 
 
 @command()
 def register(env: Env = None) -> None:
-    """Register the model of `dvc repro` as an immutable version; the same model keeps its version."""
+    """Register the pair of models of `dvc repro` as an immutable version; the same pair keeps its version."""
     from champion.delivery.register import register as register_model
 
     version, new = register_model(open_registry(env))
-    what = "registered" if new else "this model was already registered"
-    typer.echo(f"{version.name}: {what}, {version.model_sha256}")
+    what = "registered" if new else "this pair was already registered"
+    delivered, judged = version.pair
+    typer.echo(f"{version.name}: {what}, delivered {delivered[:12]}, judged {judged[:12]}")
 
 
 @command()

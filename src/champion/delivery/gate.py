@@ -31,19 +31,19 @@ def failures(root: Path) -> list[str]:
     verify_run(root, (MODEL, REHEARSED, TRAINING, EVALUATION, GATES))
     gates = read(GateParams, root / PARAMS).gates
     metrics, training = (read_metrics(root / path) for path in (EVALUATION, TRAINING))
-    reasons = foreign_metrics(root)
+    reasons = foreign_metrics(root, GATES, (MODEL, REHEARSED))
     if read_json(root / GATES).get("verdicts") != listed(rounded(judge(gated_metrics(metrics, training), gates))):
         sources = f"{EVALUATION}, {TRAINING} and the gates of {PARAMS}"
         reasons.append(f"{GATES}: its verdicts do not fit {sources}. Run `dvc repro`.")
     return reasons + shortfalls(metrics, training, gates)
 
 
-def foreign_metrics(root: Path) -> list[str]:
-    """A sentence if the metrics are about other models than those on disk, else nothing."""
-    found = [{"path": str(path), "sha256": sha256_of(root / path)} for path in (MODEL, REHEARSED)]
-    if read_json(root / GATES).get("models") == found:
+def foreign_metrics(root: Path, metrics: Path, models: tuple[Path, Path]) -> list[str]:
+    """A sentence if the metrics file is about other models than these two on disk, else nothing."""
+    found = [{"path": str(path), "sha256": sha256_of(root / path)} for path in models]
+    if read_json(root / metrics).get("models") == found:
         return []
-    return [f"{GATES}: it is about other models than {MODEL} and {REHEARSED}. Run `dvc repro`."]
+    return [f"{metrics}: it is about other models than {models[0]} and {models[1]}. Run `dvc repro`."]
 
 
 def shortfalls(metrics: Mapping[str, Any], training: Mapping[str, Any], gates: Mapping[str, Gate]) -> list[str]:

@@ -59,8 +59,9 @@ READ = (*MADE.values(), AT_SPLIT, TEST, SCHEMA, PARTS, EVALUATION, EXPORT, GATES
 def register(registry: Registry) -> tuple[Version, bool]:
     """The version of the models in the workspace, and whether it is new.
 
-    The same pair of models always has the same version. Raises `UserError` when the files differ from dvc.lock,
-    dvc.lock is not from one complete run, the metrics are about other models, or a model file is not one of ours.
+    The same pair of models always has the same version; its files that the registry lost are written again. Raises
+    `UserError` when the files differ from dvc.lock, dvc.lock is not from one complete run, the metrics are about other
+    models, a model file is not one of ours, or the version was registered with other files.
     """
     from champion.model.model_file import load
     from champion.model.onnx_scorer import OnnxScorer
@@ -71,9 +72,12 @@ def register(registry: Registry) -> tuple[Version, bool]:
     expected = {name: sha256_of(root / path) for name, path in MADE.items()}
     known = _registered(registry.rows, expected)
     if known is not None:
+        _restore(registry, known, expected)
         return known, False
-    for reason in foreign_metrics(root):
-        raise ConflictError(reason)
+    reasons = foreign_metrics(root, GATES, (MODEL, REHEARSED)) + foreign_metrics(root, EXPORT, (MODEL, MODEL_ONNX))
+    if reasons:
+        raise ConflictError(reasons[0])
+    read_json(root / REFERENCE)
     files = {name: (root / path).read_bytes() for name, path in MADE.items()}
     model, _ = (load(root / MADE[name], expected[name]) for name in (MODEL_FILE, REHEARSED_FILE))
     window, training_rows = _window(root)
@@ -89,7 +93,7 @@ def register(registry: Registry) -> tuple[Version, bool]:
         "files": hashes,
         "metrics": read_metrics(root / EVALUATION),
         "training": read_metrics(root / TRAINING),
-        "export": read_json(root / EXPORT),
+        "export": read_metrics(root / EXPORT),
         "window": window,
         "features": describe_features(model.features),
         "environment_lock_sha256": sha256_of(root / RUNTIME_LOCK),
@@ -111,6 +115,18 @@ def register(registry: Registry) -> tuple[Version, bool]:
     return Version.of(row), True
 
 
+def _restore(registry: Registry, version: Version, found: Mapping[str, str]) -> None:
+    """Write the version's files that the registry lacks. Raises `ConflictError` when one on disk is another file."""
+    for name, path in MADE.items():
+        if found[name] != version.files[name]:
+            raise ConflictError(
+                f"{path}: {version.name} is this pair of models, and was registered with another {name}. A version "
+                "never changes: check out its commit, or make another one, for example with a later `as_of`."
+            )
+        if registry.files.read(version.key(name)) is None:
+            registry.files.write(version.key(name), (registry.environment.root / path).read_bytes())
+
+
 def _registered(rows: list[Row], hashes: Mapping[str, str]) -> Version | None:
     """The version with this pair of models; None if there is none of this format."""
     pair = (MODEL_FILE, REHEARSED_FILE)
@@ -124,11 +140,12 @@ def _examples(model: "Model", scorer: "OnnxScorer", root: Path) -> bytes:
 
     rows = read_parquet(root / TEST).select(feature.name for feature in model.features)
     rows = rows.gather_every(max(rows.height // EXAMPLES, 1)).head(EXAMPLES)
-    probabilities = [float(probability) for probability in model.predict(rows)]
-    # `not` is needed, because a comparison with NaN is false.
-    if not max(map(abs, scorer.predict(rows) - probabilities), default=0.0) <= TOLERANCE:
-        raise ConflictError(f"{MODEL_ONNX}: it answers otherwise than {MODEL}. Run `dvc repro` to make it again.")
-    return (json.dumps({"rows": rows.to_dicts(), "probabilities": probabilities}, indent=1) + "\n").encode()
+    probabilities = model.predict(rows)
+    # A comparison with NaN is false, so an answer that is NaN is no agreement.
+    agree = abs(scorer.predict(rows) - probabilities).max(initial=0.0) <= TOLERANCE
+    if not agree or scorer.manifest != model.manifest:
+        raise ConflictError(f"{MODEL_ONNX}: it is another model than {MODEL}. Run `dvc repro` to make it again.")
+    return (json.dumps({"rows": rows.to_dicts(), "probabilities": probabilities.tolist()}, indent=1) + "\n").encode()
 
 
 def _window(root: Path) -> tuple[dict[str, Any], bytes]:

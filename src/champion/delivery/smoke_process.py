@@ -17,7 +17,7 @@ from champion.model.bootstrap import Scores
 from champion.model.model import Model
 from champion.model.model_file import load
 from champion.model.onnx_scorer import OnnxScorer
-from champion.registry.versions import EXAMPLES_FILE, ONNX_FILE
+from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE, ONNX_FILE
 from champion.table.columns import dtype
 from champion.table.features import describe_features
 
@@ -26,12 +26,17 @@ def main(folder: Path) -> None:
     """Answer the question in the folder with the fields of a `SmokeReport`."""
     question = json.loads((folder / QUESTION_FILE).read_bytes())
     stored = json.loads((folder / EXAMPLES_FILE).read_bytes())
-    answers = [_answer(folder / name, sha256, stored, question) for name, sha256 in question["models"].items()]
-    # The last file is the one that serves, so only it must be fast.
-    report = answers[-1] | {"wrong": [sentence for answer in answers for sentence in answer["wrong"]]}
+    answers = {name: _answer(folder / name, sha256, stored, question) for name, sha256 in question["models"].items()}
+    manifests = [answer.pop("manifest") for answer in answers.values() if "manifest" in answer]
+    wrong = [sentence for answer in answers.values() for sentence in answer["wrong"]]
+    if any(manifest != manifests[0] for manifest in manifests):
+        wrong.append("its files have different manifests")
+    # The ONNX file serves, so only it must be fast. An older version has none.
+    report = answers[ONNX_FILE if ONNX_FILE in answers else MODEL_FILE] | {"wrong": wrong}
     if "examples" in report:
-        known = [answer["largest_difference"] for answer in answers if answer.get("largest_difference") is not None]
-        report["largest_difference"] = max(known) if len(known) == len(answers) else None
+        differences = [answer.get("largest_difference") for answer in answers.values()]
+        known = [difference for difference in differences if difference is not None]
+        report["largest_difference"] = max(known) if len(known) == len(differences) else None
     (folder / ANSWER_FILE).write_text(json.dumps(report), encoding="utf-8")
 
 
@@ -74,6 +79,7 @@ def _examine(
     if latency > row_latency_ms:
         slow.append(f"one row of {name} takes {latency:.1f} ms, but only {row_latency_ms:g} ms are allowed")
     return {
+        "manifest": model.manifest.describe(),
         "wrong": wrong,
         "slow": slow,
         "examples": len(expected),

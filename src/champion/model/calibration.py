@@ -33,7 +33,10 @@ class Calibration:
 
         if kind == "isotonic":
             curve = IsotonicRegression(y_min=0, y_max=1).fit(probability, target)
-            return cls(kind, _plain(curve.X_thresholds_), _plain(curve.y_thresholds_))
+            x, y = (np.round(axis, DECIMALS) for axis in (curve.X_thresholds_, curve.y_thresholds_))
+            # Without steps, the last digits of a probability cannot change what it is corrected to.
+            last = np.append(np.diff(x) > 0, True)
+            return cls(kind, tuple(x[last].tolist()), tuple(y[last].tolist()))
         line = LogisticRegression(C=np.inf, solver="newton-cholesky").fit(log_odds(probability)[:, None], target)
         return cls(kind, _plain(line.coef_[0]), _plain(line.intercept_))
 

@@ -51,7 +51,7 @@ def score(target: Target, probability: Scores, cut: float, known_rate: float) ->
         "recall": float(metrics.recall_score(target, flagged, zero_division=0)),
         "f1_weighted": float(metrics.f1_score(target, flagged, average="weighted", zero_division=0)),
         "flagged_share": float(flagged.mean()),
-        "accepted_rate": _mean(target[~flagged]),
+        "accepted_rate": mean(target[~flagged]),
         "roc_auc": roc_auc,
         "gini": 2 * roc_auc - 1,
         "ks": ranked.ks(),
@@ -119,8 +119,8 @@ def _score_segment(target: Target, probability: Scores, cut: float, resamples: R
         "roc_auc_low": low,
         "roc_auc_high": high,
         "flagged_share": float(flagged.mean()),
-        "true_positive_rate": _mean(flagged[target == 1]),
-        "false_positive_rate": _mean(flagged[target == 0]),
+        "true_positive_rate": mean(flagged[target == 1]),
+        "false_positive_rate": mean(flagged[target == 0]),
         "observed_expected": _ratio(float(target.mean()), float(probability.mean())),
     }
 
@@ -142,7 +142,8 @@ def _calibration_line(target: Target, probability: Scores) -> tuple[float, float
     return float(line.coef_[0, 0]), float(line.intercept_[0])
 
 
-def _mean(values: np.ndarray) -> float:
+def mean(values: np.ndarray) -> float:
+    """The mean of the values; NaN when there are none."""
     return float(values.mean()) if len(values) else np.nan
 
 

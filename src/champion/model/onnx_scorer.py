@@ -66,6 +66,7 @@ class OnnxScorer:
         try:
             session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
             manifest = Manifest.parse(json.loads(session.get_modelmeta().custom_metadata_map[MANIFEST]))
+            _check_inputs({one.name: one.shape[1] for one in session.get_inputs()}, manifest)
         except Exception as error:
             # ONNX Runtime has many exceptions for a file that is none of ours.
             raise UserError(
@@ -107,6 +108,13 @@ class OnnxScorer:
         given = {name: array for name, array in given.items() if array.shape[1]}
         found: NDArray[np.float64] = self.session.run([PROBABILITY], given)[0]
         return found
+
+
+def _check_inputs(found: Mapping[str, int], manifest: Manifest) -> None:
+    kinds = [feature.kind for feature in manifest.features]
+    expected = {NUMBERS: kinds.count("number"), CATEGORIES: kinds.count("category")}
+    if found != {name: count for name, count in expected.items() if count}:
+        raise ValueError("the graph reads other columns than the manifest says")
 
 
 def _marked(value: float | str) -> str:

@@ -5,7 +5,7 @@ import polars as pl
 from scipy.stats import spearmanr
 
 from champion.model.bootstrap import Scores
-from champion.model.reference import ColumnReference
+from champion.model.distribution import ColumnReference
 
 
 def psi(reference: pl.Series, current: pl.Series) -> float:

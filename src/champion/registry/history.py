@@ -78,7 +78,7 @@ def champion(rows: Iterable[Row]) -> str | None:
     """The version to beat: the last winner of a challenge, unless an emergency or a rollback replaced it.
 
     A repair follows a store, to which others may write. So a repair can restore an earlier champion, but not make one.
-    There is no champion after it was retired, or after a switch to a retired version in its place.
+    A retired version is no champion, and a switch to it leaves the champion as it is.
     """
     chosen = None
     chosen_before: set[str | None] = set()
@@ -92,16 +92,17 @@ def champion(rows: Iterable[Row]) -> str | None:
         won = row.action == "challenge" and row.outcome is True
         switched = row.action in SWITCHES and row.environment in promoting
         if won or (switched and (row.action != "repair" or row.version in chosen_before)):
-            chosen = row.version
-            chosen_before.add(chosen)
+            chosen_before.add(row.version)
+            chosen = chosen if row.version in retired else row.version
         if chosen in retired:
             chosen = None
     return chosen
 
 
-def retirement(rows: Iterable[Row], version: str) -> Row | None:
+def retirement(rows: Sequence[Row], version: str) -> Row | None:
     """The row that retired the version; None if it is not retired."""
-    return next((row for row in rows if row.action == "retire" and row.version == version), None)
+    same = _twins(rows, version)
+    return next((row for row in rows if row.action == "retire" and row.version in same), None)
 
 
 def smoke(rows: Sequence[Row], environment: str) -> Row | None:
@@ -113,11 +114,13 @@ def smoke(rows: Sequence[Row], environment: str) -> Row | None:
     return next((row for row in after if row.action == "smoke" and row.version == now.version), None)
 
 
-def comparison(rows: Iterable[Row], champion: str, challenger: str) -> Row | None:
+def comparison(rows: Sequence[Row], champion: str, challenger: str) -> Row | None:
     """The challenge that compared the two, whichever was the champion then; None without one."""
+    first, second = (_twins(rows, version) for version in (champion, challenger))
     for row in rows:
-        same_pair = {row.from_version, row.version} == {champion, challenger}
-        if row.action == "challenge" and same_pair and row.details.get("comparison") is not None:
+        compared = row.action == "challenge" and row.details.get("comparison") is not None
+        before, after = row.from_version, row.version
+        if compared and ((before in first and after in second) or (before in second and after in first)):
             return row
     return None
 
@@ -161,6 +164,13 @@ def resolve(rows: Sequence[Row], name: str, environments: Collection[str]) -> Ve
         raise NotFoundError(f"no version is {name!r} now.")
     choice = f"Choose one of {', '.join([*known, *named])}" if known else "Register one with `champion register`"
     raise NotFoundError(f"there is no version {name!r} in this registry. {choice}.")
+
+
+def _twins(rows: Sequence[Row], version: str) -> set[str | None]:
+    """The version, and others with the same pair of models, which programs of different age registered."""
+    known = versions(rows)
+    pair = known[version].pair
+    return {name for name, one in known.items() if one.pair == pair}
 
 
 def _switches(rows: Iterable[Row], environment: str) -> list[Row]:

@@ -20,9 +20,9 @@ _UNRECORDED = "differs from the ledger: run `champion audit`"
 
 @dataclass(frozen=True)
 class Status:
-    """What an environment serves, since when, who did it, and whether it was tested; `note` says what is wrong.
+    """What an environment serves, since when, who did it, and whether it was tested.
 
-    `version` is None when the environment serves nothing or cannot be read.
+    `note` says what else a person should know. `version` is None when the environment serves nothing or cannot be read.
     """
 
     readable: bool = True
@@ -70,4 +70,6 @@ def status_of(environment: Environment) -> Status:
         return Status(version=str(row.version), note=_UNRECORDED)
     test = history.smoke(rows, environment.name)
     passed = None if test is None else test.outcome is True
-    return Status(version=row.version, since=row.time[:19], actor=row.actor, smoke_passed=passed)
+    retired = history.retirement(rows, str(row.version))
+    note = None if retired is None else f"retired: {retired.reason} (ledger row {retired.sequence})"
+    return Status(version=row.version, since=row.time[:19], actor=row.actor, smoke_passed=passed, note=note)

@@ -78,6 +78,11 @@ class Version:
         return REHEARSED_FILE if REHEARSED_FILE in self.files else MODEL_FILE
 
     @property
+    def pair(self) -> tuple[str, str]:
+        """SHA-256 of the delivered and of the judged model."""
+        return self.model_sha256, self.files[self.judged_file]
+
+    @property
     def models(self) -> dict[str, str]:
         """SHA-256 by name of the files of the delivered model; an older version has no ONNX file."""
         return {name: self.files[name] for name in (MODEL_FILE, ONNX_FILE) if name in self.files}

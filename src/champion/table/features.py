@@ -1,7 +1,7 @@
 """A model's input columns, and how a model reads them: the same way in a whole table and in a single row.
 
-A valid value stays a number or text. An invalid or infinite value becomes missing. A value that does not have the
-declared type is an error.
+A valid value stays a number or text. An invalid or infinite value becomes missing, and so does a number that single
+precision cannot hold, which no forest reads. A value that does not have the declared type is an error.
 """
 
 import math
@@ -18,6 +18,7 @@ from champion.table.columns import Column, Columns
 if TYPE_CHECKING:
     import pandas as pd
 
+LARGEST = float(np.finfo(np.float32).max)
 EXPECTED = {
     "integer": "a whole number",
     "number": "a number",
@@ -137,7 +138,7 @@ def _typed(column: "pl.Series | pd.Series[Any]", feature: Feature) -> pl.Series:
             return found.cast(pl.Float64).alias(feature.name)
         case "integer" | "number" if found.dtype.is_numeric():
             number = found.cast(pl.Float64)
-            number = pl.select(pl.when(number.is_finite()).then(number)).to_series()
+            number = pl.select(pl.when(number.abs() <= LARGEST).then(number)).to_series()
             if feature.type == "number" or (number.drop_nulls() % 1 == 0).all():
                 return number.alias(feature.name)
     raise _wrong(feature)
@@ -145,7 +146,7 @@ def _typed(column: "pl.Series | pd.Series[Any]", feature: Feature) -> pl.Series:
 
 def _typed_value(value: Any, feature: Feature) -> float | str | None:
     """The value as a number or text, with None for missing."""
-    if value is None or (isinstance(value, Real) and math.isnan(value)):
+    if value is None or (isinstance(value, Real) and _is_nan(value)):
         return None
     truth = isinstance(value, bool | np.bool_)
     match feature.type:
@@ -162,11 +163,19 @@ def _typed_value(value: Any, feature: Feature) -> float | str | None:
                 number = float(value)
             except OverflowError:
                 return None
-            if not math.isfinite(number):
+            if not abs(number) <= LARGEST:
                 return None
             if feature.type == "number" or number.is_integer():
                 return number
     raise _wrong(feature)
+
+
+def _is_nan(value: Real) -> bool:
+    try:
+        return math.isnan(value)
+    except OverflowError:
+        # An integer beyond all floats.
+        return False
 
 
 def _is_invalid_value(spec: Column, value: float | str) -> bool:

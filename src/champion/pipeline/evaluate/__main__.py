@@ -37,6 +37,7 @@ from champion.core.strict_yaml import read
 from champion.core.values import rounded
 from champion.model.bootstrap import Resamples
 from champion.model.decision import describe_decision
+from champion.model.metrics import mean
 from champion.model.model import is_positive
 from champion.model.model_file import load
 from champion.model.stability import agreement
@@ -81,6 +82,7 @@ def main() -> None:
             tested = {"rehearsal": judged.manifest.made or "test", **metrics}
             tables = plot_tables(judged, test, probability, [*rehearsals, tested], params.evaluate)
         metrics |= {f"agreement_{name}": value for name, value in agreed.items()}
+        metrics["delivered_flagged_share"] = mean(is_positive(latest, delivered.manifest.cut))
         metrics = rounded(metrics | {"score_psi": stability[0]["psi"]} | expect(rehearsals))
         flagged = is_positive(probability, judged.manifest.cut)
         decision = rounded(describe_decision(test.target, flagged, params.decision.costs))

@@ -6,7 +6,7 @@ import polars as pl
 
 from champion.core.values import DECIMALS
 from champion.model.bootstrap import Scores
-from champion.model.reference import ColumnReference
+from champion.model.distribution import ColumnReference
 from champion.table.dataset import Dataset
 from champion.table.features import Feature
 

@@ -167,8 +167,13 @@ def _calibrate(graph: _Graph, calibration: Calibration | None, probability: str)
         return graph.add("Sigmoid", graph.add("Add", sloped, graph.constant(calibration.y[0])))
     # The curve is its first value, and for each straight piece its rise times the part of it that lies below.
     x, y = np.array(calibration.x), np.array(calibration.y)
-    lengths = np.maximum(np.diff(x), np.finfo(np.float64).tiny)[None]
-    below = graph.add("Div", graph.add("Sub", probability, graph.constant(x[None, :-1])), graph.constant(lengths))
-    part = graph.add("Clip", below, graph.constant(0.0), graph.constant(1.0))
+    begins, lengths = x[None, :-1], np.diff(x)[None]
+    step = lengths == 0
+    below = graph.add("Sub", probability, graph.constant(begins))
+    # A piece without length is a step, which a probability at its place has taken.
+    taken = graph.add("Cast", graph.add("GreaterOrEqual", below, graph.constant(0.0)), to=TensorProto.DOUBLE)
+    covered = graph.add("Div", below, graph.constant(np.where(step, 1.0, lengths)))
+    inside = graph.add("Clip", covered, graph.constant(0.0), graph.constant(1.0))
+    part = graph.add("Where", graph.constant(step), taken, inside)
     risen = graph.add("MatMul", part, graph.constant(np.diff(y)[:, None]))
     return graph.add("Add", risen, graph.constant(y[0]))

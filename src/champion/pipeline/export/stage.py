@@ -18,7 +18,7 @@ def prove(model: Model, scorer: OnnxScorer, rows: pl.DataFrame) -> dict[str, Any
     """How far the answers differ on these rows, and on a sample of them with odd values in each column.
 
     `label_flips` are rows of which only one of both is positive. Raises `UserError` when an answer differs by more than
-    `TOLERANCE`.
+    `TOLERANCE`, or the manifests differ.
     """
     odd = _with_odd_values(rows, model.features)
     differences, flips = [], 0
@@ -28,10 +28,10 @@ def prove(model: Model, scorer: OnnxScorer, rows: pl.DataFrame) -> dict[str, Any
         flips += int((is_positive(found, model.manifest.cut) != is_positive(expected, model.manifest.cut)).sum())
     # The maximum is NaN when an answer is, which is no tolerable difference.
     largest = float(np.max(differences))
-    if not largest <= TOLERANCE:
+    if not largest <= TOLERANCE or scorer.manifest != model.manifest:
         raise UserError(
             f"the ONNX file answers otherwise than the model: by up to {largest:g}, but only {TOLERANCE:g} is allowed. "
-            "Choose another `train.estimator` in params.yaml, and report this as an error of champion."
+            "This is an error of champion: report it, and choose another `train.estimator` or `train.calibration`."
         )
     return {"rows": rows.height, "odd_rows": odd.height, "largest_difference": largest, "label_flips": flips}
 
