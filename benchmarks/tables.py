@@ -70,7 +70,17 @@ def main() -> None:
             ratios = [getattr(a, what) / getattr(b, what) for a, b in pairs]
             print(f"ingest + prepare / Polars read + write, {what}: {median(ratios):.2f} (of {len(ratios)} pairs)")
         ours()
-        for stage_name in ("ingest", "prepare", "validate", "train", "refit", "rehearse", "package", "evaluate"):
+        for stage_name in (
+            "ingest",
+            "prepare",
+            "validate",
+            "train",
+            "refit",
+            "rehearse",
+            "package",
+            "evaluate",
+            "export",
+        ):
             print(f"peak memory of {stage_name} on the whole file: {stage(stage_name, folder).peak:,.0f} MB")
 
 

@@ -79,11 +79,43 @@ def challenge(registry: Registry, name: str | None = None) -> Verdict:
         return Verdict(challenger.name, holder, stays=_told(earlier, challenger.name))
     champion = None if holder is None else history.versions(rows)[holder]
     contest = None if champion is None else Contest.between(champion, challenger)
+    reasons, comparison = _judge(registry, params, champion, challenger, contest)
+    with registry.ledger.appending() as session:
+        _refuse_retired(session.rows, challenger)
+        if history.champion(session.rows) != holder:
+            raise ConflictError("the champion changed while this challenge ran. Nothing was recorded; run it again.")
+        row = session.append(
+            "challenge",
+            version=challenger.name,
+            from_version=holder,
+            model_sha256=challenger.model_sha256,
+            reason="; ".join(reasons) or None,
+            details={
+                "promoted": not reasons,
+                "kind": None if contest is None else contest.kind,
+                "changed": [] if contest is None else list(contest.changed),
+                "comparison": comparison.describe() if comparison else None,
+                "required": params.required,
+                "held_out_md5": dvc_md5(root / TEST),
+            },
+        )
+    follow(registry, row)
+    return Verdict(challenger.name, holder, row, reasons, contest, comparison)
+
+
+def _judge(
+    registry: Registry,
+    params: ChallengeParams,
+    champion: Version | None,
+    challenger: Version,
+    contest: Contest | None,
+) -> tuple[list[str], Comparison | None]:
+    """Every reason why the challenger loses, and the comparison if both were compared."""
+    root = registry.environment.root
     reasons: list[str] = []
-    comparison = held_out_md5 = None
+    comparison = None
     try:
         outs = verify_run(root, (MODEL, REHEARSED, TEST, SCHEMA))
-        held_out_md5 = str(dvc_md5(root / TEST))
         registered = {MODEL: challenger.model_sha256, REHEARSED: challenger.files.get(REHEARSED_FILE)}
         reasons += [
             f"{path} is not that of {challenger.name}: check out the commit from which it was registered"
@@ -102,27 +134,7 @@ def challenge(registry: Registry, name: str | None = None) -> Verdict:
             reasons += _shortfalls(comparison, contest, params.challenge)
     except UserError as error:
         reasons.append(str(error))
-    with registry.ledger.appending() as session:
-        _refuse_retired(session.rows, challenger)
-        if history.champion(session.rows) != holder:
-            raise ConflictError("the champion changed while this challenge ran. Nothing was recorded; run it again.")
-        row = session.append(
-            "challenge",
-            version=challenger.name,
-            from_version=holder,
-            model_sha256=challenger.model_sha256,
-            reason="; ".join(reasons) or None,
-            details={
-                "promoted": not reasons,
-                "kind": None if contest is None else contest.kind,
-                "changed": [] if contest is None else list(contest.changed),
-                "comparison": comparison.describe() if comparison else None,
-                "required": params.required,
-                "held_out_md5": held_out_md5,
-            },
-        )
-    follow(registry, row)
-    return Verdict(challenger.name, holder, row, reasons, contest, comparison)
+    return reasons, comparison
 
 
 def _on_disk(registry: Registry) -> Version:
