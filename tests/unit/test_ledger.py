@@ -289,9 +289,9 @@ def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
 
 def row(sequence: int, action: str, version: str, environment: str | None = None, **details: bool) -> Row:
     time = f"2026-01-{sequence:02}T12:00:00+00:00"
-    known = ("files", "metrics", "training", "window", "features", "params")
-    content = details | ({name: {} for name in known} if action == "register" else {})
-    return Row(sequence, time, "ada", action, environment, version, details=content)
+    known = ("metrics", "training", "window", "features", "params")
+    registered = {name: {} for name in known} | {"files": {"model.skops": version}} if action == "register" else {}
+    return Row(sequence, time, "ada", action, environment, version, model_sha256=version, details=details | registered)
 
 
 @pytest.mark.parametrize(
@@ -349,10 +349,12 @@ def test_a_retired_version_is_neither_champion_nor_challenger_again(action: str)
         row(9, "register", "v3"),
         row(10, "retire", "v3"),
     ]
-    assert [history.champion(rows[:count]) for count in (6, 7, 8)] == ["v2", "v2", None]
+    assert [history.champion(rows[:count]) for count in (6, 7, 8)] == ["v2", "v2", "v2"]
     assert history.retirement(rows, "v1") == rows[6]
     assert history.retirement(rows, "v2") is None
-    assert history.aliases(rows, ["production"]) == {"challenger": "v2", "production": "v1"}
+    assert history.aliases(rows, ["production"]) == {"champion": "v2", "production": "v1"}
+    rows.append(row(11, "retire", "v2"))
+    assert history.aliases(rows, ["production"]) == {"production": "v1"}
     with pytest.raises(UserError, match="no version is 'champion' now"):
         history.resolve(rows, "champion", ["production"])
 
