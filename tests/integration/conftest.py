@@ -87,8 +87,6 @@ def add_branches(project: Project) -> None:
         params["gates"] = {"roc_auc": {"min": 0.6}, "brier_skill": {"min": 0.0}}
         params["compare"] = {"tolerances": {"roc_auc": 0.05, "brier_skill": 0.01}}
         params["challenge"] |= {"margin": 0.0, "min_rows": 100, "samples": 200}
-        # The sample has few lenders: an interval by their groups would be too wide to win.
-        params["columns"]["lender"]["role"] = "segment"
 
     def weaken(params: dict[str, Any]) -> None:
         params["gates"] = {"roc_auc": {"min": 0.5}}

@@ -170,6 +170,7 @@ def test_a_failed_contract_stops_what_follows_until_the_input_is_put_back(projec
     assert outputs(project) == before
 
 
+@pytest.mark.sweep
 def test_a_param_that_is_put_back_runs_nothing_in_a_fresh_clone(sample_run: Project, tmp_path: Path) -> None:
     project = Project(tmp_path / "clone")
     sample_run.run("git", "clone", "--quiet", str(sample_run.folder), str(project.folder))

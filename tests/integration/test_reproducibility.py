@@ -125,6 +125,7 @@ def test_a_tampered_output_that_dvc_blessed_is_the_one_output_that_differs(small
     assert f"not reproduced: stage evaluate: {last} has the md5" in result.stderr
 
 
+@pytest.mark.sweep
 def test_a_version_of_another_date_is_made_again_elsewhere_from_the_commit_it_was_trained_on(
     small: Project, tmp_path: Path
 ) -> None:
