@@ -2,4 +2,6 @@
 
 from champion.cli.main import app
 
-app()
+# A process that the command starts imports this module too.
+if __name__ == "__main__":
+    app()

@@ -4,20 +4,23 @@ The test has a process of its own, so a model that crashes or never ends only fa
 """
 
 import json
+import multiprocessing
+import os
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from champion.environments import Thresholds
 from champion.registry.versions import Version
 
 QUESTION_FILE = "question.json"
 ANSWER_FILE = "answer.json"
+ERRORS_FILE = "errors.txt"
 
 
 @dataclass(frozen=True)
@@ -65,23 +68,49 @@ def examine(files: Mapping[str, bytes], version: Version, thresholds: Thresholds
         for file, content in files.items():
             (folder / file).write_bytes(content)
         (folder / QUESTION_FILE).write_text(json.dumps(question), encoding="utf-8")
-        try:
-            with (folder / "errors").open("w+", encoding="utf-8", errors="replace") as errors:
-                done = _ask(folder, errors, thresholds.seconds)
-                if done.returncode:
-                    errors.seek(0)
-                    last = (["no message", *errors.read().splitlines()])[-1]
-                    return SmokeReport((f"its process ended {_how(done.returncode)}: {last}",))
-        except subprocess.TimeoutExpired:
+        status = _ask(folder, thresholds.seconds)
+        if status is None:
             return SmokeReport((f"it did not end, and was stopped after {thresholds.seconds:g} s",))
+        if status:
+            last = (["no message", *(folder / ERRORS_FILE).read_text("utf-8", "replace").splitlines()])[-1]
+            return SmokeReport((f"its process ended {_how(status)}: {last}",))
         answer: Mapping[str, Any] = json.loads((folder / ANSWER_FILE).read_bytes())
     return SmokeReport(**answer)
 
 
-def _ask(folder: Path, errors: IO[str], seconds: float) -> subprocess.CompletedProcess[bytes]:
-    # -P: Python imports nothing from the current folder.
-    command = [sys.executable, "-P", "-m", "champion.delivery.smoke_process", str(folder)]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, timeout=seconds, check=False)
+def _ask(folder: Path, seconds: float) -> int | None:
+    """The exit status of the test's process, negative for a signal; None when it was stopped after these seconds."""
+    process = _processes().Process(target=_answer, args=(folder,))
+    process.start()
+    process.join(seconds)
+    status: int | None = process.exitcode
+    if status is None:
+        process.kill()
+        process.join()
+    process.close()
+    return status
+
+
+@lru_cache
+def _processes() -> Any:
+    """How a process is started: by a server that has imported the libraries, so further tests need not wait for that.
+
+    Windows has no such server.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["champion.delivery.smoke_process"])
+    return context
+
+
+def _answer(folder: Path) -> None:
+    with (folder / ERRORS_FILE).open("w") as errors:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(errors.fileno(), stream.fileno())
+    from champion.delivery.smoke_process import main
+
+    main(folder)
 
 
 def _how(status: int) -> str:

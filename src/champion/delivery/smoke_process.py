@@ -2,7 +2,6 @@
 
 import json
 import statistics
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -96,7 +95,3 @@ def _ask_one_by_one(model: Model | OnnxScorer, rows: Sequence[Mapping[str, Any]]
         answers.append(model.predict_row(row))
         times.append(time.perf_counter() - start)
     return np.array(answers), 1000 * statistics.median(times) if times else 0.0
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from champion.core.errors import NotFoundError, UserError
 from champion.model.manifest import Manifest
-from champion.table.features import Feature, to_frame, to_row
+from champion.table.features import Feature, to_row, treat
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -81,11 +81,13 @@ class OnnxScorer:
 
     def predict(self, rows: "pl.DataFrame | pd.DataFrame") -> NDArray[np.float64]:
         """The same as `Model.predict`: a probability for each row, shape (rows,)."""
-        frame = to_frame(rows, self.features)
-        if frame.empty:
+        treated = treat(rows, self.features)
+        if treated.is_empty():
             return np.empty(0)
-        texts = [[_marked(value) for value in row] for row in frame[self._categories].to_numpy()]
-        return self._probabilities(frame[self._numbers].to_numpy(), texts)
+        numbers = treated.select(pl.col(self._numbers).fill_null(np.nan))
+        # A row's own text is no mark.
+        texts = treated.select(pl.col(self._categories).replace(MISSING, UNSEEN).fill_null(MISSING))
+        return self._probabilities(numbers.to_numpy(), texts.to_numpy())
 
     def predict_row(self, values: Mapping[str, Any]) -> float:
         """The same as `Model.predict_row`: the probability of one row, given as Python values by name."""
@@ -102,9 +104,9 @@ class OnnxScorer:
     def _categories(self) -> list[str]:
         return [feature.name for feature in self.features if feature.kind == "category"]
 
-    def _probabilities(self, numbers: Any, texts: list[list[str]]) -> NDArray[np.float64]:
+    def _probabilities(self, numbers: Any, texts: Any) -> NDArray[np.float64]:
         """The graph's output for treated rows. A graph without numbers, or without categories, has no such input."""
-        given = {NUMBERS: np.asarray(numbers, np.float64), CATEGORIES: np.array(texts, object)}
+        given = {NUMBERS: np.asarray(numbers, np.float64), CATEGORIES: np.asarray(texts, object)}
         given = {name: array for name, array in given.items() if array.shape[1]}
         found: NDArray[np.float64] = self.session.run([PROBABILITY], given)[0]
         return found
@@ -123,6 +125,6 @@ def _marked(value: float | str) -> str:
         return MISSING
     if value.isascii():
         return value
-    # A lone surrogate is no valid text, and no row has a mark of its own.
-    valid = value not in (MISSING, UNSEEN) and value.encode("utf-8", "ignore").decode() == value
+    # A row's own text is no mark, and a lone surrogate, which no table holds, is no text.
+    valid = value != MISSING and value.encode("utf-8", "ignore").decode() == value
     return value if valid else UNSEEN

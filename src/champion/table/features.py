@@ -75,20 +75,24 @@ def is_invalid(spec: Column, value: pl.Expr) -> pl.Expr | None:
     return None
 
 
-def to_frame(rows: "pl.DataFrame | pd.DataFrame", features: list[Feature]) -> "pd.DataFrame":
-    """The rows as a model reads them: one column per feature, as float64 or Python text, with NaN for missing.
+def treat(rows: "pl.DataFrame | pd.DataFrame", features: list[Feature]) -> pl.DataFrame:
+    """The rows as a model reads them: one column per feature, as Float64 or String, with null for missing.
 
     Columns are found by name; extra columns are ignored. Raises `UserError` naming a feature that is missing or has
     values of the wrong type.
     """
-    import pandas as pd
-
     for feature in features:
         if feature.name not in rows.columns:
             raise _missing(feature)
-    typed = pl.DataFrame([_typed(rows[feature.name], feature) for feature in features])
+    return empty_invalid(pl.DataFrame([_typed(rows[feature.name], feature) for feature in features]), features)
+
+
+def to_frame(rows: "pl.DataFrame | pd.DataFrame", features: list[Feature]) -> "pd.DataFrame":
+    """What `treat` gives, as scikit-learn reads it: float64 or Python text, with NaN for missing."""
+    import pandas as pd
+
     columns: dict[str, Any] = {}
-    for feature, column in zip(features, empty_invalid(typed, features), strict=True):
+    for feature, column in zip(features, treat(rows, features), strict=True):
         as_text = feature.kind == "category"
         columns[feature.name] = column.to_pandas().astype(object) if as_text else column.to_numpy()
     return pd.DataFrame(columns)
@@ -97,7 +101,7 @@ def to_frame(rows: "pl.DataFrame | pd.DataFrame", features: list[Feature]) -> "p
 def to_row(values: Mapping[str, Any], features: list[Feature]) -> dict[str, float | str]:
     """One row, given as Python values by name, as a model reads it: equal to `to_frame` of a one-row table.
 
-    Raises `UserError` in the same cases as `to_frame`.
+    Raises `UserError` in the same cases as `treat`.
     """
     row = {}
     for feature in features:
