@@ -77,6 +77,7 @@ def register(registry: Registry) -> tuple[Version, bool]:
     reasons = foreign_metrics(root, GATES, (MODEL, REHEARSED)) + foreign_metrics(root, EXPORT, (MODEL, MODEL_ONNX))
     if reasons:
         raise ConflictError(reasons[0])
+    # Whoever reads it from the registry relies on its form.
     read_json(root / REFERENCE)
     files = {name: (root / path).read_bytes() for name, path in MADE.items()}
     model, _ = (load(root / MADE[name], expected[name]) for name in (MODEL_FILE, REHEARSED_FILE))
@@ -123,8 +124,11 @@ def _restore(registry: Registry, version: Version, found: Mapping[str, str]) -> 
                 f"{path}: {version.name} is this pair of models, and was registered with another {name}. A version "
                 "never changes: check out its commit, or make another one, for example with a later `as_of`."
             )
-        if registry.files.read(version.key(name)) is None:
-            registry.files.write(version.key(name), (registry.environment.root / path).read_bytes())
+    lost = {name: path for name, path in MADE.items() if registry.files.read(version.key(name)) is None}
+    if lost:
+        registry.ledger.begin()
+    for name, path in lost.items():
+        registry.files.write(version.key(name), (registry.environment.root / path).read_bytes())
 
 
 def _registered(rows: list[Row], hashes: Mapping[str, str]) -> Version | None:
