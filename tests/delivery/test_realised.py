@@ -265,7 +265,7 @@ def test_a_table_without_dates_has_no_later_labels(delivery_project: DeliveryPro
 def test_an_older_version_is_told(registered: DeliveryProject) -> None:
     files = history.versions(registered.staging.rows)["v1"].files
     older = register_other(registered, files={"model.skops": files["model.skops"]}, format=2)
-    assert "was registered by an older champion, which did not keep all that is needed" in refusal(registered, older)
+    assert "was registered by an older release of champion, which did not keep" in refusal(registered, older)
     renamed = register_other(registered, params={"label": PARAMS["label"] | {"months": 6}})
     assert "params that this program cannot read (`label.months`" in refusal(registered, renamed)
     moved = register_other(registered, params={"as_of": "2019-01-01"})

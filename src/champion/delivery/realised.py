@@ -104,8 +104,8 @@ def _parse(text: str) -> date:
 def _params(version: Version) -> RealisedParams:
     if version.format < COMPLETE:
         raise ConflictError(
-            f"{version.name} was registered by an older champion, which did not keep all that is needed to read its "
-            "rows again. Choose a newer version."
+            f"{version.name} was registered by an older release of champion, which did not keep all that is needed to "
+            "read its rows again. Choose a newer version."
         )
     known = {key: value for key, value in version.params.items() if key in RealisedParams.model_fields}
     try:
