@@ -56,7 +56,7 @@ ui: $(BIN)/.tracking ## serve MLflow's page with the runs of this machine, until
 docs: $(BIN)/.development ## write the command reference and the picture of the result again
 	python docs/build.py
 
-bench: $(BIN)/.development ## measure every figure in docs/measurements.md (half an hour)
+bench: $(BIN)/.development ## measure every figure in docs/measurements.md (an hour)
 	for script in tables validate noop latency delivery search rehearsals realised; do python benchmarks/$$script.py || exit 1; done
 
 lock: $(BIN)/.bootstrap ## resolve requirements/*.txt again from pyproject.toml

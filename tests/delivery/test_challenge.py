@@ -4,42 +4,31 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
-from sklearn.metrics import brier_score_loss, f1_score, roc_auc_score
 
 from champion.core.errors import ConflictError, UserError
 from champion.core.files import read_json, read_parquet, write_json, write_parquet
 from champion.core.layout import AT_SPLIT, LABELLED, SCHEMA, TEST
-from champion.core.strict_yaml import read
 from champion.delivery import deployment
 from champion.delivery.challenge import Verdict, challenge
-from champion.delivery.comparison import by_metric
-from champion.delivery.contest import changed_parameters
 from champion.delivery.register import register
-from champion.model.bootstrap import Resamples, paired_interval
-from champion.model.weighted import weighted_brier, weighted_f1, weighted_roc_auc
-from champion.params import Params
 from champion.registry import history
 from support.delivery import DeliveryProject, InState
-from support.project import REPOSITORY, Project
+from support.project import Project
 
 
-def judged(delivery_project: DeliveryProject, result: str) -> Verdict:
+def judged(delivery_project: DeliveryProject, result: str, **sections: dict[str, Any]) -> Verdict:
+    """Judge a result as the next version, with these changes of sections of params.yaml."""
     delivery_project.use_result(result)
+    for section, changes in sections.items():
+        delivery_project.edit_params(section, **changes)
     register(delivery_project.staging)
     return challenge(delivery_project.staging)
 
 
 # Changes of the section `columns`.
 ANOTHER_LABEL = {"answer": {"type": "category", "role": "ignore"}, "reply": {"type": "category", "role": "label"}}
-
-
-@pytest.fixture
-def committed() -> dict[str, Any]:
-    """The committed params, as a version registers them."""
-    return read(Params, REPOSITORY / "params.yaml").model_dump(mode="json")
 
 
 def recalibrated(delivery_project: DeliveryProject, slope: float) -> Verdict:
@@ -102,10 +91,7 @@ def test_a_refresh_a_year_later_that_is_about_as_good_becomes_champion(delivery_
 
 def test_a_refresh_that_may_lose_too_much_loses(delivery_project: DeliveryProject) -> None:
     judged(delivery_project, "strong")
-    delivery_project.use_result("weak")
-    delivery_project.edit_params("train", seed=0)
-    register(delivery_project.staging)
-    verdict = challenge(delivery_project.staging)
+    verdict = judged(delivery_project, "weak", train={"seed": 0})
     assert (verdict.won, verdict.contest.kind) == (False, "must not lose")
     assert verdict.reasons[0].startswith("it may lose 0.02 or more: its roc_auc gain's 95% interval begins at -0.")
 
@@ -157,57 +143,10 @@ def test_what_answers_another_question_is_refused_and_not_recorded(
     assert delivery_project.staging.rows == before
 
 
-def test_what_a_refresh_may_change_makes_no_new_recipe(committed: dict[str, Any]) -> None:
-    changes = {"as_of": "2012-01-01", "decision": {"share": 0.2}, "gates": {}, "evaluate": {}, "contract": {}}
-    changes["train"] = committed["train"] | {"calibration": "isotonic"}
-    changes["ingest"] = committed["ingest"] | {"sha256": "0" * 64}
-    assert changed_parameters(committed, committed | changes) == ()
-
-
-@pytest.mark.parametrize("section", ["columns", "window", "split", "ingest", "train"])
-def test_another_value_in_a_section_that_makes_the_models_is_a_new_recipe(
-    committed: dict[str, Any], section: str
-) -> None:
-    values: dict[str, Any] = {
-        "columns": {"state": {"type": "category", "role": "ignore"}},
-        "window": 24,
-        "split": {"test": 6},
-        "ingest": {"exclude": {}},
-        "train": {"hist_gradient_boosting": {"max_iter": 100}},
-    }
-    before, value = committed[section], values[section]
-    other = before | value if isinstance(before, dict) else value
-    changed = changed_parameters(committed, committed | {section: other})
-    assert changed
-    assert {name.partition(".")[0] for name in changed} == {section}
-
-
-def test_a_parameter_with_a_new_default_is_no_new_recipe(committed: dict[str, Any]) -> None:
-    assert (committed["train"]["native_categories"], committed["train"]["max_categories"]) == (False, 200)
-
-    def without(*names: str) -> dict[str, Any]:
-        return committed | {"train": {name: v for name, v in committed["train"].items() if name not in names}}
-
-    assert changed_parameters(without("native_categories"), committed) == ()
-    assert changed_parameters(committed, without("native_categories")) == ()
-    # Its default is another value than the committed one.
-    assert changed_parameters(without("max_categories"), committed) == ("train.max_categories",)
-
-
-def test_params_that_cannot_be_read_any_more_are_compared_as_they_were_registered(committed: dict[str, Any]) -> None:
-    older = committed | {"train": {"seed": 1, "forgotten": True}}
-    changed = changed_parameters(older, committed)
-    assert {"train.seed", "train.forgotten", "train.native_categories"} <= set(changed)
-    assert {name.partition(".")[0] for name in changed} == {"train"}
-
-
 @pytest.mark.parametrize("metric", ["roc_auc", "f1_weighted"])
 def test_a_model_that_is_no_better_loses(delivery_project: DeliveryProject, metric: str) -> None:
     judged(delivery_project, "strong")
-    delivery_project.use_result("same")
-    delivery_project.edit_params("challenge", metric=metric)
-    register(delivery_project.staging)
-    verdict = challenge(delivery_project.staging)
+    verdict = judged(delivery_project, "same", challenge={"metric": metric})
     assert not verdict.won
     assert any("0.01 is needed" in reason for reason in verdict.reasons)
     assert champion_of(delivery_project) == "v1"
@@ -215,10 +154,8 @@ def test_a_model_that_is_no_better_loses(delivery_project: DeliveryProject, metr
 
 def test_a_gain_within_chance_loses_whatever_the_margin(delivery_project: DeliveryProject) -> None:
     judged(delivery_project, "strong")
-    delivery_project.use_result("same")
-    delivery_project.edit_params("challenge", margin=0)
-    register(delivery_project.staging)
-    assert any("the gain may be zero" in reason for reason in challenge(delivery_project.staging).reasons)
+    verdict = judged(delivery_project, "same", challenge={"margin": 0})
+    assert any("the gain may be zero" in reason for reason in verdict.reasons)
 
 
 def test_rows_that_the_champion_trained_on_are_not_counted(delivery_project: DeliveryProject) -> None:
@@ -249,10 +186,7 @@ def test_without_dates_the_judged_model_is_the_delivered_one(delivery_project: D
 
 def test_too_few_new_rows_are_a_no(delivery_project: DeliveryProject) -> None:
     judged(delivery_project, "weak")
-    delivery_project.use_result("strong")
-    delivery_project.edit_params("challenge", min_rows=3001)
-    register(delivery_project.staging)
-    verdict = challenge(delivery_project.staging)
+    verdict = judged(delivery_project, "strong", challenge={"min_rows": 3001})
     assert verdict.reasons == [
         "only 3,000 of 3,000 test rows are new to both models, but 3,001 are needed "
         "(`challenge.min_rows` in params.yaml)"
@@ -296,11 +230,7 @@ def test_a_champion_whose_files_are_gone_cannot_be_beaten(delivery_project: Deli
 
 
 def test_a_closed_gate_is_a_no(delivery_project: DeliveryProject) -> None:
-    delivery_project.use_result("strong")
-    delivery_project.edit_params("gates", roc_auc={"min": 0.99})
-    register(delivery_project.staging)
-    verdict = challenge(delivery_project.staging)
-    assert not verdict.won
+    assert not judged(delivery_project, "strong", gates={"roc_auc": {"min": 0.99}}).won
     assert champion_of(delivery_project) is None
 
 
@@ -367,10 +297,7 @@ def test_a_beaten_champion_gets_no_second_chance(delivery_project: DeliveryProje
 
 def test_a_challenge_that_compared_nothing_is_no_judgement(delivery_project: DeliveryProject) -> None:
     judged(delivery_project, "weak")
-    delivery_project.use_result("strong")
-    delivery_project.edit_params("challenge", min_rows=3001)
-    register(delivery_project.staging)
-    assert challenge(delivery_project.staging).won is False
+    assert judged(delivery_project, "strong", challenge={"min_rows": 3001}).won is False
     delivery_project.edit_params("challenge", min_rows=3000)
     assert challenge(delivery_project.staging).won
 
@@ -422,49 +349,6 @@ def test_a_winner_that_was_rolled_back_does_not_win_again(rolled_back: DeliveryP
 def test_a_rollback_of_production_makes_the_old_version_the_one_to_beat(rolled_back: DeliveryProject) -> None:
     assert champion_of(rolled_back) == "v1"
     assert judged(rolled_back, "same").row.from_version == "v1"
-
-
-def test_weighted_scores_are_those_of_scikit_learn() -> None:
-    rng = np.random.default_rng(0)
-    target = rng.integers(0, 2, 500).astype(np.int8)
-    probability = np.round(rng.random(500), 1)
-    weight = rng.integers(0, 4, 500).astype(float)
-    auc = weighted_roc_auc(target, probability)(weight)
-    assert auc == pytest.approx(roc_auc_score(target, probability, sample_weight=weight))
-    called = probability >= 0.5
-    f1 = weighted_f1(target, called)(weight)
-    assert f1 == pytest.approx(f1_score(target, called, sample_weight=weight, average="weighted"))
-    brier = weighted_brier(target, probability)(weight)
-    assert brier == pytest.approx(brier_score_loss(target, probability, sample_weight=weight))
-
-
-def test_f1_is_of_the_share_that_the_challengers_cut_flags() -> None:
-    rng = np.random.default_rng(0)
-    target, probability = rng.integers(0, 2, 500).astype(np.int8), rng.random(500)
-    every_row = np.ones(500)
-    own = weighted_f1(target, probability >= 0.7)(every_row)
-    # The champion ranks alike, but its cut of 0.7 would flag other rows.
-    champion, challenger = by_metric("f1_weighted", target, [probability**3, probability], 0.7)
-    assert champion(every_row) == challenger(every_row) == own
-
-
-def test_the_interval_is_of_the_paired_difference() -> None:
-    rng = np.random.default_rng(0)
-    target = rng.integers(0, 2, 2000).astype(np.int8)
-    first = target + rng.normal(0, 2, 2000)
-    slightly_better = first + 0.1 * target
-    one, two = weighted_roc_auc(target, first), weighted_roc_auc(target, slightly_better)
-    low, high = paired_interval(one, two, Resamples(2000, None, 200, 0))
-    # An unpaired interval would be as wide as the interval of one score, about 0.05.
-    assert 0 < low < high < 0.05
-    assert high - low < 0.01
-    assert paired_interval(one, one, Resamples(2000, None, 100, 0)) == (0.0, 0.0)
-
-
-def test_one_class_only_gives_no_interval() -> None:
-    ones = np.ones(50, dtype=np.int8)
-    score = weighted_roc_auc(ones, np.linspace(0, 1, 50))
-    assert all(np.isnan(end) for end in paired_interval(score, score, Resamples(50, None, 100, 0)))
 
 
 def test_the_table_is_printed_and_a_loss_is_an_exit_status(delivery_project: DeliveryProject) -> None:

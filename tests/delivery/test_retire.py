@@ -40,7 +40,8 @@ def test_a_retired_version_wins_no_challenge(delivery_project: DeliveryProject) 
         with pytest.raises(ConflictError) as refused:
             challenge(delivery_project.staging, name)
         assert str(refused.value) == (
-            "v1 was retired (ledger row 2: it was trained on wrong labels), so it can win no challenge."
+            "v1 was retired (ledger row 2: it was trained on wrong labels), and nothing undoes that. Use another "
+            "version."
         )
     assert delivery_project.staging.rows == before
 
@@ -65,7 +66,9 @@ def test_the_same_pair_registered_by_an_older_program_is_retired_too(delivery_pr
     older = {key: value for key, value in delivery_project.staging.rows[0].details.items() if key != "format"}
     with registry.ledger.appending() as session:
         session.append("register", version="v2", model_sha256=version.model_sha256, details=older)
+    assert challenge(delivery_project.staging, "v1").won
     retire(delivery_project.staging, "v2", "it was trained on wrong labels")
+    assert history.champion(delivery_project.staging.rows) is None
     with pytest.raises(ConflictError, match="v1 was retired"):
         challenge(delivery_project.staging, "v1")
 
@@ -74,7 +77,7 @@ def test_what_cannot_be_retired_is_refused_and_not_recorded(delivery_project: De
     register(delivery_project.staging)
     retire(delivery_project.staging, "v1", "once")
     before = delivery_project.staging.rows
-    with pytest.raises(ConflictError, match=r"v1 is retired already \(ledger row 2: once\)"):
+    with pytest.raises(ConflictError, match=r"v1 was retired \(ledger row 2: once\)"):
         retire(delivery_project.staging, "v1", "twice")
     with pytest.raises(NotFoundError, match="there is no version 'v9' in this registry"):
         retire(delivery_project.staging, "v9", "unknown")

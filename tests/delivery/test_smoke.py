@@ -122,6 +122,14 @@ def test_a_model_that_crashes_its_process_fails(delivery_project: DeliveryProjec
     assert deployment.smoke_test(delivery_project.staging)[1].passed
 
 
+def test_a_file_in_the_current_folder_is_no_library(delivery_project: DeliveryProject) -> None:
+    register(delivery_project.staging)
+    deployment.deploy(delivery_project.staging, "v1")
+    (delivery_project.root / "skops.py").write_text("raise RuntimeError('this is no library')")
+    told = Project(delivery_project.root).run("champion", "smoke", "--env", "staging")
+    assert "v1 passed its smoke test in staging" in told.stdout
+
+
 def test_an_emergency_does_not_wait_for_a_busy_machine(delivery_project: DeliveryProject) -> None:
     register(delivery_project.staging)
     delivery_project.edit_thresholds("row_latency_ms: 0.000001")

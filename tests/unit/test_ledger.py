@@ -350,8 +350,7 @@ def test_a_retired_version_is_neither_champion_nor_challenger_again(action: str)
         row(10, "retire", "v3"),
     ]
     assert [history.champion(rows[:count]) for count in (6, 7, 8)] == ["v2", "v2", "v2"]
-    assert history.retirement(rows, "v1") == rows[6]
-    assert history.retirement(rows, "v2") is None
+    assert history.retirements(rows) == {"v1": rows[6], "v3": rows[9]}
     assert history.aliases(rows, ["production"]) == {"champion": "v2", "production": "v1"}
     rows.append(row(11, "retire", "v2"))
     assert history.aliases(rows, ["production"]) == {"production": "v1"}

@@ -259,6 +259,20 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path, damage: str) -> None:
         OnnxScorer.open(path)
 
 
+@pytest.mark.parametrize("name", ["secret", "./secret", "{folder}/secret", "../{parent}/secret"])
+def test_a_file_that_points_to_another_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = onnx.load_from_string(to_onnx(fitted(RECIPES["a logistic regression"])))
+    outside = next(one for one in content.graph.initializer if one.data_type == onnx.TensorProto.DOUBLE)
+    (tmp_path / "secret").write_bytes(outside.raw_data)
+    location = name.format(folder=tmp_path, parent=tmp_path.name)
+    onnx.external_data_helper.set_external_data(outside, location)
+    outside.ClearField("raw_data")
+    (tmp_path / "model.onnx").write_bytes(content.SerializeToString())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="not an ONNX file of a model"):
+        OnnxScorer.open(tmp_path / "model.onnx")
+
+
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"model\.onnx: no such file\. Run `dvc repro` to make it\."):
         OnnxScorer.open(tmp_path / "model.onnx")

@@ -30,7 +30,7 @@ def versions(env: Env = None, as_json: Json = False) -> None:
     findings = {name: [row.sequence for row in findings_of(registry, registry.rows, name)] for name in found}
     named = history.aliases(registry.rows, registry.sharing)
     aliases = {name: [alias for alias, of in named.items() if of == name] for name in found}
-    retired = {name for name in found if history.retirement(registry.rows, name) is not None}
+    retired = history.retirements(registry.rows)
     if as_json:
         print_json(
             [

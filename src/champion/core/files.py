@@ -56,7 +56,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise NotFoundError(f"{path}: no such file. Run `dvc repro` to make it.") from None
+        raise _missing(path) from None
     except ValueError:
         content = None
     if not isinstance(content, dict):
@@ -91,7 +91,7 @@ def read_parquet(path: Path) -> "pl.DataFrame":
     try:
         return pl.read_parquet(path)
     except FileNotFoundError:
-        raise NotFoundError(f"{path}: no such file. Run `dvc repro` to make it.") from None
+        raise _missing(path) from None
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path}: not readable Parquet ({reason}). Run `dvc repro --force` to make it again.") from None
@@ -103,7 +103,28 @@ def sha256_of(path: Path) -> str:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except FileNotFoundError:
-        raise NotFoundError(f"{path}: no such file. Run `dvc repro` to make it.") from None
+        raise _missing(path) from None
+
+
+def checked_bytes(path: Path, sha256: str | None) -> bytes:
+    """The file's bytes, which must have this hash if one is given.
+
+    Raises `UserError` when the file is missing or has another hash.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise _missing(path) from None
+    found = hashlib.sha256(content).hexdigest()
+    if sha256 is not None and found != sha256:
+        raise UserError(
+            f"{path}: its sha256 is {found}, expected {sha256}. Restore the file (`dvc checkout` or `dvc repro`)."
+        )
+    return content
+
+
+def _missing(path: Path) -> NotFoundError:
+    return NotFoundError(f"{path}: no such file. Run `dvc repro` to make it.")
 
 
 def _remove(path: Path) -> None:

@@ -70,7 +70,7 @@ def challenge(registry: Registry, name: str | None = None) -> Verdict:
     require_committed(root)
     params = read(ChallengeParams, root / PARAMS)
     challenger = _on_disk(registry) if name is None else registry.resolve(name)
-    _refuse_retired(rows, challenger)
+    history.refuse_retired(rows, challenger.name)
     holder = history.champion(rows)
     if holder == challenger.name:
         return Verdict(challenger.name, holder, stays="it is itself the version to judge")
@@ -81,7 +81,7 @@ def challenge(registry: Registry, name: str | None = None) -> Verdict:
     contest = None if champion is None else Contest.between(champion, challenger)
     reasons, comparison = _judge(registry, params, champion, challenger, contest)
     with registry.ledger.appending() as session:
-        _refuse_retired(session.rows, challenger)
+        history.refuse_retired(session.rows, challenger.name)
         if history.champion(session.rows) != holder:
             raise ConflictError("the champion changed while this challenge ran. Nothing was recorded; run it again.")
         row = session.append(
@@ -144,14 +144,6 @@ def _on_disk(registry: Registry) -> Version:
         if version.model_sha256 == delivered and version.files.get(REHEARSED_FILE) == judged:
             return version
     raise NotFoundError(f"{MODEL} with {REHEARSED} is not registered. Run `champion register`.")
-
-
-def _refuse_retired(rows: Sequence[Row], challenger: Version) -> None:
-    row = history.retirement(rows, challenger.name)
-    if row is not None:
-        raise ConflictError(
-            f"{challenger.name} was retired (ledger row {row.sequence}: {row.reason}), so it can win no challenge."
-        )
 
 
 def _told(earlier: Row, challenger: str) -> str:

@@ -194,9 +194,7 @@ def _refuse_unproven(state: State, target: Version, source: str) -> None:
     if tested is None or not tested.outcome:
         how = "was not smoke tested" if tested is None else "failed its smoke test"
         raise ConflictError(f"{target.name} {how} in {source}: `champion smoke --env {source}` must pass first.")
-    retired = history.retirement(state.rows, target.name)
-    if retired is not None:
-        raise ConflictError(f"{target.name} was retired (ledger row {retired.sequence}: {retired.reason}).")
+    history.refuse_retired(state.rows, target.name)
     holder = history.champion(state.rows)
     if holder != target.name:
         raise ConflictError(

@@ -1,6 +1,6 @@
 """Retire a version, so that the next candidate need not beat it."""
 
-from champion.core.errors import ConflictError, UserError
+from champion.core.errors import UserError
 from champion.core.values import is_blank
 from champion.delivery.listeners import follow
 from champion.registry import history
@@ -18,9 +18,7 @@ def retire(registry: Registry, version: str, reason: str) -> Row:
         raise UserError("retiring a version needs a reason for the ledger: add --reason.")
     target = registry.resolve(version)
     with registry.ledger.appending() as session:
-        before = history.retirement(session.rows, target.name)
-        if before is not None:
-            raise ConflictError(f"{target.name} is retired already (ledger row {before.sequence}: {before.reason}).")
+        history.refuse_retired(session.rows, target.name)
         row = session.append("retire", version=target.name, model_sha256=target.model_sha256, reason=reason)
     follow(registry, row)
     return row

@@ -9,7 +9,8 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -81,7 +82,9 @@ def examine(files: Mapping[str, bytes], version: Version, thresholds: Thresholds
 def _ask(folder: Path, seconds: float) -> int | None:
     """The exit status of the test's process, negative for a signal; None when it was stopped after these seconds."""
     process = _processes().Process(target=_answer, args=(folder,))
-    process.start()
+    # The first test starts the server, which then imports nothing from the current folder.
+    with _environment("PYTHONSAFEPATH", "1"):
+        process.start()
     process.join(seconds)
     status: int | None = process.exitcode
     if status is None:
@@ -89,6 +92,18 @@ def _ask(folder: Path, seconds: float) -> int | None:
         process.join()
     process.close()
     return status
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
 
 
 @lru_cache

@@ -11,7 +11,7 @@ import skops.io
 from sklearn.pipeline import Pipeline
 
 from champion.core.errors import UserError
-from champion.core.files import sha256_of
+from champion.core.files import checked_bytes
 from champion.model.archive import MANIFEST, SCHEMA, TRUSTED, ForgedError, check_archive, manifest_member, write_archive
 from champion.model.bounds import check_bounds
 from champion.model.manifest import Manifest
@@ -34,11 +34,7 @@ def load(path: Path, sha256: str | None = None) -> Model:
     Raises `UserError` when the hash differs, the file is not a model, or it holds what our models never hold: another
     type, more than the file's size, or an index out of bounds.
     """
-    found = sha256_of(path)
-    if sha256 is not None and found != sha256:
-        raise UserError(
-            f"{path}: its sha256 is {found}, expected {sha256}. Restore the file (`dvc checkout` or `dvc repro`)."
-        )
+    checked_bytes(path, sha256)
     try:
         return _read(path)
     except ForgedError as error:

@@ -1,10 +1,10 @@
 """A model as its ONNX file: the same answers as `Model` gives, faster, and without scikit-learn."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256 as hash_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from champion.core.errors import NotFoundError, UserError
+from champion.core.errors import UserError
+from champion.core.files import checked_bytes
 from champion.model.manifest import Manifest
 from champion.table.features import Feature, to_row, treat
 
@@ -44,16 +45,7 @@ class OnnxScorer:
 
         Raises `UserError` when it is missing, has another hash or is no such file.
         """
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            raise NotFoundError(f"{path}: no such file. Run `dvc repro` to make it.") from None
-        found = hash_of(content).hexdigest()
-        if sha256 is not None and found != sha256:
-            raise UserError(
-                f"{path}: its sha256 is {found}, expected {sha256}. Restore the file (`dvc checkout` or `dvc repro`)."
-            )
-        return cls.parse(content, str(path))
+        return cls.parse(checked_bytes(path, sha256), str(path))
 
     @classmethod
     def parse(cls, content: bytes, name: str) -> Self:
@@ -63,6 +55,8 @@ class OnnxScorer:
         options = onnxruntime.SessionOptions()
         # A row is too small to share, and more threads would add up in another order.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
+        # The hash covers only these bytes, so nothing may come from another file: there is no file in this folder.
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
         try:
             session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
             manifest = Manifest.parse(json.loads(session.get_modelmeta().custom_metadata_map[MANIFEST]))

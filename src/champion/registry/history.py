@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 
-from champion.core.errors import NotFoundError, UserError
+from champion.core.errors import ConflictError, NotFoundError, UserError
 from champion.registry.chain import Row
 from champion.registry.versions import Version
 
@@ -74,7 +74,7 @@ def served(rows: Iterable[Row], environment: str) -> set[str]:
     return {str(row.version) for row in _switches(rows, environment)}
 
 
-def champion(rows: Iterable[Row]) -> str | None:
+def champion(rows: Sequence[Row]) -> str | None:
     """The version to beat: the last winner of a challenge, unless an emergency or a rollback replaced it.
 
     A repair follows a store, to which others may write. So a repair can restore an earlier champion, but not make one.
@@ -88,7 +88,7 @@ def champion(rows: Iterable[Row]) -> str | None:
         if row.action == "promote":
             promoting.add(row.environment)
         if row.action == "retire":
-            retired.add(row.version)
+            retired |= _twins(rows, str(row.version))
         won = row.action == "challenge" and row.outcome is True
         switched = row.action in SWITCHES and row.environment in promoting
         if won or (switched and (row.action != "repair" or row.version in chosen_before)):
@@ -99,10 +99,23 @@ def champion(rows: Iterable[Row]) -> str | None:
     return chosen
 
 
-def retirement(rows: Sequence[Row], version: str) -> Row | None:
-    """The row that retired the version; None if it is not retired."""
-    same = _twins(rows, version)
-    return next((row for row in rows if row.action == "retire" and row.version in same), None)
+def retirements(rows: Sequence[Row]) -> dict[str, Row]:
+    """The row that retired it, for each retired version; with a version, others with the same pair are retired."""
+    found: dict[str, Row] = {}
+    for row in rows:
+        if row.action == "retire":
+            found |= {str(name): row for name in _twins(rows, str(row.version)) if name not in found}
+    return found
+
+
+def refuse_retired(rows: Sequence[Row], version: str) -> None:
+    """Raise `ConflictError` when the version is retired."""
+    row = retirements(rows).get(version)
+    if row is not None:
+        raise ConflictError(
+            f"{version} was retired (ledger row {row.sequence}: {row.reason}), and nothing undoes that. Use another "
+            "version."
+        )
 
 
 def smoke(rows: Sequence[Row], environment: str) -> Row | None:
@@ -148,7 +161,8 @@ def aliases(rows: Sequence[Row], environments: Collection[str]) -> dict[str, str
     """
     found = {name: row.version for name in environments if (row := live(rows, name)) is not None}
     holder = champion(rows)
-    newest = next((name for name in reversed(versions(rows)) if retirement(rows, name) is None), None)
+    retired = retirements(rows)
+    newest = next((name for name in reversed(versions(rows)) if name not in retired), None)
     named = {"champion": holder, "challenger": newest if newest != holder else None} | found
     return {name: version for name, version in named.items() if version is not None}
 

@@ -70,6 +70,6 @@ def status_of(environment: Environment) -> Status:
         return Status(version=str(row.version), note=_UNRECORDED)
     test = history.smoke(rows, environment.name)
     passed = None if test is None else test.outcome is True
-    retired = history.retirement(rows, str(row.version))
+    retired = history.retirements(rows).get(str(row.version))
     note = None if retired is None else f"retired: {retired.reason} (ledger row {retired.sequence})"
     return Status(version=row.version, since=row.time[:19], actor=row.actor, smoke_passed=passed, note=note)

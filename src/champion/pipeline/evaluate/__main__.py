@@ -73,11 +73,8 @@ def main() -> None:
             stability = measure_stability(reference, test, judged.predict(reference.rows), probability)
             latest = delivered.predict(newest.rows)
             agreed = agreement(judged.predict(newest.rows), latest)
-            drift = (
-                describe_reference(reference, delivered.predict(reference.rows))
-                if calendar is None
-                else describe_reference(newest, latest)
-            )
+            usual = reference if calendar is None else newest
+            drift = describe_reference(usual, delivered.predict(usual.rows))
             segments = rounded(score_by_segment(test, probability, judged.manifest.cut, params.evaluate, resamples))
             tested = {"rehearsal": judged.manifest.made or "test", **metrics}
             tables = plot_tables(judged, test, probability, [*rehearsals, tested], params.evaluate)

@@ -1,6 +1,6 @@
 """Verdicts on metrics against the bounds in params.yaml. A value that is missing or no number fails."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from champion.core.errors import UserError
@@ -18,10 +18,10 @@ def gated_metrics(evaluation: Mapping[str, Any], training: Mapping[str, Any]) ->
     return {**evaluation, **numbers}
 
 
-def check_gates(gates: Iterable[str], known: Iterable[str]) -> None:
+def check_gates(gates: Iterable[str], known: Collection[str]) -> None:
     """Raise `UserError` for a gate that is about no metric, with the nearest one."""
     for name in gates:
-        if name not in set(known):
+        if name not in known:
             raise UserError(
                 f"params.yaml: `gates.{name}`: there is no such metric of the test, nor of training (`{TRAINING}...`)"
                 f"{did_you_mean(name, known)}. Correct or remove it."
