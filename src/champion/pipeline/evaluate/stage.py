@@ -121,7 +121,7 @@ def plot_tables(
 
 
 def summary(metrics: dict[str, Any], verdicts: dict[str, dict[str, Any]]) -> str:
-    """The summary that `dvc repro` prints at its end."""
+    """The summary that `dvc repro` prints near its end."""
     lines = [f"test: {metrics['rows']:,} rows, {metrics['base_rate']:.2%} positive"]
     for name, title in model_card.SHOWN.items():
         low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
