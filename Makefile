@@ -11,7 +11,7 @@ RESOLVE := $(BIN)/uv pip compile --quiet --no-header --universal --python-versio
 LOCK := $(RESOLVE) pyproject.toml
 
 # The package groups that setup can add to the pipeline's environment: none, one or more of these.
-GROUPS := tracking report s3
+GROUPS := tracking serving report s3
 GROUP :=
 ifneq ($(filter-out $(GROUPS),$(GROUP)),)
 $(error GROUP is one or more of $(GROUPS))
@@ -26,7 +26,7 @@ repro: $(BIN)/.runtime ## set everything up and run the pipeline: dvc repro
 	@champion check
 	dvc repro
 
-setup: $(BIN)/.runtime $(GROUP:%=$(BIN)/.%) ## set .venv up; GROUP=tracking, report or s3 adds their packages
+setup: $(BIN)/.runtime $(GROUP:%=$(BIN)/.%) ## set .venv up; GROUP=tracking, serving, report or s3 adds their packages
 	@echo '.venv is set up. `. .venv/bin/activate` puts champion and dvc on the path.'
 
 test: $(BIN)/.development lint ## set everything up, check style and types, and run all tests but the slow sweeps
@@ -64,6 +64,7 @@ lock: $(BIN)/.bootstrap ## resolve requirements/*.txt again from pyproject.toml
 	$(RESOLVE) --group pyproject.toml:report -c requirements/runtime.txt -o requirements/report.txt
 	$(RESOLVE) --group pyproject.toml:s3 -c requirements/runtime.txt -o requirements/s3.txt
 	$(RESOLVE) --group pyproject.toml:tracking -c requirements/runtime.txt -o requirements/tracking.txt
+	$(RESOLVE) --group pyproject.toml:serving -c requirements/runtime.txt -o requirements/serving.txt
 	$(LOCK) --group data --group dev -c requirements/runtime.txt -o requirements/development.txt
 
 $(BIN)/.bootstrap: requirements/bootstrap.txt
@@ -79,7 +80,7 @@ $(BIN)/.runtime: $(BIN)/.bootstrap requirements/runtime.txt pyproject.toml
 	@$(UV_INSTALL) --editable .
 	@touch $@
 
-$(BIN)/.report $(BIN)/.s3 $(BIN)/.tracking $(BIN)/.development: $(BIN)/.%: $(BIN)/.runtime requirements/%.txt
+$(BIN)/.report $(BIN)/.s3 $(BIN)/.serving $(BIN)/.tracking $(BIN)/.development: $(BIN)/.%: $(BIN)/.runtime requirements/%.txt
 	@echo 'installing requirements/$*.txt ...'
 	@$(UV_INSTALL) --compile-bytecode --require-hashes -r requirements/$*.txt
 	@touch $@
