@@ -1,16 +1,25 @@
 """Rules of `ingest.exclude`: a row that meets all conditions of one rule is left out, and counted once."""
 
+import json
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from champion.core.layout import SOURCE
 from champion.pipeline.ingest.params import IngestParams
 from champion.pipeline.ingest.stage import ingest
-from champion.table.exclusions import describe_exclusions
+from champion.table.exclusions import (
+    Bounds,
+    describe_exclusions,
+    excluding_rule,
+    excluding_rule_of_row,
+    parse_exclusions,
+)
 
 ROWS = [
     # share, amount, kind, sure
@@ -20,6 +29,26 @@ ROWS = [
     (None, 50_000.0, "b", None),
     (1.0, None, None, True),
 ]
+
+TYPES = {"share": pl.Float64, "amount": pl.Int64, "kind": pl.String, "sure": pl.Boolean, "flag": pl.Int8}
+NUMBERS = st.integers(-2, 2) | st.sampled_from([-0.5, 0.5, 1.0, 2.0**53])
+CONDITIONS = {
+    "share": NUMBERS
+    | st.builds(Bounds, above=NUMBERS.map(float))
+    | st.builds(Bounds, above=st.none(), below=st.just(1)),
+    "amount": NUMBERS | st.just(Bounds(above=-1, below=2)),
+    "kind": st.sampled_from(["a", "b", "", "1"]),
+    "sure": st.booleans(),
+    "flag": st.booleans(),
+}
+RULES = st.dictionaries(st.text(max_size=2), st.fixed_dictionaries({}, optional=CONDITIONS).filter(bool), max_size=4)
+VALUES = st.tuples(
+    st.none() | NUMBERS.map(float) | st.floats(),
+    st.none() | st.integers(-2, 2) | st.integers(2**53 - 1, 2**53 + 1),
+    st.none() | st.sampled_from(["a", "b", "", "1"]) | st.text(max_size=1),
+    st.none() | st.booleans(),
+    st.none() | st.integers(0, 1),
+)
 
 
 def kept(rules: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], dict[str, int]]:
@@ -102,3 +131,45 @@ def test_a_rule_about_the_outcome_is_a_sentence() -> None:
         ValueError, match=r"ingest\.exclude\.one\.bad: a new row has no outcome yet, so no rule can read it"
     ):
         parse({"one": {"bad": True}})
+
+
+@given(st.lists(VALUES, max_size=6), RULES)
+def test_a_row_alone_meets_the_rule_that_it_meets_in_a_table(values: list[Any], rules: Any) -> None:
+    table = pl.DataFrame(values, schema=TYPES, orient="row")
+    found = table.select(excluding_rule(rules)).to_series()
+    assert found.dtype == pl.String
+    assert [excluding_rule_of_row(row, rules) for row in table.iter_rows(named=True)] == found.to_list()
+
+
+@pytest.mark.parametrize(
+    ("values", "met"),
+    [
+        ({"sure": 1, "kind": "a"}, "sure a"),
+        ({"sure": True, "kind": "b"}, None),
+        ({"sure": False, "kind": "a"}, None),
+        ({"kind": "a"}, None),
+        ({"share": None}, None),
+        ({"share": float("nan")}, None),
+        ({"share": 1.5}, None),
+        ({"share": 10**400}, "large"),
+        ({"share": "2"}, None),
+        ({"share": 2, "sure": 1.0, "kind": "a"}, "sure a"),
+        ({"kind": 7}, "seven"),
+    ],
+)
+def test_the_first_rule_that_a_row_meets_is_told(values: dict[str, Any], met: str | None) -> None:
+    rules = parse_exclusions(
+        {"sure a": {"sure": True, "kind": "a"}, "large": {"share": {"above": 1.5}}, "seven": {"kind": "7"}}
+    )
+    assert excluding_rule_of_row(values, rules) == met
+
+
+@given(RULES)
+def test_described_rules_are_read_as_they_were(rules: Any) -> None:
+    assert parse_exclusions(json.loads(json.dumps(describe_exclusions(rules)))) == rules
+
+
+@pytest.mark.parametrize("described", [{"one": {}}, {"one": {"share": {"over": 1}}}, {"one": {"share": [1]}}, ["one"]])
+def test_what_is_no_rule_is_refused(described: Any) -> None:
+    with pytest.raises(ValueError, match=r"validation error"):
+        parse_exclusions(described)

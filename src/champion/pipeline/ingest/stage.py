@@ -7,7 +7,7 @@ import polars as pl
 
 from champion.pipeline.ingest.params import IngestParams
 from champion.pipeline.ingest.sources import read_table
-from champion.table.exclusions import meets
+from champion.table.exclusions import excluding_rule
 from champion.table.window import Period
 
 
@@ -21,11 +21,10 @@ def ingest(params: IngestParams, root: Path = Path(), since: date | None = None)
     if period is not None and since is not None:
         period = Period(since, period.end)
     table = read_table(params.ingest, params.table, period, root)
-    excluded = {}
-    for name, conditions in params.ingest.exclude.items():
-        met = table.select(meets(conditions)).to_series()
-        excluded[name] = int(met.sum())
-        table = table.filter(~met)
+    rules = params.ingest.exclude
+    met = table.select(excluding_rule(rules)).to_series()
+    excluded = {rule: int((met == rule).sum()) for rule in rules}
+    table = table.filter(met.is_null())
     if params.label.kind == "event" and params.as_of is not None:
         event = pl.col(params.table.label)
         table = table.with_columns(pl.when(event < params.as_of).then(event))
