@@ -50,6 +50,19 @@ def test_a_repair_that_was_killed_is_completed_by_the_next_command(on_each_datab
     assert counts["v3"] >= 3
 
 
+def test_a_change_of_rollout_or_keys_that_was_killed_happened_whole_or_never(delivery_project: DeliveryProject) -> None:
+    counts = run_faults(delivery_project, "beside")
+    assert counts["done"] >= 5
+    assert counts["never happened"] >= 10
+
+
+def test_a_stop_without_a_ledger_is_never_undone_by_a_kill(delivery_project: DeliveryProject) -> None:
+    counts = run_faults(delivery_project, "stop")
+    assert counts["stopped"] >= 1
+    assert counts["recorded when killed"] >= 1
+    assert counts["recorded by the next"] >= 2
+
+
 def test_an_acceptance_that_was_killed_can_be_repeated(on_each_database: DeliveryProject) -> None:
     counts = run_faults(on_each_database, "accept")
     assert counts["broken"] >= 3
@@ -74,6 +87,14 @@ def test_a_kill_at_any_line_leaves_one_whole_model(
     on_each_database: DeliveryProject,
 ) -> None:
     assert run_faults(on_each_database, "kill", "2")["switched when stopped"] > 5
+
+
+@pytest.mark.sweep
+def test_a_change_of_rollout_or_keys_that_was_killed_in_postgresql_happened_whole_or_never(
+    delivery_project: DeliveryProject, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHAMPION_DATABASE_URL", postgresql_url)
+    assert run_faults(delivery_project, "beside")["never happened"] >= 10
 
 
 @pytest.mark.sweep

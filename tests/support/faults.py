@@ -5,6 +5,8 @@
     python faults.py register ROOT [STRIDE]    SIGKILL, in the first registration and the first deployment
     python faults.py rollback ROOT             SIGKILL, in a rollback that is then repeated
     python faults.py repair ROOT               SIGKILL, in a deployment that first repairs
+    python faults.py beside ROOT               SIGKILL, in changes of the rollout and of the API keys
+    python faults.py stop ROOT                 SIGKILL, in a stop without a ledger, and in its recording
     python faults.py accept ROOT               SIGKILL, in the acceptance of a break
     python faults.py full ROOT                 a full disk, at one file after the other
     python faults.py race ROOT                 two deployments that start from the same state
@@ -37,15 +39,16 @@ from fsspec.implementations import local  # noqa: F401
 from champion import delivery
 from champion import registry as registry_room
 from champion.core.errors import UserError
-from champion.delivery import deployment, switch
+from champion.delivery import deployment, keys, rollout, switch
 from champion.delivery.audit import differences
 from champion.delivery.register import register as register_model
+from champion.delivery.smoke import SmokeReport
 from champion.environments import load_environments
 from champion.registry import history, registry
 from champion.registry.chain import HEAD, breaks
 from champion.registry.ledger import Appending
 from champion.registry.registry import Registry
-from champion.registry.served import POINTER, read_model, read_pointer
+from champion.registry.served import POINTER, ROLLOUT, read_model, read_pointer, recorded
 from champion.registry.stores import Store
 
 # Parsed once: under the trace each parse would cost more than the deployment.
@@ -323,6 +326,91 @@ def repair(root: Path) -> dict[str, int]:
         switch_to(root, version)
         assert_sound(root, version)
         counts[version] += 1
+    return dict(counts)
+
+
+def beside(root: Path) -> dict[str, int]:
+    """Kill each change of a rollout or of a key at every effect; after the next command it is done, or never was."""
+    # The test of a model has a process of its own, which a fork cannot start.
+    deployment.examine = lambda *_: SmokeReport()
+    counts: Counter[str] = Counter()
+
+    def seen() -> tuple[Any, Any]:
+        rows = staging(root).rows
+        on = history.active_rollout(rows, "staging")
+        return (on and on.details["percents"]), list(history.api_keys(rows, "staging"))
+
+    def other_share() -> None:
+        percent = 20 if seen()[0] == {"new_model": 10} else 10
+        rollout.roll_out(staging(root), "v2", percent)
+
+    def on_or_off() -> None:
+        if seen()[0]:
+            rollout.stop(staging(root))
+        else:
+            rollout.roll_out(staging(root), "v2", 10)
+
+    def key_or_none() -> None:
+        if seen()[1]:
+            keys.revoke(staging(root), "a")
+        else:
+            keys.add(staging(root), "a")
+
+    for work in (other_share, on_or_off, key_or_none):
+        rollout.roll_out(staging(root), "v2", 10)
+        first = seen()
+        work()
+        second = seen()
+        assert first != second
+        before = first
+        for number in killed(lambda: None, work):
+            switch_to(root, "v1")
+            after = seen()
+            assert after in (first, second), f"place {number}: {after}"
+            assert_sound(root, "v1")
+            counts["done" if after != before else "never happened"] += 1
+            before = after
+    return dict(counts)
+
+
+def stop(root: Path) -> dict[str, int]:
+    """Kill a stop while the ledger is unreachable, then its recording: once it is stopped, it is never on again."""
+    deployment.examine = lambda *_: SmokeReport()
+    counts: Counter[str] = Counter()
+
+    def rolled_out() -> None:
+        rollout.stop(staging(root))
+        rollout.roll_out(staging(root), "v2", 10)
+
+    def stop_without_ledger() -> None:
+        url = os.environ["CHAMPION_DATABASE_URL"]
+        os.environ["CHAMPION_DATABASE_URL"] = "postgresql+psycopg://x:y@127.0.0.1:1/none"
+        try:
+            rollout.stop(staging(root), automatic=True)
+        finally:
+            os.environ["CHAMPION_DATABASE_URL"] = url
+
+    def stopped() -> None:
+        rolled_out()
+        stop_without_ledger()
+
+    for _ in killed(rolled_out, stop_without_ledger):
+        content = staging(root).store.read(ROLLOUT)
+        stops = content != recorded(staging(root).rows, "staging")[ROLLOUT].as_json()
+        switch_to(root, "v1")
+        assert (history.active_rollout(staging(root).rows, "staging") is None) == stops
+        assert_sound(root, "v1")
+        counts["stopped" if stops else "still on"] += 1
+    for _ in killed(stopped, lambda: switch_to(root, "v1")):
+        content = staging(root).store.read(ROLLOUT)
+        assert json.loads(content)["details"]["percents"] == {}
+        rows = len(staging(root).rows)
+        switch_to(root, "v1")
+        last = history.rollout(staging(root).rows, "staging")
+        assert last.details["automatic"] is True
+        assert last.details["percents"] == {}
+        counts["recorded when killed" if len(staging(root).rows) == rows else "recorded by the next"] += 1
+        assert_sound(root, "v1")
     return dict(counts)
 
 

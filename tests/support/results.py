@@ -79,8 +79,7 @@ def make_result(folder: Path, table: pl.DataFrame, **params: Any) -> None:
     (folder / "params.yaml").write_text(json.dumps(PARAMS | params))
     (folder / "requirements").mkdir()
     (folder / "requirements/runtime.txt").write_text("scikit-learn==1.9.1\n")
-    (folder / "config").mkdir()
-    shutil.copy2(REPOSITORY / "config/environments.yaml", folder / "config")
+    shutil.copytree(REPOSITORY / "config", folder / "config")
     shutil.copy2(REPOSITORY / "dvc.yaml", folder)
     shutil.copytree(REPOSITORY / ".dvc/plots", folder / ".dvc/plots")
     with contextlib.chdir(folder):

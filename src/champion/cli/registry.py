@@ -211,6 +211,13 @@ def _ledger(registry: "Registry") -> str:
 
 
 def _line(row: "Row") -> list[str]:
+    from champion.registry import api_keys, rollouts
+
     action = f"{row.action}, EMERGENCY" if row.is_emergency else row.action
-    what = [row.version, row.from_version, row.result, row.actor, (row.git_commit or "")[:9], row.reason]
+    result = row.result
+    if row.action == rollouts.ROLL_OUT:
+        result = rollouts.describe(row)
+    elif row.action in api_keys.ACTIONS:
+        result = row.details["name"]
+    what = [row.version, row.from_version, result, row.actor, (row.git_commit or "")[:9], row.reason]
     return [str(row.sequence), row.time[:19], action, *(text or "" for text in what)]

@@ -7,7 +7,7 @@ from champion.delivery.listeners import follow
 from champion.registry import history
 from champion.registry.chain import HEAD, Row
 from champion.registry.registry import Registry
-from champion.registry.served import POINTER
+from champion.registry.served import KEYS, POINTER, ROLLOUT, recorded
 from champion.registry.stores import Store
 from champion.tracking import registry_sync
 
@@ -47,17 +47,27 @@ def _in_registry(files: Store, rows: list[Row]) -> Iterator[str]:
 
 def _in_store(registry: Registry, rows: list[Row]) -> Iterator[str]:
     store, name, versions = registry.store, registry.environment.name, history.versions(rows)
-    recorded, content = history.live(rows, name), store.read(POINTER)
+    truth = recorded(rows, name)
+    live, content = truth[POINTER], store.read(POINTER)
     found = Row.from_json(content) if content is not None else None
     if content is not None and found is None:
         yield f"{store.url}/{POINTER}: damaged"
-    elif content != (recorded.as_json() if recorded is not None else None):
+    elif content != (live.as_json() if live is not None else None):
         yield (
-            f"{name}: the store serves {_told(found)}, but the ledger says {_told(recorded)}. If a command was "
+            f"{name}: the store serves {_told(found)}, but the ledger says {_told(live)}. If a command was "
             "interrupted, the next deploy, promote, rollback or smoke repairs this."
         )
+    for file, what in ((ROLLOUT, "rollout"), (KEYS, "API keys")):
+        row = truth[file]
+        if store.read(file) != (row.as_json() if row is not None else None):
+            yield (
+                f"{store.url}/{file}: it is not the ledger's last row about the {what} of {name}. The next deploy, "
+                "promote, rollback, smoke, rollout or keys corrects it."
+            )
     present = store.keys()
-    deployed = {str(row.version) for row in (recorded, found) if row is not None}
+    deployed = {str(row.version) for row in (live, found) if row is not None}
+    if (active := history.active_rollout(rows, name)) is not None:
+        deployed |= set(active.details["versions"])
     # Versions can share a file. A deployed one needs it, so it comes last and counts.
     ordered = sorted(versions.values(), key=lambda version: version.name in deployed)
     expected = {
@@ -67,7 +77,7 @@ def _in_store(registry: Registry, rows: list[Row]) -> Iterator[str]:
         if version in deployed or key in present:
             yield from _wrong(store, key, version, sha256, present)
     for key in present:
-        if key not in expected and key != POINTER:
+        if key not in expected and key not in truth:
             yield f"{store.url}/{key}: no registered version has this file. Remove it."
     known = versions.get(str(found.version)) if found is not None else None
     if found is not None and (known is None or known.model_sha256 != found.model_sha256):

@@ -51,37 +51,38 @@ def promote(
         raise ConflictError(f"{environment.name} takes no promotions: use `champion deploy VERSION`.")
     if emergency and is_blank(reason or ""):
         raise UserError("an emergency needs a reason for the ledger: add --reason.")
-    if source not in registry.sharing:
-        raise ConflictError(
-            f"{source} and {environment.name} have different ledgers, but a promotion needs the ledger of {source}. "
-            "Give both the same database_url in config/environments.yaml."
-        )
+    refuse_other_ledger(registry, source)
     state = read_state(registry)
     target = _promoted_version(registry, state, source, version)
     findings = [describe(row) for row in findings_of(registry, state.rows, target.name)]
     if not emergency:
-        _refuse_unproven(state, target, source)
-        if findings:
-            raise ConflictError(
-                f"{target.name} has an open finding: {findings[-1]}. When you know the cause, run `champion clear "
-                f"{target.name} --reason WHY`. Then {target.name} can be promoted."
-            )
+        refuse_unproven(state, target, source)
+        refuse_findings(registry, state, target)
     now = history.live(state.rows, environment.name)
     details: dict[str, Any] = {"emergency": emergency} | ({"open_findings": findings} if findings else {})
     if now is None or now.version != target.name:
-        provide(registry, target)
-        report = _examine_served(registry, target)
-        details["smoke"] = report.details()
-        # A busy machine makes a good model slow, and an outage cannot wait.
-        if report.wrong or (report.slow and not emergency):
-            with registry.ledger.appending() as session:
-                failed = _append_smoke(session, registry, target, report)
-            follow(registry, failed)
-            raise ConflictError(
-                f"the smoke test of {target.name} in {environment.name} failed: {'; '.join(report.failures)}. "
-                f"What {environment.name} serves has not changed."
-            )
+        details["smoke"] = prove_here(registry, target, emergency=emergency).details()
     return switch(registry, state, "promote", target, reason=reason, details=details)
+
+
+def prove_here(registry: Registry, target: Version, *, emergency: bool = False) -> SmokeReport:
+    """Copy the version to the environment's store and test it there.
+
+    Raises `ConflictError` when it fails, and records that. In an emergency it may be slow.
+    """
+    provide(registry, target)
+    report = _examine_served(registry, target)
+    # A busy machine makes a good model slow, and an outage cannot wait.
+    if report.wrong or (report.slow and not emergency):
+        with registry.ledger.appending() as session:
+            failed = _append_smoke(session, registry, target, report)
+        follow(registry, failed)
+        name = registry.environment.name
+        raise ConflictError(
+            f"the smoke test of {target.name} in {name} failed: {'; '.join(report.failures)}. What {name} serves has "
+            "not changed."
+        )
+    return report
 
 
 def rollback(
@@ -154,7 +155,9 @@ def clear(registry: Registry, version: str, reason: str) -> Row:
 
 def describe(finding: Row) -> str:
     """An open finding in a few words: what happened, where, in which row, and why."""
-    what = "failed its smoke test" if finding.action == "smoke" else "was rolled back automatically"
+    what = {"smoke": "failed its smoke test", "rollback": "was rolled back automatically"}.get(
+        finding.action, "had its rollout stopped automatically"
+    )
     return f"it {what} in {finding.environment} (ledger row {finding.sequence}: {finding.reason})"
 
 
@@ -183,7 +186,27 @@ def _promoted_version(registry: Registry, state: State, source: str, version: st
     return history.versions(state.rows)[str(staged.version)]
 
 
-def _refuse_unproven(state: State, target: Version, source: str) -> None:
+def refuse_other_ledger(registry: Registry, source: str) -> None:
+    """Raise `ConflictError` when the environment before has a ledger of its own."""
+    if source not in registry.sharing:
+        raise ConflictError(
+            f"{source} and {registry.environment.name} have different ledgers, but a promotion needs the ledger of "
+            f"{source}. Give both the same database_url in config/environments.yaml."
+        )
+
+
+def refuse_findings(registry: Registry, state: State, target: Version) -> None:
+    """Raise `ConflictError` when the version has an open finding."""
+    findings = findings_of(registry, state.rows, target.name)
+    if findings:
+        raise ConflictError(
+            f"{target.name} has an open finding: {describe(findings[-1])}. When you know the cause, run `champion "
+            f"clear {target.name} --reason WHY`. Then {target.name} can be promoted."
+        )
+
+
+def refuse_unproven(state: State, target: Version, source: str) -> None:
+    """Raise `ConflictError` unless it is the champion, and the environment before serves it and tested it."""
     staged, tested = history.live(state.rows, source), history.smoke(state.rows, source)
     if breaks(state.rows, None):
         raise ConflictError("the ledger was edited, so it proves nothing. `champion audit` says where.")

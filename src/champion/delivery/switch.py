@@ -1,8 +1,13 @@
-"""The switch: an environment changes its version in one step, and the ledger records it.
+"""The switch: an environment changes its version, its rollout or its API keys in one step, and the ledger records it.
 
-During a switch, only this process may append to the ledger. It writes the row, replaces the pointer, and commits the
-row. If the process is killed before the commit, the ledger does not know the new pointer, and the next command records
-what is served. A pointer proves only that: who wrote it, when and why, anybody can claim who can write to the store.
+During a switch, only this process may append to the ledger. It writes the row, replaces the file of the store that is a
+copy of it, and commits the row. If the process is killed before the commit, the ledger does not know the new file, and
+the next command makes both agree.
+
+- It records a version that the pointer names, because that is what was served. A pointer proves only that: who wrote
+  it, when and why, anybody can claim who can write to the store.
+- It writes a rollout and API keys again from the ledger, because those in the store may be anybody's. Only the stop of
+  a rollout is recorded: it was written without the ledger, and with it the live version answers everybody.
 """
 
 from collections.abc import Mapping
@@ -12,18 +17,17 @@ from typing import Any
 from champion.core.errors import ConflictError, UnavailableError, UserError
 from champion.core.values import escaped
 from champion.delivery.listeners import follow
-from champion.registry import history
-from champion.registry.chain import Row
+from champion.registry import history, rollouts
+from champion.registry.chain import UNRECORDED, Row
 from champion.registry.ledger import Appending
 from champion.registry.registry import Registry
-from champion.registry.served import POINTER, read_pointer
+from champion.registry.served import KEYS, POINTER, ROLLOUT, read_pointer, recorded
 from champion.registry.versions import MODEL_FILE, Version
 
 # What a pointer says of itself, which nobody vouches for: kept, but cut to a length.
 CLAIMS = ("action", "actor", "time", "reason", "hash")
 CLAIM_LENGTH = 200
-# In place of the number of a row that is in no ledger.
-UNRECORDED = 0
+FILES = (POINTER, ROLLOUT, KEYS)
 
 
 @dataclass(frozen=True)
@@ -40,27 +44,34 @@ class Switch:
 
 @dataclass(frozen=True)
 class State:
-    """What a command bases its decision on: the rows, and the pointer's bytes, which show another command's switch.
+    """What a command bases its decision on: the rows, and the bytes of the files, which show another command's switch.
 
     `despite_breaks` says whether the command goes on when the ledger is broken.
     """
 
     rows: list[Row]
-    pointer: bytes | None
+    files: Mapping[str, bytes | None]
     despite_breaks: bool = False
 
 
 def read_state(registry: Registry, *, despite_breaks: bool = False) -> State:
     """The current state, after a repair if a command was interrupted."""
     name = registry.environment.name
-    pointer, rows = registry.store.read(POINTER), registry.ledger.rows()
-    if _agree(pointer, history.live(rows, name)):
-        return State(rows, pointer, despite_breaks)
+    files, rows = _read(registry), registry.ledger.rows()
+    if not _differing(files, rows, name):
+        return State(rows, files, despite_breaks)
     with registry.ledger.appending(despite_breaks=despite_breaks) as session:
-        pointer = registry.store.read(POINTER)
-        if not _agree(pointer, history.live(session.rows, name)):
-            pointer = _repair(registry, session, pointer)
-        return State(session.rows, pointer, despite_breaks)
+        files = _read(registry)
+        if POINTER in _differing(files, session.rows, name):
+            files[POINTER] = _repair(registry, session, files[POINTER])
+        stopped = _record_stop(registry, session, files[ROLLOUT])
+        # A broken ledger proves nothing, and may hold the key of whoever broke it.
+        if not stopped and not session.breaks:
+            files |= {file: _write_again(registry, session, file) for file in _differing(files, session.rows, name)}
+    # The recorded stop holds already, so its file is written only when its row is certain.
+    return (
+        read_state(registry, despite_breaks=despite_breaks) if stopped else State(session.rows, files, despite_breaks)
+    )
 
 
 def switch(
@@ -78,32 +89,48 @@ def switch(
     cases the environment still serves its old version.
     """
     provide(registry, target)
-    environment, store = registry.environment, registry.store
-    now = history.live(state.rows, environment.name)
+    now = history.live(state.rows, registry.environment.name)
     if now is not None and now.version == target.name:
         return Switch(now, changed=False)
+    row = switch_file(
+        registry,
+        state,
+        POINTER,
+        action,
+        version=target.name,
+        from_version=now.version if now is not None else None,
+        model_sha256=target.model_sha256,
+        reason=reason,
+        details={**(details or {}), "models": target.models, **_origin(now)},
+    )
+    return Switch(row, changed=True)
+
+
+def switch_file(
+    registry: Registry, state: State, file: str, action: str, *, details: Mapping[str, Any], **fields: Any
+) -> Row:
+    """Append a row and make the file of the environment's store a copy of it, both or neither.
+
+    Raises `ConflictError` when another command was faster, and `UserError` when the store or the ledger fails; in both
+    cases the file is as before.
+    """
+    environment, store = registry.environment, registry.store
     written = None
     try:
         with registry.ledger.appending(despite_breaks=state.despite_breaks) as session:
-            refuse_overtaken(registry, state)
-            row = session.append(
-                action,
-                environment=environment.name,
-                version=target.name,
-                from_version=now.version if now is not None else None,
-                model_sha256=target.model_sha256,
-                reason=reason,
-                details={**(details or {}), "models": target.models, **_origin(now), **_breaks(session)},
-            )
+            # A rollout holds only for the version that it was based on.
+            refuse_overtaken(registry, state, *((POINTER, ROLLOUT) if file == ROLLOUT else (file,)))
+            emergency = {"emergency": True, **_breaks(session)} if session.breaks else {}
+            row = session.append(action, environment=environment.name, details={**details, **emergency}, **fields)
             written = row.as_json()
-            store.write(POINTER, written)
+            store.write(file, written)
     except BaseException:
         if written is not None:
-            _put_back(registry, state.pointer, written)
+            _put_back(registry, file, state.files[file], written)
         raise
     follow(registry, row)
     store.clear_abandoned()
-    return Switch(row, changed=True)
+    return row
 
 
 def go_back_in_outage(registry: Registry, version: str | None, reason: str | None, outage: UnavailableError) -> Switch:
@@ -149,20 +176,68 @@ def provide(registry: Registry, version: Version) -> None:
             registry.store.write(version.key(name), registry.read_file(version, name))
 
 
-def refuse_overtaken(registry: Registry, state: State) -> None:
-    """Raise `ConflictError` when the pointer has changed since `state` was read."""
-    pointer = registry.store.read(POINTER)
-    if pointer != state.pointer:
-        row = Row.from_json(pointer) if pointer is not None else None
-        what = escaped(f"{row.action} of {row.version}, by {row.actor}") if row is not None else "a change of its store"
-        raise ConflictError(
-            f"another command was faster in {registry.environment.name}: {what}. This command changed nothing. Look "
-            "at `champion status`, then run it again if you still need it."
-        )
+def refuse_overtaken(registry: Registry, state: State, *files: str) -> None:
+    """Raise `ConflictError` when one of the files has changed since `state` was read; by default the pointer."""
+    for file in files or (POINTER,):
+        content = registry.store.read(file)
+        if content != state.files[file]:
+            raise ConflictError(
+                f"another command was faster in {registry.environment.name}: {_told(content)}. This command changed "
+                "nothing. Look at `champion status`, then run it again if you still need it."
+            )
 
 
-def _agree(pointer: bytes | None, recorded: Row | None) -> bool:
-    return pointer == (recorded.as_json() if recorded is not None else None)
+def _told(content: bytes | None) -> str:
+    row = Row.from_json(content) if content is not None else None
+    if row is None:
+        return "a change of its store"
+    of = f" of {row.version}" if row.version else ""
+    return escaped(f"{row.action}{of}, by {row.actor}")
+
+
+def _read(registry: Registry) -> dict[str, bytes | None]:
+    return {file: registry.store.read(file) for file in FILES}
+
+
+def _differing(files: Mapping[str, bytes | None], rows: list[Row], name: str) -> list[str]:
+    """The files that are no copy of the row that the ledger has for them."""
+    truth = recorded(rows, name)
+    return [file for file, content in files.items() if content != _copy(truth[file])]
+
+
+def _copy(row: Row | None) -> bytes | None:
+    return row.as_json() if row is not None else None
+
+
+def _write_again(registry: Registry, session: Appending, file: str) -> bytes | None:
+    """Make the file what the ledger says."""
+    content = _copy(recorded(session.rows, registry.environment.name)[file])
+    if content is None:
+        registry.store.remove(file)
+    else:
+        registry.store.write(file, content)
+    return content
+
+
+def _record_stop(registry: Registry, session: Appending, content: bytes | None) -> bool:
+    """Record the stop of a rollout that was made without the ledger, if there was one."""
+    name = registry.environment.name
+    last = history.rollout(session.rows, name)
+    found = Row.from_json(content) if content is not None else None
+    if last is None or found is None or session.breaks or not rollouts.is_unrecorded_stop(found, last):
+        return False
+    session.append(
+        rollouts.ROLL_OUT,
+        environment=name,
+        version=rollouts.first(last),
+        from_version=last.from_version,
+        reason=found.reason,
+        details={
+            **rollouts.stopped(last, automatic=found.details.get("automatic") is True),
+            "stop": {key: str(getattr(found, key))[:CLAIM_LENGTH] for key in CLAIMS},
+        },
+    )
+    return True
 
 
 def _repair(registry: Registry, session: Appending, pointer: bytes | None) -> bytes | None:
@@ -216,18 +291,19 @@ def _breaks(session: Appending) -> dict[str, Any]:
     return {"breaks": session.breaks} if session.breaks else {}
 
 
-def _put_back(registry: Registry, before: bytes | None, written: bytes) -> None:
-    """Serve the old model again, because the ledger could not save the row of the new one."""
+def _put_back(registry: Registry, file: str, before: bytes | None, written: bytes) -> None:
+    """Make the file what it was, because the ledger could not save the row of the new one."""
     store = registry.store
     try:
-        if store.read(POINTER) != written:
+        if store.read(file) != written:
             return
         if before is None:
-            store.remove(POINTER)
+            store.remove(file)
         else:
-            store.write(POINTER, before)
+            store.write(file, before)
     except (OSError, UserError) as error:
+        does = "record" if file == POINTER else "undo"
         raise UnavailableError(
             f"{registry.environment.name} was switched, but the ledger could not record it, and the store could not be "
-            f"switched back ({error}). The next deploy, promote, rollback or smoke that reaches both will record it."
+            f"switched back ({error}). The next deploy, promote, rollback or smoke that reaches both will {does} it."
         ) from None

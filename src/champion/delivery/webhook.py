@@ -4,6 +4,7 @@ import os
 
 from champion.core.errors import UnavailableError, UserError
 from champion.core.values import escaped
+from champion.registry import api_keys, rollouts
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
 
@@ -36,10 +37,12 @@ def send(text: str) -> None:
 def describe(row: Row) -> str:
     """The action in one sentence."""
     where = f" in {row.environment}" if row.environment else ""
-    instead = f" instead of {row.from_version}" if row.from_version else ""
+    beside = row.action == rollouts.ROLL_OUT
+    instead = f" {'beside' if beside else 'instead of'} {row.from_version}" if row.from_version else ""
     outcome = {True: ": passed", False: ": failed", None: ""}[row.outcome]
     why = f" ({row.reason})" if row.reason else ""
     # With the saved messages, people can notice that ledger rows were lost or replaced.
     head = f"ledger row {row.sequence} {row.short_hash}" if row.sequence else "not in the ledger yet"
-    what = f" {row.version}" if row.version else ""
-    return escaped(f"{row.action}{what}{where}{instead}{outcome}{why}, by {row.actor} ({head})")
+    what = f" {row.version}" if row.version else f" {row.details['name']}" if row.action in api_keys.ACTIONS else ""
+    shares = f": {rollouts.describe(row)}" if beside else ""
+    return escaped(f"{row.action}{what}{where}{instead}{shares}{outcome}{why}, by {row.actor} ({head})")

@@ -15,6 +15,8 @@ from champion.registry.signing import is_signed
 ORIGIN = "0" * 64
 # The registry's file with number and hash of the last row.
 HEAD = "ledger-head.json"
+# In place of the number of a row that is in no ledger.
+UNRECORDED = 0
 # The action of a row in which a person accepts breaks of the chain.
 ACCEPT = "accept-break"
 # The format of a new row. Rows of before have none, lack these fields, and are verified without them.

@@ -1,9 +1,12 @@
 """What the ledger's rows say: the versions, what each environment serves and served, and the champion."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from champion.core.errors import ConflictError, NotFoundError, UserError
+from champion.registry import api_keys as keys
+from champion.registry import rollouts
 from champion.registry.chain import Row
 from champion.registry.versions import Version
 
@@ -61,12 +64,42 @@ def stack(rows: Iterable[Row], environment: str) -> list[str]:
 
 
 def step_back(rows: Sequence[Row], environment: str) -> Row | None:
-    """The last row of the environment, if it went back to an earlier version; else None."""
-    last = next((row for row in reversed(rows) if row.environment == environment), None)
+    """The last row of the environment about its live version, if it went back to an earlier one; else None."""
+    # A rollout or a key can change at any moment, also by itself, and says nothing of the live version.
+    beside = {rollouts.ROLL_OUT, *keys.ACTIONS}
+    last = next((row for row in reversed(rows) if row.environment == environment and row.action not in beside), None)
     if last is None or last.action not in ("rollback", "repair"):
         return None
     before = [row for row in rows if row.sequence < last.sequence]
     return last if str(last.version) in stack(before, environment) else None
+
+
+def rollout(rows: Sequence[Row], environment: str) -> Row | None:
+    """The last row about a rollout in the environment; it may have ended since."""
+    return _last(rows, environment, {rollouts.ROLL_OUT})
+
+
+def active_rollout(rows: Sequence[Row], environment: str) -> Row | None:
+    """The row of the rollout that is on; None without one, or when it was stopped or the live version changed since."""
+    last = rollout(rows, environment)
+    return last if rollouts.is_active(last, live(rows, environment)) else None
+
+
+def api_keys(rows: Sequence[Row], environment: str) -> Mapping[str, Mapping[str, Any]]:
+    """The API keys of the environment by name: the SHA-256 of each key, and since when it is valid."""
+    row = key_change(rows, environment)
+    return {} if row is None else row.details["keys"]
+
+
+def key_additions(rows: Sequence[Row], environment: str) -> dict[str, Row]:
+    """The row that added it, for each valid API key of the environment."""
+    added = {str(row.details["name"]): row for row in rows if row.action == keys.ADD and row.environment == environment}
+    return {name: added[name] for name in api_keys(rows, environment) if name in added}
+
+
+def key_change(rows: Sequence[Row], environment: str) -> Row | None:
+    """The last row about the environment's API keys, which has all of them."""
+    return _last(rows, environment, keys.ACTIONS)
 
 
 def served(rows: Iterable[Row], environment: str) -> set[str]:
@@ -141,7 +174,7 @@ def comparison(rows: Sequence[Row], champion: str, challenger: str) -> Row | Non
 def open_findings(rows: Iterable[Row], version: str, environments: Collection[str]) -> list[Row]:
     """The open findings about the version in these environments, since it was last cleared.
 
-    These are failed smoke tests, and automatic rollbacks from this version.
+    These are failed smoke tests, and automatic rollbacks and stops of a rollout, from or of this version.
     """
     found: list[Row] = []
     for row in rows:
@@ -149,8 +182,10 @@ def open_findings(rows: Iterable[Row], version: str, environments: Collection[st
             found = []
         elif row.environment in environments:
             failed = row.action == "smoke" and row.version == version and row.outcome is not True
-            left = row.action == "rollback" and row.from_version == version and row.details.get("automatic") is True
-            found += [row] if failed or left else []
+            automatic = row.details.get("automatic") is True
+            left = automatic and row.action == "rollback" and row.from_version == version
+            ended = automatic and row.action == rollouts.ROLL_OUT and version in row.details.get("ended", {}).values()
+            found += [row] if failed or left or ended else []
     return found
 
 
@@ -185,6 +220,10 @@ def _twins(rows: Sequence[Row], version: str) -> set[str | None]:
     known = versions(rows)
     pair = known[version].pair
     return {name for name, one in known.items() if one.pair == pair}
+
+
+def _last(rows: Sequence[Row], environment: str, actions: Collection[str]) -> Row | None:
+    return next((row for row in reversed(rows) if row.environment == environment and row.action in actions), None)
 
 
 def _switches(rows: Iterable[Row], environment: str) -> list[Row]:

@@ -1,21 +1,25 @@
 """What an environment serves, read only from its store: a small pointer file and the files of the model.
 
-The pointer is a copy of the ledger row that made the version live.
+The pointer is a copy of the ledger row that made the version live. Beside it are the last row about a rollout, and the
+last row about API keys.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from champion.core.errors import ConflictError, UserError
 from champion.environments import Environment
-from champion.registry import history
+from champion.registry import history, rollouts
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
 from champion.registry.stores import Store
 from champion.registry.versions import MODEL_FILE
 
 POINTER = "current.json"
-_UNRECORDED = "differs from the ledger: run `champion audit`"
+ROLLOUT = "rollout.json"
+KEYS = "keys.json"
+_DIFFERS = "differs from the ledger: run `champion audit`"
 
 
 @dataclass(frozen=True)
@@ -61,15 +65,31 @@ def status_of(environment: Environment) -> Status:
     """The status of the environment. An environment that cannot be read raises no error; its note says why."""
     try:
         rows, row = Registry.open(environment).rows, read_pointer(environment)
+        beside = Store(environment.model_store_url).read(ROLLOUT)
     except UserError as error:
         return Status(readable=False, note=str(error))
     if row is None:
-        return Status(note=None if history.live(rows, environment.name) is None else _UNRECORDED)
+        return Status(note=None if history.live(rows, environment.name) is None else _DIFFERS)
     if row != history.live(rows, environment.name):
         # Since when and by whom is for the ledger to say.
-        return Status(version=str(row.version), note=_UNRECORDED)
+        return Status(version=str(row.version), note=_DIFFERS)
     test = history.smoke(rows, environment.name)
     passed = None if test is None else test.outcome is True
     retired = history.retirements(rows).get(str(row.version))
-    note = None if retired is None else f"retired: {retired.reason} (ledger row {retired.sequence})"
+    notes = [] if retired is None else [f"retired: {retired.reason} (ledger row {retired.sequence})"]
+    last, active = history.rollout(rows, environment.name), history.active_rollout(rows, environment.name)
+    if beside != (last.as_json() if last is not None else None):
+        notes.append(f"its rollout {_DIFFERS}")
+    elif active is not None:
+        notes.append(f"{rollouts.describe(active)} (ledger row {active.sequence})")
+    note = "; ".join(notes) or None
     return Status(version=row.version, since=row.time[:19], actor=row.actor, smoke_passed=passed, note=note)
+
+
+def recorded(rows: Sequence[Row], environment: str) -> dict[str, Row | None]:
+    """For each small file of the environment's store, the row of the ledger that it should be a copy of."""
+    return {
+        POINTER: history.live(rows, environment),
+        ROLLOUT: history.rollout(rows, environment),
+        KEYS: history.key_change(rows, environment),
+    }
