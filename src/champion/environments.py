@@ -30,6 +30,23 @@ class Thresholds(Section):
     seconds: Annotated[float, Field(gt=0)] = 60
 
 
+class Serving(Section):
+    """How a server answers: who may ask it, and how much.
+
+    `requests_per_second` is for each key. A request must arrive within `request_seconds`. A challenger that takes more
+    than `challenger_ms` for a request is slow; a rollout ends when `challenger_failures` of its last 100 answers were
+    slow or errors.
+    """
+
+    keys_required: bool = True
+    requests_per_second: Annotated[float, Field(gt=0)] = 1000
+    max_body_kb: Annotated[int, Field(gt=0)] = 1024
+    max_rows: Annotated[int, Field(gt=0)] = 1000
+    request_seconds: Annotated[float, Field(gt=0)] = 10
+    challenger_ms: Annotated[float, Field(gt=0)] = 50
+    challenger_failures: Annotated[int, Field(gt=0, le=100)] = 5
+
+
 class Settings(Section):
     """One environment as written in the file. `${NAME}` is not filled in, so it holds no secret."""
 
@@ -39,6 +56,7 @@ class Settings(Section):
     tracking_uri: str
     flags: str
     thresholds: Thresholds
+    serving: Serving = Serving()
     promoted_from: str | None = None
     ledger_public_keys: tuple[str, ...] = ()
 
@@ -112,6 +130,11 @@ class Environment:
     def thresholds(self) -> Thresholds:
         """The limits of a smoke test here."""
         return self.settings.thresholds
+
+    @property
+    def serving(self) -> Serving:
+        """How a server answers here."""
+        return self.settings.serving
 
     @property
     def promoted_from(self) -> str | None:

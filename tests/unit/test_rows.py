@@ -15,8 +15,9 @@ from champion.core.layout import TEST
 from champion.pipeline.prepare.stage import describe_columns, prepare
 from champion.table.columns import ColumnType, dtype
 from champion.table.dataset import Dataset, Schema
-from champion.table.features import Feature, empty_invalid, is_invalid, parse_features, to_frame, to_row, to_row_frame
+from champion.table.features import Feature, empty_invalid, is_invalid, parse_features, to_frame
 from champion.table.params import TableParams
+from champion.table.rows import to_row, to_row_frame
 
 COLUMNS: dict[str, Any] = {
     "count": {"type": "integer", "range": [0, 10]},

@@ -1,5 +1,6 @@
 """The commands about what a server answers: to which users, by which version, and to whom."""
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,31 @@ key_command = partial(keys.command, cls=Command)
 
 Reason = Annotated[str | None, typer.Option(help="The reason, for the ledger.", callback=refuse_blank)]
 KeyName = Annotated[str, typer.Argument(help="The name of the key, such as the program that uses it.")]
+
+
+@command()
+def serve(
+    env: Env = None,
+    host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)] = 8080,
+    workers: Annotated[
+        int | None, typer.Option(help="The number of processes.", show_default="one per core", min=1, max=64)
+    ] = None,
+) -> None:
+    """Answer requests with the version that an environment serves, and follow every switch, until Ctrl-C."""
+    import asyncio
+    from importlib.util import find_spec
+
+    if find_spec("uvicorn") is None:
+        raise UserError("the server needs more packages: `make setup GROUP=serving`.")
+    from champion.delivery.supervisor import Supervisor, open_listener
+    from champion.environments import load_environment
+    from champion.registry.registry import Registry
+
+    environment = load_environment(env)
+    with open_listener(host, port) as listener:
+        supervisor = Supervisor(lambda: Registry.open(environment), listener, workers or os.cpu_count() or 1)
+        asyncio.run(supervisor.run())
 
 
 @command()

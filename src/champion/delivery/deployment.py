@@ -71,7 +71,7 @@ def prove_here(registry: Registry, target: Version, *, emergency: bool = False) 
     Raises `ConflictError` when it fails, and records that. In an emergency it may be slow.
     """
     provide(registry, target)
-    report = _examine_served(registry, target)
+    report = examine_served(registry, target)
     # A busy machine makes a good model slow, and an outage cannot wait.
     if report.wrong or (report.slow and not emergency):
         with registry.ledger.appending() as session:
@@ -169,7 +169,7 @@ def smoke_test(registry: Registry) -> tuple[Row, SmokeReport]:
         raise ConflictError(f"{name} serves nothing yet. Deploy a version first.")
     target = history.versions(state.rows)[str(now.version)]
     registry.ledger.begin()
-    report = _examine_served(registry, target)
+    report = examine_served(registry, target)
     with registry.ledger.appending() as session:
         refuse_overtaken(registry, state)
         row = _append_smoke(session, registry, target, report)
@@ -240,7 +240,19 @@ def _version_before(registry: Registry, state: State, version: str | None) -> Ve
     return target
 
 
-def _examine_served(registry: Registry, version: Version) -> SmokeReport:
+def record_refusal(registry: Registry, version: Version, report: SmokeReport) -> None:
+    """Record that a server refused the version that the environment has, unless a failed test is recorded already."""
+    with registry.ledger.appending() as session:
+        name = registry.environment.name
+        last = next((row for row in reversed(session.rows) if row.environment == name and row.action == "smoke"), None)
+        if last is not None and last.version == version.name and last.outcome is False:
+            return
+        row = _append_smoke(session, registry, version, report)
+    follow(registry, row)
+
+
+def examine_served(registry: Registry, version: Version) -> SmokeReport:
+    """The report of a smoke test of the version's files in the environment's own store."""
     store, files = registry.store, {}
     for name, sha256 in version.served.items():
         content = store.read(version.key(name))

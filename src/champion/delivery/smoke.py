@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from champion.environments import Thresholds
-from champion.registry.versions import Version
+from champion.registry.versions import MODEL_FILE, Version
 
 QUESTION_FILE = "question.json"
 ANSWER_FILE = "answer.json"
@@ -69,7 +69,7 @@ def examine(files: Mapping[str, bytes], version: Version, thresholds: Thresholds
         for file, content in files.items():
             (folder / file).write_bytes(content)
         (folder / QUESTION_FILE).write_text(json.dumps(question), encoding="utf-8")
-        status = _ask(folder, thresholds.seconds)
+        status = _ask(folder, thresholds.seconds, MODEL_FILE in version.models)
         if status is None:
             return SmokeReport((f"it did not end, and was stopped after {thresholds.seconds:g} s",))
         if status:
@@ -79,9 +79,9 @@ def examine(files: Mapping[str, bytes], version: Version, thresholds: Thresholds
     return SmokeReport(**answer)
 
 
-def _ask(folder: Path, seconds: float) -> int | None:
+def _ask(folder: Path, seconds: float, with_archive: bool) -> int | None:
     """The exit status of the test's process, negative for a signal; None when it was stopped after these seconds."""
-    process = _processes().Process(target=_answer, args=(folder,))
+    process = _processes(with_archive).Process(target=_answer, args=(folder,))
     # The first test starts the server, which then imports nothing from the current folder.
     with _environment("PYTHONSAFEPATH", "1"):
         process.start()
@@ -107,15 +107,16 @@ def _environment(name: str, value: str) -> Iterator[None]:
 
 
 @lru_cache
-def _processes() -> Any:
+def _processes(with_archive: bool) -> Any:
     """How a process is started: by a server that has imported the libraries, so further tests need not wait for that.
 
-    Windows has no such server.
+    Only an archive needs scikit-learn, which takes the most time. Windows has no such server.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["champion.delivery.smoke_process"])
+    archive = ["champion.model.model_file"] if with_archive else []
+    context.set_forkserver_preload(["champion.delivery.smoke_process", *archive])
     return context
 
 

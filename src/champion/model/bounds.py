@@ -22,7 +22,8 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree._tree import Tree
 
 from champion.model.archive import ForgedError
-from champion.table.features import Feature, to_row_frame
+from champion.table.features import Feature
+from champion.table.rows import to_row_frame
 
 # scikit-learn keeps a set of categories as 256 bits.
 BITSET_WORDS = 8

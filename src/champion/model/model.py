@@ -9,7 +9,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from champion.model.manifest import Manifest
-from champion.table.features import Feature, to_frame, to_row_frame
+from champion.table.features import Feature, to_frame
+from champion.table.rows import to_row_frame
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,11 +2,11 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import polars as pl
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from champion.core.errors import UserError
 from champion.core.files import checked_bytes
 from champion.model.manifest import Manifest
-from champion.table.features import Feature, to_row, treat
+from champion.table.features import Feature, treat
+from champion.table.rows import RowReader
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 # The graph's inputs and output.
 NUMBERS, CATEGORIES, PROBABILITY = "numbers", "categories", "probability"
-# The file's metadata that holds the manifest.
-MANIFEST = "champion.manifest"
+# The file's metadata: the manifest, and the texts of each category that training saw.
+MANIFEST, KNOWN = "champion.manifest", "champion.known"
 # ONNX has no missing text. These marks are of Unicode's private use; `UNSEEN` stands for a text that cannot be given.
 MISSING, UNSEEN = "\ue000", "\ue001"
 # How far an answer may differ from the model's: files have six decimals. It differs in the last digits of a float, as
@@ -32,12 +33,28 @@ MISSING, UNSEEN = "\ue000", "\ue001"
 TOLERANCE = 1e-6
 
 
+class Reading(NamedTuple):
+    """A row as the graph reads it, and the names of the values that are as good as missing, by reason.
+
+    `invalid` values lie outside the declared values or range; `unseen` categories are those that training did not see.
+    """
+
+    numbers: list[float]
+    texts: list[str]
+    invalid: list[str]
+    unseen: list[str]
+
+
 @dataclass(frozen=True)
 class OnnxScorer:
-    """An open ONNX file with its manifest."""
+    """An open ONNX file with its manifest, and the texts that each category `known` in training had.
+
+    A file of before this was written names no texts.
+    """
 
     session: "onnxruntime.InferenceSession"
     manifest: Manifest
+    known: Mapping[str, Set[str]]
 
     @classmethod
     def open(cls, path: Path, sha256: str | None = None) -> Self:
@@ -59,14 +76,16 @@ class OnnxScorer:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
         try:
             session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-            manifest = Manifest.parse(json.loads(session.get_modelmeta().custom_metadata_map[MANIFEST]))
+            described = session.get_modelmeta().custom_metadata_map
+            manifest = Manifest.parse(json.loads(described[MANIFEST]))
+            known = {name: frozenset(texts) for name, texts in json.loads(described.get(KNOWN, "{}")).items()}
             _check_inputs({one.name: one.shape[1] for one in session.get_inputs()}, manifest)
         except Exception as error:
             # ONNX Runtime has many exceptions for a file that is none of ours.
             raise UserError(
                 f"{name}: not an ONNX file of a model ({type(error).__name__}). Run `dvc repro` to make it."
             ) from None
-        return cls(session, manifest)
+        return cls(session, manifest, known)
 
     @property
     def features(self) -> list[Feature]:
@@ -85,10 +104,31 @@ class OnnxScorer:
 
     def predict_row(self, values: Mapping[str, Any]) -> float:
         """The same as `Model.predict_row`: the probability of one row, given as Python values by name."""
-        row = to_row(values, self.features)
-        numbers = [row[name] for name in self._numbers]
-        texts = [_marked(row[name]) for name in self._categories]
-        return float(self._probabilities([numbers], [texts])[0])
+        return float(self.score([self.read(values)])[0])
+
+    def read(self, values: Mapping[str, Any]) -> Reading:
+        """One row, given as Python values by name, for `score`. Raises `UserError` as `predict` does."""
+        row = self._reader.read(values)
+        numbers: list[Any] = [row[name] for name in self._numbers]
+        texts, invalid, unseen = [], [], []
+        for name in self._categories:
+            text = row[name]
+            texts.append(_marked(text))
+            if isinstance(text, str) and name in self.known and text not in self.known[name]:
+                unseen.append(name)
+        for name, value in row.items():
+            # Only NaN differs from itself.
+            if value != value and (given := values[name]) is not None and given == given:  # noqa: PLR0124
+                invalid.append(name)
+        return Reading(numbers, texts, invalid, unseen)
+
+    def score(self, rows: Sequence[Reading]) -> NDArray[np.float64]:
+        """A probability for each of these rows, which are at least one, shape (rows,)."""
+        return self._probabilities([row.numbers for row in rows], [row.texts for row in rows])
+
+    @cached_property
+    def _reader(self) -> RowReader:
+        return RowReader(self.features)
 
     @cached_property
     def _numbers(self) -> list[str]:

@@ -1,12 +1,10 @@
-"""A model's input columns, and how a model reads them: the same way in a whole table and in a single row.
+"""A model's input columns, and how a model reads them in a whole table; `rows` reads a single row in the same way.
 
 A valid value stays a number or text. An invalid or infinite value becomes missing, and so does a number that single
 precision cannot hold, which no forest reads. A value that does not have the declared type is an error.
 """
 
-import math
 from collections.abc import Iterable, Mapping
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -83,7 +81,7 @@ def treat(rows: "pl.DataFrame | pd.DataFrame", features: list[Feature]) -> pl.Da
     """
     for feature in features:
         if feature.name not in rows.columns:
-            raise _missing(feature)
+            raise missing(feature)
     return empty_invalid(pl.DataFrame([_typed(rows[feature.name], feature) for feature in features]), features)
 
 
@@ -98,37 +96,13 @@ def to_frame(rows: "pl.DataFrame | pd.DataFrame", features: list[Feature]) -> "p
     return pd.DataFrame(columns)
 
 
-def to_row(values: Mapping[str, Any], features: list[Feature]) -> dict[str, float | str]:
-    """One row, given as Python values by name, as a model reads it: equal to `to_frame` of a one-row table.
-
-    Raises `UserError` in the same cases as `treat`.
-    """
-    row = {}
-    for feature in features:
-        if feature.name not in values:
-            raise _missing(feature)
-        value = _typed_value(values[feature.name], feature)
-        row[feature.name] = math.nan if value is None or _is_invalid_value(feature, value) else value
-    return row
-
-
-def to_row_frame(values: Mapping[str, Any], features: list[Feature]) -> "pd.DataFrame":
-    """What `to_frame` makes of a table of that one row. Raises `UserError` as that does."""
-    import pandas as pd
-
-    row = to_row(values, features)
-    # Of text or a missing one alone, pandas would make a type of its own.
-    types = {feature.name: object if feature.kind == "category" else np.float64 for feature in features}
-    return pd.DataFrame({name: pd.Series([value], dtype=types[name]) for name, value in row.items()})
-
-
 def _typed(column: "pl.Series | pd.Series[Any]", feature: Feature) -> pl.Series:
     """The column as Float64 or String, with null for missing."""
     try:
         found = column if isinstance(column, pl.Series) else pl.from_pandas(column)
     except (TypeError, ValueError, pl.exceptions.PolarsError):
         # The column holds Python objects of several types.
-        raise _wrong(feature) from None
+        raise wrong_type(feature) from None
     if found.dtype.is_float():
         found = found.fill_nan(None)
     if found.null_count() == len(found):
@@ -145,55 +119,14 @@ def _typed(column: "pl.Series | pd.Series[Any]", feature: Feature) -> pl.Series:
             number = pl.select(pl.when(number.abs() <= LARGEST).then(number)).to_series()
             if feature.type == "number" or (number.drop_nulls() % 1 == 0).all():
                 return number.alias(feature.name)
-    raise _wrong(feature)
+    raise wrong_type(feature)
 
 
-def _typed_value(value: Any, feature: Feature) -> float | str | None:
-    """The value as a number or text, with None for missing."""
-    if value is None or (isinstance(value, Real) and _is_nan(value)):
-        return None
-    truth = isinstance(value, bool | np.bool_)
-    match feature.type:
-        case "category" if isinstance(value, str):
-            return value
-        case "category" if truth:
-            return "true" if value else "false"
-        case "category" if isinstance(value, Integral):
-            return str(int(value))
-        case "boolean" if truth or (isinstance(value, Real) and value in (0, 1)):
-            return float(value)
-        case "integer" | "number" if isinstance(value, Real) and not truth:
-            try:
-                number = float(value)
-            except OverflowError:
-                return None
-            if not abs(number) <= LARGEST:
-                return None
-            if feature.type == "number" or number.is_integer():
-                return number
-    raise _wrong(feature)
-
-
-def _is_nan(value: Real) -> bool:
-    try:
-        return math.isnan(value)
-    except OverflowError:
-        # An integer beyond all floats.
-        return False
-
-
-def _is_invalid_value(spec: Column, value: float | str) -> bool:
-    if spec.values is not None:
-        return value not in spec.values
-    if spec.range is None or isinstance(value, str):
-        return False
-    low, high = spec.range
-    return (low is not None and value < low) or (high is not None and value > high)
-
-
-def _missing(feature: Feature) -> UserError:
+def missing(feature: Feature) -> UserError:
+    """The error for rows that lack the column."""
     return UserError(f"the model needs the column {feature.name!r}, which is missing. Add it.")
 
 
-def _wrong(feature: Feature) -> UserError:
+def wrong_type(feature: Feature) -> UserError:
+    """The error for a value of another type."""
     return UserError(f"the column {feature.name!r} holds a value that is not {EXPECTED[feature.type]}. Correct it.")

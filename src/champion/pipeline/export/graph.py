@@ -25,7 +25,7 @@ from champion.core.errors import UserError
 from champion.model.bootstrap import Scores
 from champion.model.calibration import SMALLEST, Calibration
 from champion.model.model import Model
-from champion.model.onnx_scorer import CATEGORIES, MANIFEST, MISSING, NUMBERS, PROBABILITY, UNSEEN
+from champion.model.onnx_scorer import CATEGORIES, KNOWN, MANIFEST, MISSING, NUMBERS, PROBABILITY, UNSEEN
 from champion.pipeline.export.trees import AVERAGE, SUM, boosted_trees, describe, forest_trees
 
 OPSETS = {"": 21, "ai.onnx.ml": 5}
@@ -40,7 +40,8 @@ def to_onnx(model: Model) -> bytes:
     """
     graph = _Graph()
     preprocess, estimator = (model.pipeline.named_steps[step] for step in ("preprocess", "model"))
-    encoded = graph.add("Concat", *_encode(graph, preprocess, estimator), axis=1)
+    known: dict[str, list[str]] = {}
+    encoded = graph.add("Concat", *_encode(graph, preprocess, estimator, known), axis=1)
     probability = _calibrate(graph, model.manifest.calibration, _predict(graph, estimator, encoded))
     graph.add("Squeeze", probability, graph.constant(np.array([1])), output=PROBABILITY)
     kinds = {NUMBERS: (TensorProto.DOUBLE, "number"), CATEGORIES: (TensorProto.STRING, "category")}
@@ -52,7 +53,8 @@ def to_onnx(model: Model) -> bytes:
     made = helper.make_graph(graph.nodes, "champion", inputs, [output], graph.constants)
     opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
     content = helper.make_model(made, opset_imports=opsets, ir_version=IR_VERSION, producer_name="champion")
-    helper.set_model_props(content, {MANIFEST: json.dumps(model.manifest.describe(), sort_keys=True)})
+    described = {MANIFEST: model.manifest.describe(), KNOWN: known}
+    helper.set_model_props(content, {name: json.dumps(one, sort_keys=True) for name, one in described.items()})
     onnx.checker.check_model(content, full_check=True)
     serialised: bytes = content.SerializeToString(deterministic=True)
     return serialised
@@ -78,20 +80,42 @@ class _Graph:
         return name
 
 
-def _encode(graph: _Graph, preprocess: ColumnTransformer, estimator: Any) -> Iterator[str]:
-    """The columns that the estimator sees: the categories, then the numbers."""
+def _encode(graph: _Graph, preprocess: ColumnTransformer, estimator: Any, known: dict[str, list[str]]) -> Iterator[str]:
+    """The columns that the estimator sees: the categories, then the numbers. `known` gets the texts by category."""
     transformers = {name: (fitted, columns) for name, fitted, columns in preprocess.transformers_}
     encoder, names = transformers["category"]
-    for position in range(len(names)):
-        known, codes = _codes(encoder, names, position, estimator)
-        column = graph.add("Gather", CATEGORIES, graph.constant(position), axis=1)
-        # Any other text gets the last code.
-        numbers: dict[str, Any] = {"values_int64s": list(range(len(known))), "default_int64": len(known)}
-        code = graph.add("LabelEncoder", column, domain="ai.onnx.ml", keys_strings=known, **numbers)
-        yield graph.add("Gather", graph.constant(codes), code, axis=0)
+    columns = [_codes(encoder, names, position, estimator) for position in range(len(names))]
+    known |= {name: texts[:-1] for name, (texts, _) in zip(names, columns, strict=True)}
+    if columns and all(codes.shape[1] == 1 for _, codes in columns):
+        yield _encode_at_once(graph, columns)
+    else:
+        for position, (texts, codes) in enumerate(columns):
+            column = graph.add("Gather", CATEGORIES, graph.constant(position), axis=1)
+            yield graph.add("Gather", graph.constant(codes), _number(graph, column, texts), axis=0)
     filled, names = transformers["number"]
     if names:
         yield _fill(graph, filled) if isinstance(filled, SimpleImputer | Pipeline) else NUMBERS
+
+
+def _encode_at_once(graph: _Graph, columns: list[tuple[list[str], Scores]]) -> str:
+    """All category columns, when each has one code: a few operators for all are faster than a few for each.
+
+    The texts of all columns get numbers together. A number and its column then give the place of the code.
+    """
+    texts = sorted({text for known, _ in columns for text in known})
+    tables = []
+    for known, codes in columns:
+        by_text = dict(zip(known, codes[:, 0], strict=False))
+        tables.append([*(by_text.get(text, codes[-1, 0]) for text in texts), codes[-1, 0]])
+    begins = graph.constant(np.arange(len(columns))[None] * (len(texts) + 1))
+    place = graph.add("Add", _number(graph, CATEGORIES, texts), begins)
+    return graph.add("Gather", graph.constant(np.array(tables).ravel()), place, axis=0)
+
+
+def _number(graph: _Graph, column: str, texts: list[str]) -> str:
+    """The place of each text among these; any other text comes after the last."""
+    numbers: dict[str, Any] = {"values_int64s": list(range(len(texts))), "default_int64": len(texts)}
+    return graph.add("LabelEncoder", column, domain="ai.onnx.ml", keys_strings=texts, **numbers)
 
 
 def _codes(encoder: Any, names: list[str], position: int, estimator: Any) -> tuple[list[str], Scores]:

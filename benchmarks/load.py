@@ -1,0 +1,81 @@
+"""A client that sends requests over many connections from one process, as fast as they are answered or at a rate."""
+
+import os
+import select
+import socket
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_HEADER_END = b"\r\n\r\n"
+_LENGTH = b"content-length: "
+
+
+@dataclass(frozen=True)
+class Load:
+    """How many requests were answered in one second, and each one's seconds from the moment it was due."""
+
+    per_second: float
+    seconds: Sequence[float]
+
+    def percentile(self, percent: float) -> float:
+        """This percentile of the seconds."""
+        return statistics.quantiles(self.seconds, n=1000, method="inclusive")[round(percent * 10) - 1]
+
+
+def post(path: str, body: bytes, headers: dict[str, str]) -> bytes:
+    """The bytes of a POST request."""
+    lines = [f"POST {path} HTTP/1.1", "host: localhost", "content-type: application/json"]
+    lines += [f"{name}: {value}" for name, value in headers.items()] + [f"content-length: {len(body)}"]
+    return "\r\n".join(lines).encode() + _HEADER_END + body
+
+
+def send(
+    port: int, requests: Sequence[bytes], seconds: float, connections: int = 16, per_second: float | None = None
+) -> Load:
+    """Send the requests in turn for so long; at a rate, a request that is due waits for a free connection.
+
+    Raises `SystemExit` when an answer is not 200.
+    """
+    # The client must be faster than any server, so it works with file descriptors.
+    poll, opened, idle = select.epoll(), [], []
+    for _ in range(connections):
+        connection = socket.create_connection(("127.0.0.1", port))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        poll.register(connection.fileno(), select.EPOLLIN)
+        opened.append(connection)
+        idle.append(connection.fileno())
+    due_at: dict[int, float] = {}
+    took: list[float] = []
+    sent, clock = 0, time.perf_counter
+    start = now = clock()
+    while now < start + seconds:
+        while idle and (per_second is None or start + sent / per_second <= now):
+            number = idle.pop()
+            due_at[number] = now if per_second is None else start + sent / per_second
+            os.write(number, requests[sent % len(requests)])
+            sent += 1
+        for number, _ in poll.poll(-1 if per_second is None else max(start + sent / per_second - now, 0)):
+            _read(number)
+            now = clock()
+            took.append(now - due_at.pop(number))
+            idle.append(number)
+        now = clock()
+    for number in due_at:
+        _read(number)
+    poll.close()
+    for connection in opened:
+        connection.close()
+    return Load(len(took) / (now - start), took)
+
+
+def _read(number: int) -> None:
+    answer = os.read(number, 65536)
+    if not answer.startswith(b"HTTP/1.1 200 "):
+        raise SystemExit(f"not answered: {answer[:500]!r}")
+    head = answer.find(_HEADER_END)
+    begin = answer.find(_LENGTH) + len(_LENGTH)
+    left = int(answer[begin : answer.find(b"\r", begin)]) - (len(answer) - head - len(_HEADER_END))
+    while left > 0:
+        left -= len(os.read(number, left))

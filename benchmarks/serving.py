@@ -1,0 +1,245 @@
+"""The server: its one-row predictions per second against a no-op of bare ASGI on the same server, and against MLflow's.
+
+    python benchmarks/serving.py
+
+Each server has one process, and the client another. They take turns, so a busy machine slows all alike. The client
+sends 500 real rows over 16 connections, with an API key. It needs the model that `dvc repro` made.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from champion.core.files import read_parquet, sha256_of
+from champion.core.layout import MODEL, MODEL_ONNX, TEST
+from champion.delivery import deployment, keys, rollout
+from champion.delivery.register import register
+from champion.environments import load_environment
+from champion.model.model_file import load
+from champion.model.onnx_scorer import OnnxScorer
+from champion.registry import history
+from champion.registry.registry import Registry
+from champion.registry.versions import ONNX_FILE
+from champion.repository import git
+from champion.table.features import to_frame
+from load import post, send
+from measure import BIN, REPOSITORY
+
+ROWS = 500
+SECONDS = 3.0
+ROUNDS = 7
+FOLLOW_SECONDS = 3.0
+ANSWER = {
+    "request_id": "0" * 32,
+    "version": "v1",
+    "flag": None,
+    "predictions": [{"warnings": [], "probability": 0.022228560526350916, "decision": False}],
+}
+NOOP = """
+import sys
+import uvicorn
+from champion.serving.connection import Connection
+
+ANSWER = sys.argv[2].encode()
+
+async def answer(scope, receive, send):
+    while (await receive()).get("more_body"):
+        pass
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(ANSWER)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": ANSWER})
+
+uvicorn.run(answer, port=int(sys.argv[1]), http=Connection, ws="none", lifespan="off", log_config=None,
+            access_log=False, server_header=False)
+"""
+
+
+def prepare(folder: Path) -> str:
+    """A staging environment that serves the model, without a rate limit; its API key. `v2` is the same model again."""
+    git.answer(folder, "init", "--quiet")
+    (folder / ".dvc").mkdir()
+    shutil.copytree(REPOSITORY / "config", folder / "config")
+    config = folder / "config/environments.yaml"
+    staging = "thresholds: { prediction_tolerance: 0.000001, row_latency_ms: 100 }"
+    unlimited = staging + "\n    serving: { requests_per_second: 1000000 }"
+    config.write_text(
+        config.read_text().replace("    serving: { keys_required: false }\n", "").replace(staging, unlimited)
+    )
+    os.environ |= {
+        "ENVIRONMENT": "staging",
+        "CHAMPION_DATABASE_URL": f"sqlite:///{folder}/ledger.db",
+        "CHAMPION_STORE_URL": f"{folder}/stores",
+    }
+    registered, _ = register(Registry.open(load_environment("staging", REPOSITORY)))
+    registry = staging(folder)
+    model = onnx.load_from_string(registry.read_file(registered, ONNX_FILE))
+    model.doc_string = "the same model in another file"
+    content = model.SerializeToString()
+    sha256 = hashlib.sha256(content).hexdigest()
+    registry.files.write(f"{sha256}/{ONNX_FILE}", content)
+    row = history.registration(registry.rows, registered.name)
+    details = {**row.details, "files": {**registered.files, ONNX_FILE: sha256}}
+    with registry.ledger.appending() as session:
+        session.append("register", version="v2", model_sha256=row.model_sha256, details=details)
+    deployment.deploy(registry, "v1")
+    _, key = keys.add(registry, "benchmark")
+    return key
+
+
+def staging(folder: Path) -> Registry:
+    return Registry.open(load_environment("staging", folder))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return int(one.getsockname()[1])
+
+
+@contextmanager
+def running(command: list[str], port: int, folder: Path, wait: float = 120) -> Iterator[int]:
+    """A server process during the block; its port."""
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + wait
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                if process.poll() is not None or time.monotonic() > until:
+                    raise SystemExit(f"{' '.join(command[:4])} does not serve") from None
+                time.sleep(0.1)
+        # The socket is open before the workers are.
+        time.sleep(5)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def save_for_mlflow(folder: Path) -> None:
+    """The model as MLflow serves it."""
+    os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    import mlflow
+
+    from champion.tracking.client import SHA256_PARAM
+    from champion.tracking.pyfunc import LOADER
+
+    mlflow.pyfunc.save_model(
+        folder / "mlflow",
+        loader_module=LOADER,
+        data_path=str(REPOSITORY / MODEL),
+        model_config={SHA256_PARAM: sha256_of(REPOSITORY / MODEL)},
+        pip_requirements=[],
+    )
+
+
+def rate(port: int, requests: list[bytes]) -> float:
+    return send(port, requests, SECONDS).per_second
+
+
+def ratios(sides: Mapping[str, Callable[[], float]]) -> list[dict[str, float]]:
+    """What each side gives in each round, after one that does not count."""
+    return [{name: side() for name, side in sides.items()} for _ in range(ROUNDS + 1)][1:]
+
+
+def report(name: str, rounds: list[dict[str, float]], peer: str) -> None:
+    ratio = statistics.median(one[name] / one[peer] for one in rounds)
+    each = {side: statistics.median(one[side] for one in rounds) for side in (name, peer)}
+    print(f"{name}: {each[name]:,.0f} requests per second, {ratio:.2f} of {peer} ({each[peer]:,.0f})", flush=True)
+
+
+def ask_ours(rows: list[dict[str, Any]], key: str) -> list[bytes]:
+    """Each row as a request of a user of its own."""
+    bodies = [{"row": row, "user_id": f"user-{number}"} for number, row in enumerate(rows)]
+    return [post("/v1/predict", json.dumps(body).encode(), {"authorization": f"Bearer {key}"}) for body in bodies]
+
+
+def ask_mlflow(rows: list[dict[str, Any]]) -> list[bytes]:
+    """Each row as MLflow reads it."""
+    bodies = [{"dataframe_split": {"columns": list(row), "data": [list(row.values())]}} for row in rows]
+    return [post("/invocations", json.dumps(body).encode(), {}) for body in bodies]
+
+
+def compare_with_noop(folder: Path, port: int, requests: list[bytes]) -> None:
+    """The server against a no-op of bare ASGI, without and with a rollout, and its latency at half of its rate."""
+    other = free_port()
+    noop = [sys.executable, "-c", NOOP, str(other), json.dumps(ANSWER)]
+    with running(noop, other, folder):
+        sides = {"champion serve": lambda: rate(port, requests), "the no-op": lambda: rate(other, requests)}
+        rounds = ratios(sides)
+        report("champion serve", rounds, "the no-op")
+        half = statistics.median(one["champion serve"] for one in rounds) / 2
+        loads = [send(port, requests, SECONDS, per_second=half) for _ in range(ROUNDS)]
+        for percent in (50, 99):
+            median = statistics.median(one.percentile(percent) for one in loads)
+            print(f"at half of that rate, percentile {percent}: {1000 * median:.2f} ms", flush=True)
+        rollout.roll_out(staging(folder), "v2", 50)
+        time.sleep(FOLLOW_SECONDS)
+        print("with a rollout to half of the users, ", end="")
+        report("champion serve", ratios(sides), "the no-op")
+        rollout.stop(staging(folder))
+        time.sleep(FOLLOW_SECONDS)
+
+
+def compare_with_mlflow(folder: Path, port: int, requests: list[bytes], rows: list[dict[str, Any]]) -> None:
+    """The server against `mlflow models serve` with the same model."""
+    save_for_mlflow(folder)
+    other = free_port()
+    command = [str(BIN / "mlflow"), "models", "serve", "-m", str(folder / "mlflow"), "--env-manager", "local"]
+    with running([*command, "--port", str(other), "--workers", "1"], other, folder):
+        theirs = ask_mlflow(rows)
+        sides = {"champion serve": lambda: rate(port, requests), "mlflow models serve": lambda: rate(other, theirs)}
+        report("champion serve", ratios(sides), "mlflow models serve")
+
+
+def main() -> None:
+    scorer = OnnxScorer.open(REPOSITORY / MODEL_ONNX)
+    test = read_parquet(REPOSITORY / TEST).select(feature.name for feature in scorer.features)
+    rows = test.sample(ROWS, seed=0).to_dicts()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        requests = ask_ours(rows, prepare(folder))
+        port = free_port()
+        serve = [str(BIN / "champion"), "serve", "--port", str(port), "--workers", "1"]
+        with running(serve, port, folder):
+            compare_with_noop(folder, port, requests)
+            compare_with_mlflow(folder, port, requests, rows)
+    in_process(scorer, rows)
+
+
+def in_process(scorer: OnnxScorer, rows: list[dict[str, Any]]) -> None:
+    """One row scored inside the process, against the archive's model with a frame of one row."""
+    model = load(REPOSITORY / MODEL)
+    frame = to_frame(read_parquet(REPOSITORY / TEST).head(1), model.features)
+
+    def seconds(call: Callable[[], Any], times: int) -> float:
+        start = time.perf_counter()
+        for _ in range(times):
+            call()
+        return (time.perf_counter() - start) / times
+
+    rounds = []
+    for _ in range(ROUNDS):
+        ours = seconds(lambda: scorer.predict_row(rows[0]), 2000)
+        rounds.append((ours, seconds(lambda: model.predict(frame), 20)))
+    ratio = statistics.median(theirs / ours for ours, theirs in rounds)
+    us, ms = (statistics.median(one[side] for one in rounds) * unit for side, unit in ((0, 1e6), (1, 1e3)))
+    print(f"one row in the process: {us:.0f} us, 1/{ratio:.0f} of Model.predict with a frame ({ms:.1f} ms)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""What a server has to serve, by its environment's store and ledger. Nothing is taken up before it is proved."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+from champion.core.errors import UserError
+from champion.core.files import replacing
+from champion.delivery.deployment import examine_served
+from champion.delivery.smoke import SmokeReport
+from champion.registry import history, rollouts
+from champion.registry.chain import Row
+from champion.registry.registry import Registry
+from champion.registry.served import KEYS, POINTER, ROLLOUT, recorded
+from champion.registry.versions import EXAMPLES_FILE, ONNX_FILE, Version
+from champion.serving.state import State, model_path
+
+# A command that switches writes first the store, then the ledger. For so long they may differ.
+SWITCH_SECONDS = 5.0
+# When to look again at what could not be taken up, and at the ledger when nothing has changed.
+RETRY_SECONDS = 2.0
+CHECK_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A version that cannot be served, and what its smoke test found."""
+
+    version: Version
+    report: SmokeReport
+
+
+class Followed:
+    """What one environment serves.
+
+    `state` is the last one that was proved, and its models lie in `folder`. `troubles` are sentences about what the
+    store says and the server does not do, and `refused` the versions among them.
+    """
+
+    def __init__(self, registry: Registry, folder: Path) -> None:
+        self.state: State | None = None
+        self.troubles: list[str] = []
+        self.refused: list[Refused] = []
+        self._registry = registry
+        self._folder = folder
+        self._files: Mapping[str, bytes | None] = {}
+        self._looked = -CHECK_SECONDS
+        # The rows when the ledger was whole, and what was proved by them.
+        self._rows: Sequence[Row] = ()
+        self._proved: dict[str, Row | None] = {}
+        self._tested: set[str] = set()
+        self._differs_since: dict[str, float] = {}
+
+    def look(self) -> State | None:
+        """The state to take up, if it is a new one. Raises `UserError` when the store cannot be read."""
+        store, now = self._registry.store, time.monotonic()
+        files = {key: store.read(key) for key in (POINTER, ROLLOUT, KEYS)}
+        wait = RETRY_SECONDS if self.troubles or self._differs_since else CHECK_SECONDS
+        if files == self._files and now < self._looked + wait:
+            return None
+        self._files, self._looked = files, now
+        self.troubles, self.refused = [], []
+        self._prove(files, now)
+        state = self._prepare()
+        if state is None or (self.state is not None and replace(state, number=self.state.number) == self.state):
+            return None
+        self.state = state
+        return state
+
+    def _prove(self, files: Mapping[str, bytes | None], now: float) -> None:
+        """Take over each file that the ledger has too.
+
+        A broken or unreachable ledger proves nothing new. But a rollback to what was live here before, and the end of a
+        rollout, are nothing new: in an emergency they must work.
+        """
+        name = self._registry.environment.name
+        try:
+            self._rows = self._registry.ledger.trusted_rows()
+            whole = True
+        except UserError as error:
+            self.troubles.append(str(error))
+            whole = False
+        for key, should_be in recorded(self._rows, name).items():
+            content = files[key]
+            row = Row.from_json(content) if content is not None else None
+            if content == (should_be.as_json() if should_be is not None else None):
+                self._proved[key] = should_be
+                self._differs_since.pop(key, None)
+            elif row is not None and self._is_nothing_new(key, row):
+                self._proved[key] = row
+                self._differs_since.pop(key, None)
+            elif whole and now - self._differs_since.setdefault(key, now) > SWITCH_SECONDS:
+                self.troubles.append(
+                    f"{self._registry.store.url}/{key} is not what the ledger says, so it is not followed: run "
+                    f"`champion smoke --env {name}`, which repairs it."
+                )
+
+    def _is_nothing_new(self, key: str, row: Row) -> bool:
+        name = self._registry.environment.name
+        if row.environment != name:
+            return False
+        if key == ROLLOUT:
+            return row.action == "rollout" and not row.details.get("versions")
+        if key != POINTER or row.action != "rollback" or not row.is_emergency:
+            return False
+        known = history.versions(self._rows).get(str(row.version))
+        live_before = history.served(self._rows, name)
+        return known is not None and known.name in live_before and row.details.get("models") == known.models
+
+    def _prepare(self) -> State | None:
+        """The state by what is proved; None without a version that works."""
+        pointer, rollout, keys = (self._proved.get(key) for key in (POINTER, ROLLOUT, KEYS))
+        if pointer is None:
+            return None
+        versions = history.versions(self._rows)
+        live = versions[str(pointer.version)]
+        if not self._provide(live):
+            return None
+        details = rollout.details if rollout is not None and rollouts.is_active(rollout, pointer) else {}
+        others = [versions[name] for name in details.get("versions", {})]
+        if not all(self._provide(version) for version in others):
+            details, others = {}, []
+        return State(
+            number=self.state.number + 1 if self.state is not None else 1,
+            environment=self._registry.environment.name,
+            live=live.name,
+            versions={version.name: version.files[ONNX_FILE] for version in (live, *others)},
+            flags=details.get("flags") if details.get("percents") else None,
+            shadow=details.get("shadow"),
+            keys=keys.details["keys"] if keys is not None else {},
+        )
+
+    def _provide(self, version: Version) -> bool:
+        """Copy the version's ONNX file to the folder after a test. Whether it works; else `refused` says why not."""
+        expected = version.models.get(ONNX_FILE)
+        if expected is None:
+            self.troubles.append(f"{version.name} was registered without {ONNX_FILE}, which a server needs.")
+            return False
+        if expected in self._tested:
+            return True
+        # Only what serves is tested here. The environment's own smoke test looks at the archive too.
+        part = replace(version, files={name: version.files[name] for name in (ONNX_FILE, EXAMPLES_FILE)})
+        report = examine_served(self._registry, part)
+        content = self._registry.store.read(version.key(ONNX_FILE)) or b""
+        if report.wrong or sha256(content).hexdigest() != expected:
+            self.troubles.append(f"{version.name} is broken, so it is not served: {'; '.join(report.wrong)}.")
+            self.refused.append(Refused(version, report))
+            return False
+        with replacing(model_path(self._folder, expected)) as draft:
+            draft.write_bytes(content)
+        self._tested.add(expected)
+        return True

@@ -1,0 +1,54 @@
+"""The rate limit of each API key, which the workers of a server share without locks.
+
+They share a file in memory. Each worker writes only its own counters, and reads those of all others.
+"""
+
+import mmap
+import time
+from pathlib import Path
+from zlib import crc32
+
+FILE = "limits"
+# Keys share these places by their hash. That two keys meet in one is unlikely, and then they share a limit.
+PLACES = 4096
+_NUMBER_BYTES = 8
+_PAIR = 2
+
+
+def make_file(folder: Path, workers: int) -> None:
+    """Make the file for so many workers."""
+    (folder / FILE).write_bytes(bytes(PLACES * workers * _PAIR * _NUMBER_BYTES))
+
+
+class RateLimit:
+    """At most `per_second` requests in each second of the clock, for each key and over all workers."""
+
+    def __init__(self, folder: Path, worker: int, workers: int, per_second: float) -> None:
+        with (folder / FILE).open("r+b") as stream:
+            self._map = mmap.mmap(stream.fileno(), 0)
+        self._numbers = memoryview(self._map).cast("Q")
+        self._worker = worker
+        self._workers = workers
+        self._per_second = per_second
+
+    def allows(self, name: str) -> bool:
+        """Whether the key with this name may send a request now, which is counted."""
+        second = int(time.monotonic())
+        start = crc32(name.encode()) % PLACES * self._workers * _PAIR
+        used = 0
+        for place in range(start, start + self._workers * _PAIR, _PAIR):
+            if self._numbers[place] == second:
+                used += self._numbers[place + 1]
+        if used >= self._per_second:
+            return False
+        own = start + self._worker * _PAIR
+        count = self._numbers[own + 1] + 1 if self._numbers[own] == second else 1
+        # The count first: a reader that comes between sees too few requests, never those of an old second.
+        self._numbers[own + 1] = count
+        self._numbers[own] = second
+        return True
+
+    def close(self) -> None:
+        """Leave the file."""
+        self._numbers.release()
+        self._map.close()

@@ -1,0 +1,23 @@
+"""What the supervisor tells a worker at its start."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Orders:
+    """The worker's number of so many, the folder of the state, two open sockets, and the environment's settings.
+
+    Requests come by the `listener`. The `channel` leads to the supervisor.
+    """
+
+    worker: int
+    workers: int
+    folder: str
+    listener: int
+    channel: int
+    settings: dict[str, Any]
+
+    def with_channel(self, channel: int) -> "Orders":
+        """The same orders for a process with this channel."""
+        return replace(self, channel=channel)

@@ -1,0 +1,47 @@
+"""Refusals as problem details (RFC 9457): a JSON object with `title`, `status`, `detail`, and `errors` by field."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+MEDIA_TYPE = b"application/problem+json"
+
+
+class FieldError(msgspec.Struct, omit_defaults=True):
+    """What is wrong with one value of a request: the row's number, from 0, the field's name, and a sentence."""
+
+    detail: str
+    row: int | None = None
+    field: str | None = None
+
+
+class Problem(Exception):  # noqa: N818
+    """A request that is refused. `errors` are at most as many as a person reads."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[bytes, bytes] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = errors
+        self.headers = dict(headers or {})
+
+    def body(self, request_id: str) -> bytes:
+        """The answer's bytes."""
+        described: dict[str, Any] = {
+            "type": "about:blank",
+            "title": self.status.phrase,
+            "status": self.status.value,
+            "detail": self.detail,
+            "request_id": request_id,
+        }
+        if self.errors:
+            described["errors"] = self.errors
+        return msgspec.json.encode(described)

@@ -1,0 +1,187 @@
+"""A worker of a server: it answers requests on a socket that the supervisor has opened.
+
+It knows the state's folder, and neither the ledger nor any secret. Over a second socket the supervisor says that the
+state has changed, and the worker says what happened, one JSON object a line.
+"""
+
+import asyncio
+import contextlib
+import gc
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from champion.core.errors import UserError
+from champion.environments import Serving
+from champion.serving.app import App
+from champion.serving.connection import Connection
+from champion.serving.limits import RateLimit
+from champion.serving.live_model import LiveModel
+from champion.serving.metrics import FLUSH_SECONDS, SERVED, Buffer
+from champion.serving.orders import Orders
+from champion.serving.routing import Router
+from champion.serving.state import State
+
+# Beyond them a connection gets 503, as a process may open only so many files.
+MAX_CONNECTIONS = 800
+
+
+def main(orders: Orders) -> None:
+    """Serve until a signal, or until the supervisor has ended."""
+    logging.basicConfig(level=logging.WARNING, format=f"worker {orders.worker}: %(message)s")
+    # A client's wrong bytes are answered, and are no news.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    status = asyncio.Runner(loop_factory=_loop_factory()).run(_Worker(orders).run())
+    sys.stderr.flush()
+    # A challenger's thread that never ends would hold up an ordinary end.
+    os._exit(status)
+
+
+class _Worker:
+    def __init__(self, orders: Orders) -> None:
+        self._settings = Serving.model_validate(orders.settings)
+        self._folder = Path(orders.folder)
+        self._orders = orders
+        self._router = Router(self._settings, self._tell)
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def run(self) -> int:
+        orders = self._orders
+        reader, self._writer = await asyncio.open_connection(sock=socket.socket(fileno=orders.channel))
+        limit = RateLimit(self._folder, orders.worker, orders.workers, self._settings.requests_per_second)
+        try:
+            model = LiveModel.open(State.read(self._folder), self._folder)
+        except UserError as error:
+            self._tell({"event": "refused", "reason": str(error)})
+            await self._writer.drain()
+            return 1
+        counts = Buffer()
+        app = App(model, self._settings, self._router, limit, counts)
+        SERVED.labels(model.state.live).set(1)
+        Connection.request_seconds = self._settings.request_seconds
+        config = uvicorn.Config(
+            app,
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=30,
+            backlog=2048,
+        )
+        server = _Server(config, app)
+        listening = asyncio.create_task(self._listen(reader, app, server))
+        flushing = asyncio.create_task(_flush(counts))
+        # What is open now stays, and to look for garbage among it takes time from requests.
+        gc.freeze()
+        gc.set_threshold(50_000, 50, 50)
+        self._tell({"event": "serves", "number": model.state.number})
+        await server.serve(sockets=[socket.socket(fileno=orders.listener)])
+        for task in (listening, flushing):
+            task.cancel()
+        counts.flush()
+        self._router.close()
+        return 0
+
+    async def _listen(self, reader: asyncio.StreamReader, app: App, server: "_Server") -> None:
+        while await reader.readline():
+            await self._follow(app)
+        # The supervisor has ended.
+        server.leave()
+
+    async def _follow(self, app: App) -> None:
+        """Serve the folder's state; a broken one is refused, and the old one goes on."""
+        before = app.model
+        state = State.read(self._folder)
+        if state.number == before.state.number:
+            return
+        try:
+            model = await asyncio.to_thread(LiveModel.open, state, self._folder, before)
+        except UserError as error:
+            self._tell({"event": "refused", "reason": str(error)})
+            return
+        app.model = model
+        self._router.begin(model)
+        before.close_what_left(model)
+        if before.state.live != state.live:
+            SERVED.labels(before.state.live).set(0)
+            SERVED.labels(state.live).set(1)
+        self._tell({"event": "serves", "number": state.number})
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        if self._writer is not None:
+            self._writer.write(json.dumps(event).encode() + b"\n")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server. Some time before it ends, it closes each connection with its next answer."""
+
+    def __init__(self, config: uvicorn.Config, app: App) -> None:
+        super().__init__(config)
+        self._app = app
+
+    def handle_exit(self, sig: int, frame: Any) -> None:  # noqa: ARG002
+        """Begin to end at a signal; the second one ends at once."""
+        if self._app.leaving and sig == signal.SIGINT:
+            self.force_exit = True
+        self.leave()
+
+    def leave(self) -> None:
+        """Begin to end: `/health/ready` says so, and clients go elsewhere."""
+        if self._app.leaving:
+            return
+        self._app.leaving = Connection.leaving = True
+        asyncio.get_running_loop().call_later(Connection.grace_seconds, self._stop)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take in the clients that wait for a connection before nobody listens any more: else they get no answer."""
+        loop = asyncio.get_running_loop()
+        for listener in sockets or []:
+            # The system lets hardly any more clients wait.
+            listener.listen(0)
+            while waiting := _accept_all(listener):
+                for client in waiting:
+                    await loop.connect_accepted_socket(self._make_connection, client)
+        await super().shutdown(sockets)
+
+    def _make_connection(self) -> Connection:
+        return Connection(self.config, self.server_state, self.lifespan.state)
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+
+async def _flush(counts: Buffer) -> None:
+    while True:
+        await asyncio.sleep(FLUSH_SECONDS)
+        counts.flush()
+
+
+def _accept_all(listener: socket.socket) -> list[socket.socket]:
+    accepted = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            accepted.append(listener.accept()[0])
+    return accepted
+
+
+def _loop_factory() -> Any:
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
+
+
+if __name__ == "__main__":
+    main(Orders(**json.loads(sys.argv[1])))

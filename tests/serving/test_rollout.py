@@ -1,0 +1,164 @@
+"""A rollout reaches users by flags, harms nobody, and ends by itself when its version is unsound."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from champion.delivery import deployment, rollout
+from champion.registry import history
+from champion.registry.versions import ONNX_FILE
+from support.delivery import DeliveryProject, InState
+from support.serving import Server, await_true, serving
+from support.webhook import Webhook
+
+USERS = [f"user-{number}" for number in range(60)]
+
+
+@pytest.fixture
+def deployed(in_state: InState) -> DeliveryProject:
+    """Staging serves v1, and could serve v2."""
+    project = in_state("both deployed")
+    deployment.rollback(project.staging)
+    return project
+
+
+def versions_by_user(server: Server) -> dict[str, str]:
+    return {user: server.predict(user_id=user)["version"] for user in USERS}
+
+
+def edit_serving(project: DeliveryProject, **settings: Any) -> None:
+    path = project.root / "config/environments.yaml"
+    text = path.read_text().replace("thresholds:", f"serving: {json.dumps(settings)}\n    thresholds:")
+    path.write_text(text.replace("    serving: { keys_required: false }\n", ""))
+
+
+def await_answer(server: Server, holds: Callable[[dict[str, Any]], bool], user: str | None = "user-1") -> None:
+    await_true(lambda: holds(server.predict(user_id=user)))
+
+
+def last_rollout(project: DeliveryProject) -> Any:
+    return history.rollout(project.staging.rows, "staging")
+
+
+def register_that_fails_on_unseen_text(project: DeliveryProject) -> str:
+    """Register a version whose ONNX file passes its smoke test, and raises an error for a region that nobody saw."""
+    registry = project.staging
+    row = history.registration(registry.rows, "v2")
+    version = registry.resolve("v2")
+    model = onnx.load_from_string(registry.read_file(version, ONNX_FILE))
+    # The codes of the only category have a row for each known text, for missing, and for any other text.
+    looked_up = [node.input[0] for node in model.graph.node if node.op_type == "Gather" and "constant" in node.input[0]]
+    codes = next(one for one in model.graph.initializer if one.name == looked_up[0])
+    codes.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(codes)[:-1], codes.name))
+    content = model.SerializeToString()
+    sha256 = hashlib.sha256(content).hexdigest()
+    registry.files.write(f"{sha256}/{ONNX_FILE}", content)
+    files = {**version.files, ONNX_FILE: sha256}
+    with registry.ledger.appending() as session:
+        session.append("register", version="v3", model_sha256=row.model_sha256, details={**row.details, "files": files})
+    return "v3"
+
+
+def test_a_rollout_sends_the_same_users_to_a_version_until_it_ends(deployed: DeliveryProject) -> None:
+    with serving(deployed, "staging", workers=2) as server:
+        rollout.roll_out(deployed.staging, "v2", 30)
+        await_true(lambda: "v2" in versions_by_user(server).values())
+        some = versions_by_user(server)
+        assert 5 < list(some.values()).count("v2") < 35
+        assert versions_by_user(server) == some
+        answer = server.predict(user_id=next(user for user in USERS if some[user] == "v2"))
+        assert answer["flag"] == {"key": "new_model", "variant": "on", "reason": "TARGETING_MATCH"}
+        assert server.predict()["version"] == "v1"
+        rollout.roll_out(deployed.staging, "v2", 60)
+        await_true(lambda: list(versions_by_user(server).values()).count("v2") > 30)
+        more = versions_by_user(server)
+        assert {user for user in USERS if some[user] == "v2"} < {user for user in USERS if more[user] == "v2"}
+        rollout.roll_out(deployed.staging, "v2", 100, flag="advanced_preprocessing")
+        await_true(lambda: set(versions_by_user(server).values()) == {"v2"})
+        deployment.rollback(deployed.staging, "v2")
+        await_answer(server, lambda answer: (answer["version"], answer["flag"]) == ("v2", None))
+        deployment.rollback(deployed.staging, "v1")
+        await_answer(server, lambda answer: (answer["version"], answer["flag"]) == ("v1", None))
+
+
+def test_a_challenger_that_is_slow_falls_back_and_its_rollout_stops(deployed: DeliveryProject) -> None:
+    edit_serving(deployed, challenger_ms=0.000001)
+    with Webhook() as webhook, serving(deployed, "staging", workers=2, CHAMPION_WEBHOOK_URL=webhook.url) as server:
+        rollout.roll_out(deployed.staging, "v2", 100)
+        fallback = {"key": "new_model", "variant": "off", "reason": "ERROR"}
+        flags = []
+
+        def ask_and_look() -> bool:
+            answer = server.predict(user_id="user-1")
+            flags.append(answer["flag"])
+            assert answer["version"] == "v1"
+            return bool(last_rollout(deployed).details["automatic"])
+
+        await_true(ask_and_look)
+        await_answer(server, lambda answer: answer["flag"] is None)
+        assert all(flag in (None, fallback) for flag in flags)
+        ended = last_rollout(deployed)
+        assert "slow" in ended.reason
+        assert server.metric("champion_challenger_failures_total") != {}
+    rows = [row for row in deployed.staging.rows if row.action == "rollout"]
+    assert len(rows) == 2
+    assert len([text for text in webhook.texts if text.startswith("rollout")]) == 1
+
+
+def test_a_challenger_that_fails_on_some_rows_harms_no_answer(deployed: DeliveryProject) -> None:
+    version = register_that_fails_on_unseen_text(deployed)
+    with serving(deployed, "staging") as server:
+        rollout.roll_out(deployed.staging, version, 100)
+        await_answer(server, lambda answer: answer["version"] == version)
+        answers = [server.predict({"region": "nowhere"}, user_id="user-1") for _ in range(10)]
+        assert {answer["version"] for answer in answers} == {"v1"}
+        await_true(lambda: last_rollout(deployed).details["automatic"])
+        assert "0 slow, 5 errors" in last_rollout(deployed).reason
+
+
+def test_a_shadow_scores_what_the_live_version_answers(deployed: DeliveryProject) -> None:
+    register_that_fails_on_unseen_text(deployed)
+    with serving(deployed, "staging") as server:
+        rollout.shadow(deployed.staging, "v2")
+        await_true(lambda: server.session.get(f"{server.url}/v1/model", timeout=5).json()["shadow"] == "v2")
+        rows = [{"income": income / 10, "age": 0, "noise": 0, "region": "north"} for income in range(-20, 20)]
+        assert server.post(rows=rows, user_id="user-1").json()["version"] == "v1"
+        await_true(lambda: server.metric("champion_shadow_rows_total") == {'{version="v2"}': 40})
+        one, other = (deployed.staging.load_model(name).predict_row for name in ("v1", "v2"))
+        difference = sum(abs(one(row) - other(row)) for row in rows)
+        assert server.metric("champion_shadow_difference_total")['{version="v2"}'] == pytest.approx(difference)
+        rollout.shadow(deployed.staging, "v3")
+        await_true(lambda: server.session.get(f"{server.url}/v1/model", timeout=5).json()["shadow"] == "v3")
+        assert server.predict({"region": "nowhere"})["version"] == "v1"
+        await_true(lambda: server.metric("champion_shadow_errors_total") == {'{version="v3"}': 1})
+
+
+def test_twenty_switches_under_load_fail_no_request(deployed: DeliveryProject) -> None:
+    with serving(deployed, "staging", workers=2) as server:
+        ended, failures, answered = threading.Event(), [], {"v1": 0, "v2": 0}
+
+        def ask() -> None:
+            while not ended.is_set():
+                try:
+                    answered[server.predict()["version"]] += 1
+                except Exception as error:
+                    failures.append(repr(error))
+
+        clients = [threading.Thread(target=ask) for _ in range(4)]
+        for client in clients:
+            client.start()
+        for _ in range(10):
+            for version in ("v2", "v1"):
+                deployment.deploy(deployed.staging, version)
+                server.await_version(version)
+        ended.set()
+        for client in clients:
+            client.join()
+    assert failures == []
+    assert min(answered.values()) > 50

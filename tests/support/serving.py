@@ -1,0 +1,138 @@
+"""A real `champion serve` on a free port of this machine."""
+
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from champion.delivery.keys import add
+from support.delivery import DeliveryProject
+
+CHAMPION = Path(sys.executable).parent / "champion"
+GREETING = re.compile(r"serves (\S+) at (http://\S+) with")
+# A row of the invented table of `support.results`.
+ROW: dict[str, Any] = {"income": 0.3, "age": -0.2, "noise": 0.1, "region": "north"}
+
+
+class Server:
+    """A running server, its messages so far, and a session of its client with a valid API key."""
+
+    def __init__(self, process: "subprocess.Popen[str]", key: str) -> None:
+        self.process = process
+        self.messages: list[str] = []
+        self.session = requests.Session()
+        self.session.headers["Authorization"] = f"Bearer {key}"
+        self._lines: queue.Queue[str] = queue.Queue()
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
+        self.url = ""
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def await_message(self, text: str, seconds: float = 30) -> str:
+        """The first message with the text that was not awaited before."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            try:
+                line = self._lines.get(timeout=min(left, 0.5))
+            except queue.Empty:
+                assert self.process.poll() is None, "\n".join(self.messages)
+                continue
+            if text in line:
+                return line
+        raise AssertionError(f"no message {text!r} in:\n" + "\n".join(self.messages))
+
+    def post(self, **body: Any) -> requests.Response:
+        return self.session.post(f"{self.url}/v1/predict", json=body, timeout=30)
+
+    def predict(self, row: dict[str, Any] | None = None, user_id: str | None = None) -> dict[str, Any]:
+        """The answer for one row."""
+        answer = self.post(row=ROW | (row or {}), user_id=user_id)
+        assert answer.status_code == 200, answer.text
+        return answer.json()  # type: ignore[no-any-return]
+
+    def await_version(self, version: str, seconds: float = 10) -> float:
+        """The seconds until the server answers with the version, of each worker several times."""
+        start = time.monotonic()
+        while time.monotonic() < start + seconds:
+            took = time.monotonic() - start
+            # Each new connection may reach another worker.
+            if {self._ask_anew() for _ in range(8)} == {version}:
+                return took
+        raise AssertionError(f"{version} does not answer: {self.messages}")
+
+    def _ask_anew(self) -> str:
+        headers = dict(self.session.headers)
+        return str(
+            requests.post(f"{self.url}/v1/predict", json={"row": ROW}, headers=headers, timeout=10).json()["version"]
+        )
+
+    def workers(self) -> list[int]:
+        """The ids of the worker processes."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(pid) for pid in children if b"champion.serving.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    def metric(self, name: str) -> dict[str, float]:
+        """The values of a metric, by the text of its labels."""
+        text = requests.get(f"{self.url}/metrics", timeout=10).text
+        found = re.findall(rf"^{name}(\{{.*\}})? (\S+)$", text, re.MULTILINE)
+        return {labels: float(value) for labels, value in found}
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.messages.append(line.rstrip())
+            self._lines.put(line.rstrip())
+
+
+def await_true(holds: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait until it holds."""
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, "it did not come true"
+        time.sleep(0.05)
+
+
+@contextmanager
+def serving(
+    project: DeliveryProject, environment: str = "production", workers: int = 1, **variables: str
+) -> Iterator[Server]:
+    """A server of the environment, with one API key, during the block."""
+    _, key = add(project.production if environment == "production" else project.staging, "tests")
+    command = [str(CHAMPION), "serve", "--env", environment, "--port", "0", "--workers", str(workers)]
+    process = subprocess.Popen(
+        command,
+        cwd=project.root,
+        env=os.environ | {"ENVIRONMENT": environment} | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    server = Server(process, key)
+    try:
+        greeting = GREETING.search(server.await_message("serves v"))
+        assert greeting is not None
+        server.url = greeting[2]
+        with server.session:
+            yield server
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=60)
+        finally:
+            process.kill()
+            server.reader.join()
+            process.stdout.close()  # type: ignore[union-attr]
