@@ -30,8 +30,8 @@ def test_progress_is_one_line_where_there_is_no_terminal(capsys: pytest.CaptureF
 def test_progress_is_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
-    with progress("fitting [bold]"):
-        pass
+    with progress("fitting [bold]") as show:
+        show(0.5)
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "fitting [bold]" in shown.err

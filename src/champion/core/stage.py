@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from champion.core.errors import UserError, one_line_errors
@@ -22,17 +22,20 @@ def stage_errors() -> Iterator[None]:
 
 
 @contextmanager
-def progress(what: str, *, line: bool = True) -> Iterator[None]:
-    """Show progress: a moving bar with the time on a terminal; elsewhere one line on stdout, if `line` is set."""
+def progress(what: str, *, line: bool = True) -> Iterator[Callable[[float], None]]:
+    """Show progress: a moving bar with the time on a terminal; elsewhere one line on stdout, if `line` is set.
+
+    The block gets a function that tells the bar which share is done.
+    """
     if not sys.stderr.isatty():
         if line:
             print(f"{what} ...", flush=True)
-        yield
+        yield lambda share: None  # noqa: ARG005 - there is no bar
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        bar.add_task(what, total=None)
-        yield
+        task = bar.add_task(what, total=None)
+        yield lambda share: bar.update(task, total=1.0, completed=share)

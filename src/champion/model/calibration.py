@@ -6,7 +6,6 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 from champion.core.values import DECIMALS, finite
 
@@ -60,12 +59,17 @@ class Calibration:
         """The corrected probabilities, in the same shape."""
         if self.kind == "isotonic":
             return np.interp(probability, self.x, self.y)
+        from scipy.special import expit
+
         corrected: NDArray[np.float64] = expit(self.x[0] * log_odds(probability) + self.y[0])
         return corrected
 
 
 def log_odds(probability: NDArray[np.float64]) -> NDArray[np.float64]:
     """The logarithm of the odds; probabilities are clipped to at least 1e-6 from 0 and 1."""
+    # A server, which corrects nothing itself, need not wait half a second for this.
+    from scipy.special import logit
+
     odds: NDArray[np.float64] = logit(np.clip(probability, SMALLEST, 1 - SMALLEST))
     return odds
 

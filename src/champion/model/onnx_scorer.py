@@ -31,6 +31,8 @@ MISSING, UNSEEN = "\ue000", "\ue001"
 # How far an answer may differ from the model's: files have six decimals. It differs in the last digits of a float, as
 # the graph adds up in another order.
 TOLERANCE = 1e-6
+# More rows in one run of the session are not faster, and need more memory.
+ROWS_AT_ONCE = 8192
 
 
 class Reading(NamedTuple):
@@ -45,7 +47,7 @@ class Reading(NamedTuple):
     unseen: list[str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OnnxScorer:
     """An open ONNX file with its manifest, and the texts that each category `known` in training had.
 
@@ -94,13 +96,17 @@ class OnnxScorer:
 
     def predict(self, rows: "pl.DataFrame | pd.DataFrame") -> NDArray[np.float64]:
         """The same as `Model.predict`: a probability for each row, shape (rows,)."""
-        treated = treat(rows, self.features)
-        if treated.is_empty():
-            return np.empty(0)
-        numbers = treated.select(pl.col(self._numbers).fill_null(np.nan))
-        # A row's own text is no mark.
-        texts = treated.select(pl.col(self._categories).replace(MISSING, UNSEEN).fill_null(MISSING))
-        return self._probabilities(numbers.to_numpy(), texts.to_numpy())
+        return self.predict_treated(treat(rows, self.features))
+
+    def predict_treated(self, treated: pl.DataFrame) -> NDArray[np.float64]:
+        """The probabilities of rows that `treat` gave."""
+        numbers = treated.select(pl.col(self._numbers).fill_null(np.nan)).to_numpy()
+        texts, codes = self._coded(treated)
+        found = [np.empty(0)]
+        for start in range(0, treated.height, ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            found.append(self._probabilities(numbers[rows], texts[codes[rows]]))
+        return np.concatenate(found)
 
     def predict_row(self, values: Mapping[str, Any]) -> float:
         """The same as `Model.predict_row`: the probability of one row, given as Python values by name."""
@@ -109,18 +115,18 @@ class OnnxScorer:
     def read(self, values: Mapping[str, Any]) -> Reading:
         """One row, given as Python values by name, for `score`. Raises `UserError` as `predict` does."""
         row = self._reader.read(values)
-        numbers: list[Any] = [row[name] for name in self._numbers]
-        texts, invalid, unseen = [], [], []
-        for name in self._categories:
-            text = row[name]
-            texts.append(_marked(text))
-            if isinstance(text, str) and name in self.known and text not in self.known[name]:
+        texts, unseen = [], []
+        for text, (name, known) in zip(row.texts, self._known, strict=True):
+            if text is None:
+                texts.append(MISSING)
+            elif known is None:
+                texts.append(_marked(text))
+            elif text in known:
+                texts.append(text)
+            else:
+                texts.append(UNSEEN)
                 unseen.append(name)
-        for name, value in row.items():
-            # Only NaN differs from itself.
-            if value != value and (given := values[name]) is not None and given == given:  # noqa: PLR0124
-                invalid.append(name)
-        return Reading(numbers, texts, invalid, unseen)
+        return Reading(row.numbers, texts, row.invalid, unseen)
 
     def score(self, rows: Sequence[Reading]) -> NDArray[np.float64]:
         """A probability for each of these rows, which are at least one, shape (rows,)."""
@@ -131,12 +137,27 @@ class OnnxScorer:
         return RowReader(self.features)
 
     @cached_property
+    def _known(self) -> list[tuple[str, Set[str] | None]]:
+        return [(name, self.known.get(name)) for name in self._categories]
+
+    @cached_property
     def _numbers(self) -> list[str]:
         return [feature.name for feature in self.features if feature.kind == "number"]
 
     @cached_property
     def _categories(self) -> list[str]:
         return [feature.name for feature in self.features if feature.kind == "category"]
+
+    def _coded(self, treated: pl.DataFrame) -> tuple[NDArray[np.object_], NDArray[np.int32]]:
+        """The categories' different texts as the graph reads them, and the place of each row's texts in them."""
+        texts, codes = [MISSING], np.zeros((treated.height, len(self._categories)), np.int32)
+        for position, name in enumerate(self._categories):
+            # Each text is made once, not for every row.
+            coded = treated[name].to_arrow().dictionary_encode()
+            codes[:, position] = pl.Series(coded.indices).fill_null(-len(texts)).to_numpy() + len(texts)
+            # A row's own text is no mark.
+            texts += [UNSEEN if text == MISSING else text for text in pl.Series(coded.dictionary)]
+        return np.array(texts, object), codes
 
     def _probabilities(self, numbers: Any, texts: Any) -> NDArray[np.float64]:
         """The graph's output for treated rows. A graph without numbers, or without categories, has no such input."""
@@ -153,12 +174,7 @@ def _check_inputs(found: Mapping[str, int], manifest: Manifest) -> None:
         raise ValueError("the graph reads other columns than the manifest says")
 
 
-def _marked(value: float | str) -> str:
-    """A treated category as the graph reads it."""
-    if isinstance(value, float):
-        return MISSING
-    if value.isascii():
-        return value
-    # A row's own text is no mark, and a lone surrogate, which no table holds, is no text.
-    valid = value != MISSING and value.encode("utf-8", "ignore").decode() == value
-    return value if valid else UNSEEN
+def _marked(text: str) -> str:
+    """A category as the graph reads it: a row's own text is no mark, and a lone surrogate is no text."""
+    valid = text != MISSING and text.encode("utf-8", "ignore").decode() == text
+    return text if valid else UNSEEN

@@ -85,7 +85,10 @@ def excluding_rule_of_row(values: Mapping[str, Any], exclusions: Mapping[str, Ru
     A value that is absent or of another type meets no condition.
     """
     for rule, conditions in exclusions.items():
-        if all(_value_meets(values.get(name), condition) for name, condition in conditions.items()):
+        for name, condition in conditions.items():
+            if not _value_meets(values.get(name), condition):
+                break
+        else:
             return rule
     return None
 
@@ -113,7 +116,7 @@ def _value_meets(value: Any, condition: Bounds | Value) -> bool:
     if not isinstance(value, int | float):
         return False
     number = _as_float(value)
-    if not isinstance(condition, Bounds):
+    if isinstance(condition, int | float):
         return number == float(condition)
     return not math.isnan(number) and not (
         (condition.above is not None and not number > condition.above)

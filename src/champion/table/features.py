@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from champion.core.errors import UserError
-from champion.table.columns import Column, Columns
+from champion.table.columns import Column, Columns, ColumnType
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,6 +73,21 @@ def is_invalid(spec: Column, value: pl.Expr) -> pl.Expr | None:
     return None
 
 
+def accepts(column_type: ColumnType, found: pl.DataType) -> bool:
+    """Whether a column of that Polars type can hold values of the declared type; nulls alone are of any type."""
+    if found == pl.Null:
+        return True
+    match column_type:
+        case "category":
+            return found.is_integer() or found in (pl.String, pl.Categorical, pl.Enum, pl.Boolean)
+        case "boolean":
+            return found == pl.Boolean or found.is_numeric()
+        case "integer" | "number":
+            return found.is_numeric()
+        case "date":
+            return found == pl.Date
+
+
 def treat(rows: "pl.DataFrame | pd.DataFrame", features: list[Feature]) -> pl.DataFrame:
     """The rows as a model reads them: one column per feature, as Float64 or String, with null for missing.
 
@@ -107,14 +122,14 @@ def _typed(column: "pl.Series | pd.Series[Any]", feature: Feature) -> pl.Series:
         found = found.fill_nan(None)
     if found.null_count() == len(found):
         return pl.Series(feature.name, [None] * len(found), pl.String if feature.kind == "category" else pl.Float64)
+    if not accepts(feature.type, found.dtype):
+        raise wrong_type(feature)
     match feature.type:
-        case "category" if found.dtype.is_integer() or found.dtype in (pl.String, pl.Categorical, pl.Enum, pl.Boolean):
+        case "category":
             return found.cast(pl.String).alias(feature.name)
-        case "boolean" if found.dtype == pl.Boolean or (
-            found.dtype.is_numeric() and found.drop_nulls().cast(pl.Float64).is_in([0.0, 1.0]).all()
-        ):
+        case "boolean" if found.dtype == pl.Boolean or found.drop_nulls().cast(pl.Float64).is_in([0.0, 1.0]).all():
             return found.cast(pl.Float64).alias(feature.name)
-        case "integer" | "number" if found.dtype.is_numeric():
+        case "integer" | "number":
             number = found.cast(pl.Float64)
             number = pl.select(pl.when(number.abs() <= LARGEST).then(number)).to_series()
             if feature.type == "number" or (number.drop_nulls() % 1 == 0).all():

@@ -14,7 +14,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-_PLAIN = {(str, "category"), (float, "number"), (int, "number"), (int, "integer"), (bool, "boolean")}
+# The Python types that most values have. For a value of another type, more questions must be asked.
+_PLAIN = {
+    "category": frozenset({str}),
+    "number": frozenset({float, int}),
+    "integer": frozenset({int}),
+    "boolean": frozenset({bool}),
+}
+
+
+class ReadRow(NamedTuple):
+    """A row as a model reads it: its numbers with NaN for missing, and its texts with None, in the features' order.
+
+    `invalid` names the values that were given, and are as good as missing.
+    """
+
+    numbers: list[float]
+    texts: list[str | None]
+    invalid: list[str]
 
 
 class RowReader:
@@ -23,33 +40,36 @@ class RowReader:
     def __init__(self, features: Sequence[Feature]) -> None:
         self._columns = [_Reading.of(feature) for feature in features]
 
-    def read(self, values: Mapping[str, Any]) -> dict[str, float | str]:
-        """The row as a model reads it: equal to `to_frame` of a one-row table, with NaN for missing.
-
-        Raises `UserError` in the same cases as `treat`.
-        """
-        row: dict[str, float | str] = {}
-        for name, type_, allowed, low, high, feature in self._columns:
+    def read(self, values: Mapping[str, Any]) -> ReadRow:
+        """The row, equal to `to_frame` of a table of only that row. Raises `UserError` in the same cases as `treat`."""
+        numbers: list[float] = []
+        texts: list[str | None] = []
+        invalid: list[str] = []
+        for name, is_text, plain, allowed, low, high, feature in self._columns:
             try:
                 value = values[name]
             except KeyError:
                 raise missing(feature) from None
-            # Most values are of these types. For all others, more questions must be asked.
-            if value is not None and (type(value), type_) not in _PLAIN:
+            if value is not None and type(value) not in plain:
                 value = _typed_value(value, feature)
-            if type(value) is str:
-                row[name] = value if allowed is None or value in allowed else math.nan
+            if is_text:
+                valid = value is not None and (allowed is None or value in allowed)
+                texts.append(value if valid else None)
             else:
                 # NaN is within no bounds.
-                row[name] = float(value) if value is not None and low <= value <= high else math.nan
-        return row
+                valid = value is not None and low <= value <= high
+                numbers.append(float(value) if valid else math.nan)
+            if not valid and _is_given(values[name]):
+                invalid.append(name)
+        return ReadRow(numbers, texts, invalid)
 
 
 class _Reading(NamedTuple):
     """What is asked of a feature's value, without the time that its own attributes take."""
 
     name: str
-    type: str
+    is_text: bool
+    plain: frozenset[type]
     allowed: frozenset[str] | None
     low: float
     high: float
@@ -61,12 +81,14 @@ class _Reading(NamedTuple):
         low, high = feature.range or (None, None)
         # A number beyond single precision is missing, whatever its range.
         low, high = max(-LARGEST if low is None else low, -LARGEST), min(LARGEST if high is None else high, LARGEST)
-        return cls(feature.name, feature.type, allowed, low, high, feature)
+        return cls(feature.name, feature.kind == "category", _PLAIN[feature.type], allowed, low, high, feature)
 
 
 def to_row(values: Mapping[str, Any], features: Sequence[Feature]) -> dict[str, float | str]:
-    """One row as a `RowReader` of these features reads it."""
-    return RowReader(features).read(values)
+    """One row as a `RowReader` of these features reads it, by name, with NaN for missing."""
+    read = RowReader(features).read(values)
+    numbers, texts = iter(read.numbers), (math.nan if text is None else text for text in read.texts)
+    return {feature.name: next(texts) if feature.kind == "category" else next(numbers) for feature in features}
 
 
 def to_row_frame(values: Mapping[str, Any], features: Sequence[Feature]) -> "pd.DataFrame":
@@ -95,7 +117,7 @@ def mistakes(values: Mapping[str, Any], features: Sequence[Feature]) -> dict[str
 
 def _typed_value(value: Any, feature: Feature) -> float | str | None:
     """The value as a number or text, with None for missing."""
-    if value is None or (isinstance(value, Real) and _is_nan(value)):
+    if not _is_given(value):
         return None
     truth = isinstance(value, bool | np.bool_)
     match feature.type:
@@ -117,6 +139,11 @@ def _typed_value(value: Any, feature: Feature) -> float | str | None:
             if feature.type == "number" or number.is_integer():
                 return number
     raise wrong_type(feature)
+
+
+def _is_given(value: Any) -> bool:
+    """Whether a value that a model reads as missing was given: it is neither None nor NaN."""
+    return value is not None and not (isinstance(value, Real) and _is_nan(value))
 
 
 def _is_nan(value: Real) -> bool:
