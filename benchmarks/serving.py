@@ -51,7 +51,6 @@ ANSWER = {
 NOOP = """
 import sys
 import uvicorn
-from champion.serving.connection import Connection
 
 ANSWER = sys.argv[2].encode()
 
@@ -62,8 +61,8 @@ async def answer(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": ANSWER})
 
-uvicorn.run(answer, port=int(sys.argv[1]), http=Connection, ws="none", lifespan="off", log_config=None,
-            access_log=False, server_header=False)
+uvicorn.run(answer, port=int(sys.argv[1]), http="httptools", ws="none", lifespan="off", log_config=None,
+            access_log=False, server_header=False, proxy_headers=False)
 """
 
 
@@ -73,11 +72,8 @@ def prepare(folder: Path) -> str:
     (folder / ".dvc").mkdir()
     shutil.copytree(REPOSITORY / "config", folder / "config")
     config = folder / "config/environments.yaml"
-    staging = "thresholds: { prediction_tolerance: 0.000001, row_latency_ms: 100 }"
-    unlimited = staging + "\n    serving: { requests_per_second: 1000000 }"
-    config.write_text(
-        config.read_text().replace("    serving: { keys_required: false }\n", "").replace(staging, unlimited)
-    )
+    text = config.read_text().replace("    serving: { keys_required: false }\n", "")
+    config.write_text(text.replace("    thresholds:", "    serving: { requests_per_second: 1000000 }\n    thresholds:"))
     os.environ |= {
         "ENVIRONMENT": "staging",
         "CHAMPION_DATABASE_URL": f"sqlite:///{folder}/ledger.db",

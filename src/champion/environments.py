@@ -39,7 +39,7 @@ class Serving(Section):
     """
 
     keys_required: bool = True
-    requests_per_second: Annotated[float, Field(gt=0)] = 1000
+    requests_per_second: Annotated[int, Field(gt=0)] = 1000
     max_body_kb: Annotated[int, Field(gt=0)] = 1024
     max_rows: Annotated[int, Field(gt=0)] = 1000
     request_seconds: Annotated[float, Field(gt=0)] = 10

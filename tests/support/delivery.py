@@ -138,24 +138,14 @@ def results(shared: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def in_state(tmp_path: Path, results: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> InState:
-    """A project whose staging and production are folders and a SQLite ledger, in one of `STATES`.
+def project_in_state(
+    state: str, folder: Path, results: Path, shared: Path, patch: pytest.MonkeyPatch
+) -> DeliveryProject:
+    """A project in this folder whose staging and production are folders and a SQLite ledger, in one of `STATES`.
 
     The state is made once for all workers, and then copied.
     """
-
-    def made_in(folder: Path, state: str, patch: pytest.MonkeyPatch) -> DeliveryProject:
-        kept, (start, step) = shared / "states" / state, STATES[state]
-
-        def build() -> None:
-            with pytest.MonkeyPatch.context() as own:
-                step(made_in(kept, start, own) if start else project_in(kept, own))
-
-        (shared / "states").mkdir(exist_ok=True)
-        built_once(shared / "states" / f"{state}.done", build)
-        shutil.copytree(kept, folder, dirs_exist_ok=True)
-        return project_in(folder, patch)
+    kept, (start, step) = shared / "states" / state, STATES[state]
 
     def project_in(folder: Path, patch: pytest.MonkeyPatch) -> DeliveryProject:
         patch.setenv("CHAMPION_DATABASE_URL", f"sqlite:///{folder}/ledger.db")
@@ -163,7 +153,20 @@ def in_state(tmp_path: Path, results: Path, shared: Path, monkeypatch: pytest.Mo
         patch.setenv("ENVIRONMENT", "production")
         return DeliveryProject(folder / "delivery_project", results)
 
-    return lambda state: made_in(tmp_path, state, monkeypatch)
+    def build() -> None:
+        with pytest.MonkeyPatch.context() as own:
+            step(project_in_state(start, kept, results, shared, own) if start else project_in(kept, own))
+
+    (shared / "states").mkdir(exist_ok=True)
+    built_once(shared / "states" / f"{state}.done", build)
+    shutil.copytree(kept, folder, dirs_exist_ok=True)
+    return project_in(folder, patch)
+
+
+@pytest.fixture
+def in_state(tmp_path: Path, results: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> InState:
+    """The project of one test, in one of `STATES`."""
+    return lambda state: project_in_state(state, tmp_path, results, shared, monkeypatch)
 
 
 @pytest.fixture

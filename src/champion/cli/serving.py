@@ -40,6 +40,8 @@ def serve(
     import asyncio
     from importlib.util import find_spec
 
+    if os.name != "posix":
+        raise UserError("`champion serve` needs Linux or macOS.")
     if find_spec("uvicorn") is None:
         raise UserError("the server needs more packages: `make setup GROUP=serving`.")
     from champion.delivery.supervisor import Supervisor, open_listener

@@ -91,7 +91,7 @@ class Followed:
             elif row is not None and self._is_nothing_new(key, row):
                 self._proved[key] = row
                 self._differs_since.pop(key, None)
-            elif whole and now - self._differs_since.setdefault(key, now) > SWITCH_SECONDS:
+            elif whole and (self.state is None or now - self._differs_since.setdefault(key, now) > SWITCH_SECONDS):
                 self.troubles.append(
                     f"{self._registry.store.url}/{key} is not what the ledger says, so it is not followed: run "
                     f"`champion smoke --env {name}`, which repairs it."

@@ -6,14 +6,13 @@ one change of flags, one notification.
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,8 @@ from champion.core.errors import ConflictError, UnavailableError, UserError
 from champion.core.values import escaped
 from champion.delivery import rollout, webhook
 from champion.delivery.deployment import record_refusal
-from champion.delivery.followed import Followed, Refused
+from champion.delivery.followed import RETRY_SECONDS, Followed, Refused
+from champion.delivery.worker_process import METRICS_VARIABLE, WorkerProcess
 from champion.registry.registry import Registry
 from champion.serving import limits
 from champion.serving.orders import Orders
@@ -34,13 +34,6 @@ if TYPE_CHECKING:
 # A switch is followed within a second; most of it is the test of the model.
 LOOK_SECONDS = 0.2
 START_SECONDS = 60.0
-METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-# How long the workers may take to end before they are killed.
-END_SECONDS = 40.0
-# How long to wait before a worker that ended is started again.
-PAUSE_SECONDS = 0.5
-# The environment variables that a worker gets: none holds an address or a secret.
-PASSED_ON = frozenset({"HOME", "LANG", "LC_ALL", "LC_CTYPE", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV"})
 
 
 def open_listener(host: str, port: int) -> socket.socket:
@@ -66,11 +59,14 @@ class Supervisor:
         self._registry = open_registry()
         self._listener = listener
         self._count = workers
-        self._workers: list[_Worker] = []
+        self._workers: list[WorkerProcess] = []
         self._troubles: set[str] = set()
         self._recorded: set[str] = set()
         # Why a version's rollout must end, until it has.
         self._unsound: dict[str, str] = {}
+        # Why the last effect failed, and when to try again.
+        self._failed: list[str] = []
+        self._act_again = 0.0
         self._leaving = asyncio.Event()
 
     async def run(self) -> None:
@@ -88,11 +84,12 @@ class Supervisor:
             follows = _measure(folder / "metrics")
             limits.make_file(folder, self._count)
             orders = [self._orders(folder, number) for number in range(self._count)]
-            self._workers = [_Worker(one, self._hear, self._alert) for one in orders]
+            self._workers = [WorkerProcess(one, self._hear, self._alert) for one in orders]
             keeping = [asyncio.create_task(worker.keep()) for worker in self._workers]
             try:
                 await self._await_start()
-                self._greet(state)
+                if not self._leaving.is_set():
+                    self._greet(state)
                 await self._follow(followed, folder, follows)
             finally:
                 # Only when no process has the socket open do clients know that nobody will answer.
@@ -144,41 +141,44 @@ class Supervisor:
                 if state.live != live:
                     live = state.live
                     print(f"{state.environment} serves {live} now", flush=True)
-            await self._record_refusals(followed)
-            await self._end_unsound()
+            troubles = [*troubles, *await self._act(followed)]
             self._alert_once(troubles)
             follows.set(not troubles)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._leaving.wait(), LOOK_SECONDS)
 
-    async def _record_refusals(self, followed: Followed) -> None:
-        """Append a row for each version that was refused, once."""
-        for one in followed.refused:
-            if one.version.name not in self._recorded:
-                self._recorded.add(one.version.name)
-                await self._act(partial(self._record_refusal, one))
-        self._recorded &= {one.version.name for one in followed.refused}
-
-    async def _end_unsound(self) -> None:
-        """End the rollout of versions that workers found unsound; try again until it has ended."""
+    async def _act(self, followed: Followed) -> list[str]:
+        """Make the effects of what was refused and found unsound. Returns why one failed; then it is tried again."""
+        refused = {one.version.name: one for one in followed.refused}
+        self._recorded &= set(refused)
+        if time.monotonic() < self._act_again:
+            return self._failed
+        self._failed = []
+        for name, one in refused.items():
+            if name not in self._recorded and await self._succeeds(partial(self._record_refusal, one)):
+                self._recorded.add(name)
         for version, reason in list(self._unsound.items()):
-            if await self._act(partial(self._stop_rollout, reason)):
+            # Somebody may have been faster.
+            is_over = followed.state is None or version not in followed.state.versions
+            if is_over or await self._succeeds(partial(self._stop_rollout, reason)):
                 del self._unsound[version]
+        if self._failed:
+            self._act_again = time.monotonic() + RETRY_SECONDS
+        return self._failed
+
+    async def _succeeds(self, effect: Callable[[], object]) -> bool:
+        try:
+            await asyncio.to_thread(effect)
+        except (UserError, OSError) as error:
+            self._failed.append(str(error))
+            return False
+        return True
 
     def _record_refusal(self, one: Refused) -> None:
         record_refusal(self._open_registry(), one.version, one.report)
 
     def _stop_rollout(self, reason: str) -> None:
         rollout.stop(self._open_registry(), reason=reason, automatic=True)
-
-    async def _act(self, effect: Callable[[], object]) -> bool:
-        """Whether the effect is done. If it is not, an alert says why."""
-        try:
-            await asyncio.to_thread(effect)
-        except (UserError, OSError) as error:
-            self._alert_once([str(error)], keep=True)
-            return False
-        return True
 
     def _hear(self, worker: int, event: dict[str, Any]) -> None:
         """Do what a worker's event asks for."""
@@ -187,12 +187,12 @@ class Supervisor:
         elif event["event"] == "unsound":
             self._unsound.setdefault(event["version"], event["reason"])
 
-    def _alert_once(self, troubles: Sequence[str], *, keep: bool = False) -> None:
+    def _alert_once(self, troubles: Sequence[str]) -> None:
         """Alert to each trouble when it begins."""
         for trouble in troubles:
             if trouble not in self._troubles:
                 self._alert(trouble)
-        self._troubles = self._troubles | set(troubles) if keep else set(troubles)
+        self._troubles = set(troubles)
 
     def _alert(self, text: str) -> None:
         """Print a warning, and send it to the webhook if there is one."""
@@ -211,66 +211,6 @@ class Supervisor:
         print(f"warning: {escaped(text)}", file=sys.stderr, flush=True)
 
 
-class _Worker:
-    """One worker process, which is started again when it ends."""
-
-    def __init__(
-        self, orders: Orders, hear: Callable[[int, dict[str, Any]], None], alert: Callable[[str], None]
-    ) -> None:
-        self.serves = asyncio.Event()
-        self._orders = orders
-        self._hear = hear
-        self._alert = alert
-        self._process: asyncio.subprocess.Process | None = None
-        self._writer: asyncio.StreamWriter | None = None
-        self._ending = False
-
-    async def keep(self) -> None:
-        """Run the process, and start it again when it ends, until `end`."""
-        while not self._ending:
-            own, its = socket.socketpair()
-            with its:
-                orders = self._orders.with_channel(its.fileno())
-                self._process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "champion.serving.worker", json.dumps(asdict(orders))),
-                    env=_environment(Path(orders.folder)),
-                    pass_fds=(orders.listener, orders.channel),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    start_new_session=True,
-                )
-            reader, self._writer = await asyncio.open_connection(sock=own)
-            # A state that came while the process started may be newer than the one that it read.
-            self.tell()
-            while line := await reader.readline():
-                event = json.loads(line)
-                if event["event"] == "serves":
-                    self.serves.set()
-                else:
-                    self._hear(self._orders.worker, event)
-            self._writer.close()
-            status = await self._process.wait()
-            if not self._ending:
-                how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-                self._alert(f"worker {self._orders.worker} ended ({how}), and is started again")
-                await asyncio.sleep(PAUSE_SECONDS)
-
-    def tell(self) -> None:
-        """Say that the state has changed."""
-        if self._writer is not None and not self._writer.is_closing():
-            self._writer.write(b"state\n")
-
-    async def end(self) -> None:
-        """Let the process end after its requests; kill it when that takes too long."""
-        self._ending = True
-        if self._process is None or self._process.returncode is not None:
-            return
-        self._process.terminate()
-        try:
-            await asyncio.wait_for(self._process.wait(), END_SECONDS)
-        except TimeoutError:
-            self._process.kill()
-
-
 def _measure(folder: Path) -> "Gauge":
     """Begin to measure in the folder, as the workers do."""
     folder.mkdir()
@@ -279,9 +219,3 @@ def _measure(folder: Path) -> "Gauge":
     from champion.serving.metrics import FOLLOWS
 
     return FOLLOWS
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    passed = {name: value for name, value in os.environ.items() if name in PASSED_ON}
-    # A worker imports nothing from the folder in which the server was started.
-    return passed | {METRICS_VARIABLE: str(folder / "metrics"), "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"}

@@ -5,9 +5,11 @@ import logging
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,17 +21,19 @@ from starlette.types import Receive, Scope, Send
 
 from champion.environments import Serving
 from champion.serving import metrics
+from champion.serving.batching import Batcher
 from champion.serving.limits import RateLimit
-from champion.serving.live_model import LiveModel
+from champion.serving.live_model import LiveModel, OpenVersion
 from champion.serving.problems import MEDIA_TYPE, Problem
 from champion.serving.routing import Router, fallback
-from champion.serving.schema import Answer, encode, read_rows
-from champion.serving.scoring import in_scope, predictions, read_each, score
+from champion.serving.schema import Answer, Prediction, encode, read_rows
+from champion.serving.scoring import count_emptied, in_scope, predictions, read_each, score
 
 LOG = logging.getLogger(__name__)
 PREDICT = "/v1/predict"
 # More rows than these are scored in a thread, so that other requests need not wait.
 FEW_ROWS = 20
+_PROCESS_ID, _NUMBERS = os.urandom(8).hex(), count()
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -37,7 +41,7 @@ _PAGE = """<!doctype html>
 <body>
 <div id="page"></div>
 <script src="docs/assets/swagger-ui-bundle.js"></script>
-<script>SwaggerUIBundle({ url: "openapi.json", dom_id: "#page" })</script>
+<script>SwaggerUIBundle({ url: "openapi.json", dom_id: "#page", validatorUrl: null })</script>
 </body>
 </html>
 """
@@ -56,6 +60,8 @@ class App:
         self._limit = limit
         self._pages = self._make_pages()
         self._counts = counts
+        self._answered = 0
+        self._batcher = Batcher()
         self._ok = metrics.REQUESTS.labels("200")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,10 +80,9 @@ class App:
             metrics.REQUESTS.labels(str(problem.status.value)).inc()
             await _send(send, problem.status, problem.body(request_id), request_id, MEDIA_TYPE, problem.headers)
             return
-        except Exception:
-            LOG.exception("request %s failed", request_id)
+        except Exception as error:
             metrics.REQUESTS.labels("500").inc()
-            failed = _as_problem()
+            failed = _as_problem(error, request_id)
             await _send(send, failed.status, failed.body(request_id), request_id, MEDIA_TYPE)
             return
         if answer is None:
@@ -85,7 +90,9 @@ class App:
             return
         await _send(send, HTTPStatus.OK, answer, request_id)
         self._counts.add(self._ok)
-        metrics.SECONDS.observe(time.perf_counter() - started)
+        self._answered += 1
+        if self._answered % metrics.MEASURED == 0:
+            metrics.SECONDS.observe(time.perf_counter() - started)
 
     async def _predict(
         self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, request_id: str
@@ -103,20 +110,24 @@ class App:
         # One model answers the whole request, whatever is switched meanwhile.
         model = self.model
         rows, user_id = read_rows(body, self._settings.max_rows)
+        few = len(rows) <= FEW_ROWS
         version, choice = self._router.choose(model, user_id)
         answered = None
         if version is not model.live:
-            read = read_each(version, rows)
+            read = read_each(version, rows) if few else await asyncio.to_thread(read_each, version, rows)
             scores = await self._router.ask_challenger(version, in_scope(read))
             if scores is None:
                 version, choice = model.live, fallback(choice)
             else:
-                answered = read, scores
-        if answered is None:
-            few = len(rows) <= FEW_ROWS
-            answered = score(version, rows) if few else await asyncio.to_thread(score, version, rows)
+                answered = predictions(version, read, scores)
+        if answered is None and few:
+            read = read_each(version, rows)
+            answered = predictions(version, read, await self._batcher.score(version.scorer, in_scope(read)))
+        elif answered is None:
+            answered = await asyncio.to_thread(_answer_rows, version, rows)
         self._counts.add(version.rows, len(rows))
-        answer = Answer(request_id, version.name, choice, predictions(version, *answered))
+        count_emptied(answered, self._counts)
+        answer = Answer(request_id, version.name, choice, answered)
         if model.shadow is not None:
             self._router.ask_shadow(model.shadow, rows, answer.predictions)
         return encode(answer)
@@ -156,7 +167,8 @@ class App:
             self._admit(dict(request.scope["headers"]))
             return _json(self.model.description)
 
-        async def read_metrics(_: PageRequest) -> Response:
+        # Adding up the files of all workers takes a while. Starlette runs what is not async in a thread.
+        def read_metrics(_: PageRequest) -> Response:
             from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
             from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -164,19 +176,21 @@ class App:
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
             return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-        async def describe_api(_: PageRequest) -> Response:
+        def describe_api(_: PageRequest) -> Response:
             return _json(self.model.document(self._settings))
 
         async def page(_: PageRequest) -> Response:
             return HTMLResponse(_PAGE)
 
-        async def refuse(_: PageRequest, error: Exception) -> Response:
-            problem = error if isinstance(error, Problem) else _as_problem(error)
+        async def refuse(request: PageRequest, error: Exception) -> Response:
+            request_id = _request_id(dict(request.scope["headers"]))
+            problem = error if isinstance(error, Problem) else _as_problem(error, request_id)
             headers = {name.decode(): value.decode() for name, value in problem.headers.items()}
-            return Response(problem.body(_new_id()), problem.status, headers, MEDIA_TYPE.decode())
+            headers["x-request-id"] = request_id
+            return Response(problem.body(request_id), problem.status, headers, MEDIA_TYPE.decode())
 
         bundle = Path(swagger_ui_bundle.swagger_ui_path)
-        return Starlette(
+        pages = Starlette(
             routes=[
                 Route("/health/live", is_live),
                 Route("/health/ready", is_ready),
@@ -188,6 +202,13 @@ class App:
             ],
             exception_handlers={Problem: refuse, HTTPException: refuse, Exception: refuse},
         )
+        # To redirect, Starlette trusts the request's Host, and forgets https before a proxy.
+        pages.router.redirect_slashes = False
+        return pages
+
+
+def _answer_rows(version: OpenVersion, rows: Sequence[Mapping[str, Any]]) -> list[Prediction]:
+    return predictions(version, *score(version, rows))
 
 
 def _request_id(headers: Mapping[bytes, bytes]) -> str:
@@ -197,7 +218,8 @@ def _request_id(headers: Mapping[bytes, bytes]) -> str:
 
 
 def _new_id() -> str:
-    return os.urandom(16).hex()
+    """An id that no other process and no other request has."""
+    return f"{_PROCESS_ID}{next(_NUMBERS):016x}"
 
 
 async def _read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int) -> bytes | None:
@@ -208,13 +230,12 @@ async def _read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: in
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
-        body += message.get("body", b"")
+        body += message["body"]
         more = message.get("more_body", False)
     if max(size, len(body)) > limit:
         raise Problem(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             f"The body has more than {limit // 1024} KB. Send several requests.",
-            headers={b"connection": b"close"},
         )
     return body
 
@@ -241,8 +262,15 @@ def _json(body: bytes) -> Response:
     return Response(body, media_type="application/json")
 
 
-def _as_problem(error: Exception | None = None) -> Problem:
-    if isinstance(error, HTTPException):
-        headers = {name.encode(): value.encode() for name, value in (error.headers or {}).items()}
-        return Problem(HTTPStatus(error.status_code), f"{error.detail}.", headers=headers)
-    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed. Its log says more.")
+def _as_problem(error: Exception, request_id: str) -> Problem:
+    """What to answer for this error; the log has it when the server is to blame."""
+    if not isinstance(error, HTTPException):
+        LOG.error("request %s failed", request_id, exc_info=error)
+        return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed. Its log says more.")
+    headers = {name.lower().encode(): value.encode() for name, value in (error.headers or {}).items()}
+    status = HTTPStatus(error.status_code)
+    details = {
+        HTTPStatus.NOT_FOUND: "Nothing is at this address. /docs lists what is.",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"Use {headers.get(b'allow', b'GET').decode()}.",
+    }
+    return Problem(status, details.get(status, error.detail), headers=headers)

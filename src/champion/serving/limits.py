@@ -23,7 +23,7 @@ def make_file(folder: Path, workers: int) -> None:
 class RateLimit:
     """At most `per_second` requests in each second of the clock, for each key and over all workers."""
 
-    def __init__(self, folder: Path, worker: int, workers: int, per_second: float) -> None:
+    def __init__(self, folder: Path, worker: int, workers: int, per_second: int) -> None:
         with (folder / FILE).open("r+b") as stream:
             self._map = mmap.mmap(stream.fileno(), 0)
         self._numbers = memoryview(self._map).cast("Q")

@@ -90,8 +90,8 @@ class LiveModel:
             "environment": state.environment,
             "version": state.live,
             "sha256": state.versions[state.live],
+            "versions": sorted(state.versions),
             "shadow": state.shadow,
-            "flags": sorted(self.flags.versions) if self.flags is not None else [],
             **manifest.describe(),
         }
         return encode(described)

@@ -17,9 +17,11 @@ EMPTIED = Counter(
     ["field", "reason"],
     registry=OWN,
 )
+# To measure each request would take as long as to read its body.
+MEASURED = 8
 SECONDS = Histogram(
     "champion_request_seconds",
-    "Seconds from a request's headers to its answer.",
+    f"Seconds from a request's headers to its answer, of every {MEASURED}th request.",
     buckets=(0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5),
     registry=OWN,
 )

@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from champion.environments import Serving
 from champion.model.onnx_scorer import Reading
 from champion.serving import metrics
+from champion.serving.batching import Batcher
 from champion.serving.live_model import LiveModel, OpenVersion
 from champion.serving.schema import FlagChoice, Prediction
 from champion.serving.scoring import predictions, score
@@ -23,8 +25,8 @@ from champion.serving.scoring import predictions, score
 Scores = NDArray[np.float64]
 # The number of a challenger's last answers that are looked at.
 LOOKED_AT = 100
-# A shadow that cannot follow loses requests instead of memory.
-MAX_WAITING = 1000
+# Rows that may wait for the shadow. One that cannot follow loses rows instead of memory.
+MAX_WAITING = 5000
 
 
 class Router:
@@ -34,6 +36,7 @@ class Router:
         self._settings = settings
         self._tell = tell
         self._challengers = ThreadPoolExecutor(1, "challenger")
+        self._challenging = Batcher(self._challengers)
         self._shadows = ThreadPoolExecutor(1, "shadow")
         self._waiting = 0
         # The last answers of each challenger: how one failed, or None.
@@ -58,13 +61,10 @@ class Router:
 
     async def ask_challenger(self, version: OpenVersion, rows: Sequence[Reading]) -> Scores | None:
         """The challenger's probabilities; None when it raised an error or was too slow."""
-        if not rows:
-            return np.empty(0)
         failure, scores = None, None
         try:
-            asked = asyncio.get_running_loop().run_in_executor(self._challengers, version.scorer.score, rows)
             async with asyncio.timeout(self._settings.challenger_ms / 1000):
-                scores = await asked
+                scores = await self._challenging.score(version.scorer, rows)
         except TimeoutError:
             failure = "slow"
         except Exception:
@@ -77,20 +77,20 @@ class Router:
 
     def ask_shadow(self, shadow: OpenVersion, rows: Sequence[dict[str, Any]], answered: Sequence[Prediction]) -> None:
         """Let the shadow score the rows, without waiting for it."""
-        if self._waiting >= MAX_WAITING:
+        if self._waiting + len(rows) > MAX_WAITING:
             metrics.SHADOW_DROPPED.labels(shadow.name).inc(len(rows))
             return
-        self._waiting += 1
+        self._waiting += len(rows)
         asked = asyncio.get_running_loop().run_in_executor(self._shadows, _compare, shadow, rows, answered)
-        asked.add_done_callback(self._end_waiting)
+        asked.add_done_callback(partial(self._end_waiting, len(rows)))
 
     def close(self) -> None:
         """Wait for no thread: a challenger may never end."""
         self._challengers.shutdown(wait=False, cancel_futures=True)
         self._shadows.shutdown(wait=False, cancel_futures=True)
 
-    def _end_waiting(self, _: Any) -> None:
-        self._waiting -= 1
+    def _end_waiting(self, rows: int, _: Any) -> None:
+        self._waiting -= rows
 
     def _note(self, version: str, failure: str | None) -> None:
         seen = self._last.setdefault(version, deque(maxlen=LOOKED_AT))

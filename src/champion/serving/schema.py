@@ -1,8 +1,9 @@
 """What `/v1/predict` reads and answers, and the OpenAPI document that says so."""
 
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -14,6 +15,11 @@ from champion.table.rows import mistakes
 
 # More errors help nobody, and cost time.
 MAX_ERRORS = 100
+# The choices for many users are remembered, so no user may have a name that fills the memory.
+MAX_USER_ID = 256
+# What the decoder says can quote the body.
+_MAX_REASON = 200
+_ROW = re.compile(r" - at `\$\.(?:row\b|rows\[(\d+)\])")
 
 
 class Request(msgspec.Struct, forbid_unknown_fields=True):
@@ -21,7 +27,7 @@ class Request(msgspec.Struct, forbid_unknown_fields=True):
 
     row: dict[str, Any] | None = None
     rows: list[dict[str, Any]] | None = None
-    user_id: str | None = None
+    user_id: Annotated[str, msgspec.Meta(max_length=MAX_USER_ID)] | None = None
 
 
 class Warned(msgspec.Struct):
@@ -58,17 +64,14 @@ class Answer(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(Request).decode
+# It takes a number that is too large for a float to be infinite, as training does. Slower, so it comes second.
+_decode_infinite = msgspec.json.Decoder(Request, float_hook=float).decode
 encode = msgspec.json.Encoder().encode
 
 
 def read_rows(body: bytes, max_rows: int) -> tuple[list[dict[str, Any]], str | None]:
     """The rows of a request, at least one, and its user. Raises `Problem` with 400, 413 or 422."""
-    try:
-        request = _decode(body)
-    except msgspec.ValidationError as error:
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"The body is not as it should be: {error}.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(HTTPStatus.BAD_REQUEST, f"The body is no valid JSON: {error}.") from None
+    request = _read(body)
     if (request.row is None) == (request.rows is None):
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "Give either `row` or `rows`.")
     rows = [request.row] if request.row is not None else request.rows or []
@@ -82,6 +85,28 @@ def read_rows(body: bytes, max_rows: int) -> tuple[list[dict[str, Any]], str | N
     return rows, request.user_id
 
 
+def _read(body: bytes) -> Request:
+    try:
+        try:
+            return _decode(body)
+        except msgspec.ValidationError as error:
+            if not str(error).startswith("Number out of range"):
+                raise
+        return _decode_infinite(body)
+    except msgspec.ValidationError as error:
+        reason = str(error)
+        found = _ROW.search(reason)
+        errors = [FieldError(_shorten(reason), int(found[1] or 0))] if found else []
+        detail = f"The body is not as it should be: {_shorten(reason)}."
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"The body is no valid JSON: {_shorten(str(error))}.") from None
+
+
+def _shorten(reason: str) -> str:
+    return reason if len(reason) <= _MAX_REASON else f"{reason[:_MAX_REASON]}…"
+
+
 def refuse_wrong(rows: Sequence[Mapping[str, Any]], features: list[Feature], required: Sequence[str]) -> Problem:
     """The problem that names each wrong value; `required` are columns besides the features."""
     errors: list[FieldError] = []
@@ -91,30 +116,31 @@ def refuse_wrong(rows: Sequence[Mapping[str, Any]], features: list[Feature], req
         errors += [FieldError(f"{name} {what}", number, name) for name, what in found.items()]
         if len(errors) >= MAX_ERRORS:
             break
-    what = "value is" if len(errors) == 1 else "values are"
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{len(errors)} {what} wrong.", errors[:MAX_ERRORS])
+    what = "1 value is" if len(errors) == 1 else f"{len(errors)} values are"
+    what = f"{MAX_ERRORS} values or more are" if len(errors) >= MAX_ERRORS else what
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{what} wrong.", errors[:MAX_ERRORS])
 
 
 def describe_api(manifest: Manifest, settings: Serving) -> dict[str, Any]:
     """The OpenAPI document for a model with this manifest."""
     problem = {"$ref": "#/components/schemas/Problem"}
     problems = {
-        "400": "The body is no valid JSON.",
+        "400": "The request is no valid HTTP, or its body no valid JSON.",
         "401": "The API key is missing or wrong.",
-        "405": "Another method is needed.",
         "408": "The request took too long to arrive.",
         "413": "The body is too large, or has too many rows.",
         "415": "The body is not declared as JSON.",
         "422": "A value has a wrong type, or a key is absent. `errors` names row and field.",
         "429": "The key sent too many requests in this second.",
-        "503": "The server is about to end.",
+        "431": "The headers are too large.",
+        "500": "The server failed.",
+        "503": "The server has too many connections, or is about to end.",
     }
     refused = {
         status: {"description": text, "content": {"application/problem+json": {"schema": problem}}}
         for status, text in problems.items()
     }
-    # These answers of the connection itself have no body.
-    refused["408"].pop("content")
+    always = {status: refused[status] for status in ("400", "408", "431", "500", "503")}
     security: list[dict[str, list[str]]] = [{"key": []}] if settings.keys_required else [{"key": []}, {}]
     example = {"row": {one.name: _example(one) for one in manifest.features}, "user_id": "user-1"}
     predict = {
@@ -131,22 +157,25 @@ def describe_api(manifest: Manifest, settings: Serving) -> dict[str, Any]:
         "summary": "The version that answers, and how it reads a row",
         "operationId": "describe_model",
         "security": security,
-        "responses": {"200": _described("The model.", "Model"), "401": refused["401"], "429": refused["429"]},
+        "responses": {"200": _described("The model.", "Model"), "401": refused["401"], "429": refused["429"], **always},
     }
     live = {
         "summary": "Whether the process runs",
         "operationId": "is_live",
-        "responses": {"200": _described("It runs.", "Health")},
+        "responses": {"200": _described("It runs.", "Health"), **always},
     }
     ready = {
         "summary": "Whether requests may be sent here",
         "operationId": "is_ready",
-        "responses": {"200": _described("It answers requests.", "Health"), "503": refused["503"]},
+        "responses": {"200": _described("It answers requests.", "Health"), **always},
     }
     metrics = {
         "summary": "Measurements for Prometheus",
         "operationId": "read_metrics",
-        "responses": {"200": {"description": "Text", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+        "responses": {
+            "200": {"description": "Text", "content": {"text/plain": {"schema": {"type": "string"}}}},
+            **always,
+        },
     }
     return {
         "openapi": "3.0.3",
@@ -174,8 +203,8 @@ def required_columns(manifest: Manifest) -> list[str]:
 def _schemas(manifest: Manifest, settings: Serving) -> dict[str, Any]:
     text, whole, words = {"type": "string"}, {"type": "integer"}, {"type": "string", "nullable": True}
     properties = {feature.name: _property(feature) for feature in manifest.features}
-    # A rule's column that is no feature has any type.
-    properties |= {name: {"nullable": True} for name in required_columns(manifest)}
+    # A rule's column that is no feature has any type, and null too.
+    properties |= {name: {} for name in required_columns(manifest)}
     row = {"type": "object", "required": list(properties), "properties": properties}
     warned = {"field": text, "reason": {"type": "string", "enum": ["invalid", "unseen"]}}
     prediction = {
@@ -208,7 +237,11 @@ def _schemas(manifest: Manifest, settings: Serving) -> dict[str, Any]:
             "maxItems": settings.max_rows,
             "items": {"$ref": "#/components/schemas/Row"},
         },
-        "user_id": {**words, "description": "Flags decide by it. Without it, the live version answers."},
+        "user_id": {
+            **words,
+            "maxLength": MAX_USER_ID,
+            "description": "Flags decide by it. Without it, the live version answers.",
+        },
     }
     one, many = ({name: one for name, one in request.items() if name != other} for other in ("rows", "row"))
     return {
@@ -244,8 +277,10 @@ def _property(feature: Feature) -> dict[str, Any]:
         if allowed
         else (EXPECTED[feature.type])
     )
+    # `nullable` means something only beside a type.
+    found = [{**one, "nullable": True} for one in found]
     kind = found[0] if len(found) == 1 else {"anyOf": found}
-    return {**kind, "nullable": True, "description": description[0].upper() + description[1:] + "."}
+    return {**kind, "description": description[0].upper() + description[1:] + "."}
 
 
 def _example(feature: Feature) -> Any:

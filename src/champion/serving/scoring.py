@@ -47,7 +47,6 @@ def predictions(version: OpenVersion, read: Sequence[Read], scores: Scores) -> l
     for reading, rule in read:
         warned = _warn(reading) if reading.invalid or reading.unseen else []
         if rule is not None:
-            metrics.OUT_OF_SCOPE.labels(rule).inc()
             found.append(Prediction(warned, out_of_scope=rule))
         else:
             probability = next(left)
@@ -55,9 +54,16 @@ def predictions(version: OpenVersion, read: Sequence[Read], scores: Scores) -> l
     return found
 
 
+def count_emptied(answered: Sequence[Prediction], counts: metrics.Buffer) -> None:
+    """Measure the values that were as good as missing, and the rows that a rule excludes."""
+    for one in answered:
+        if one.out_of_scope is not None:
+            counts.add(metrics.OUT_OF_SCOPE.labels(one.out_of_scope))
+        for warned in one.warnings:
+            counts.add(metrics.EMPTIED.labels(warned.field, warned.reason))
+
+
 def _warn(reading: Reading) -> list[Warned]:
     warned = [Warned(name, "invalid") for name in reading.invalid]
     warned += [Warned(name, "unseen") for name in reading.unseen]
-    for one in warned:
-        metrics.EMPTIED.labels(one.field, one.reason).inc()
     return warned

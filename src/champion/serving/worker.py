@@ -31,6 +31,8 @@ from champion.serving.state import State
 
 # Beyond them a connection gets 503, as a process may open only so many files.
 MAX_CONNECTIONS = 800
+# How often the last clients are let in.
+LAST_CALLS = 5
 
 
 def main(orders: Orders) -> None:
@@ -70,12 +72,13 @@ class _Worker:
             app,
             http=Connection,
             ws="none",
+            proxy_headers=False,
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
             limit_concurrency=MAX_CONNECTIONS,
-            timeout_keep_alive=75,
+            timeout_keep_alive=30,
             timeout_graceful_shutdown=30,
             backlog=2048,
         )
@@ -147,10 +150,10 @@ class _Server(uvicorn.Server):
         """Take in the clients that wait for a connection before nobody listens any more: else they get no answer."""
         loop = asyncio.get_running_loop()
         for listener in sockets or []:
-            # The system lets hardly any more clients wait.
+            # The system lets hardly any more clients wait. Others may come all the time, so this ends in any case.
             listener.listen(0)
-            while waiting := _accept_all(listener):
-                for client in waiting:
+            for _ in range(LAST_CALLS):
+                for client in _accept_all(listener):
                     await loop.connect_accepted_socket(self._make_connection, client)
         await super().shutdown(sockets)
 
