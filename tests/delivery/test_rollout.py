@@ -274,7 +274,7 @@ def test_a_stop_ends_flags_and_shadow(project: DeliveryProject) -> None:
 
 def test_an_automatic_stop_leaves_a_finding_until_it_is_cleared(project: DeliveryProject) -> None:
     roll_out(project.production, "v2", 10)
-    row = stop(project.production, "3 of 100 requests failed", automatic=True).row
+    row = stop(project.production, "3 of 100 requests failed", unsound="v2").row
     assert row.details["automatic"] is True
     told = (
         rf"it had its rollout stopped automatically in production \(ledger row {row.sequence}: 3 of 100 requests failed"
@@ -293,7 +293,7 @@ def test_an_automatic_stop_leaves_no_finding_on_what_nobody_got(
     project: DeliveryProject, start: Callable[[Registry], object]
 ) -> None:
     start(project.production)
-    assert stop(project.production, automatic=True).changed
+    assert stop(project.production, unsound="v2").changed
     assert deployment.findings_of(project.production, project.production.rows, "v2") == []
 
 
@@ -301,7 +301,7 @@ def test_a_rollback_is_repeated_once_also_after_a_rollout_was_stopped(in_state: 
     project = in_state("promoted twice")
     back = deployment.rollback(project.production).row
     roll_out(project.production, "v2", 10)
-    stop(project.production, automatic=True)
+    stop(project.production, unsound="v2")
     again = deployment.rollback(project.production)
     assert (again.changed, again.row) == (False, back)
 
@@ -347,7 +347,7 @@ def test_a_stop_while_the_ledger_is_unreachable_is_recorded_by_the_next_command(
     on = roll_out(project.production, "v2", 10).row
     with pytest.MonkeyPatch.context() as patch:
         without_ledger(patch)
-        done = stop(project.production, "v2 errs", automatic=True)
+        done = stop(project.production, "v2 errs", unsound="v2")
         assert (done.changed, done.row.sequence, done.row.reason) == (True, UNRECORDED, "v2 errs")
         assert stored(project.production) == done.row
         assert not stop(project.production).changed

@@ -3,17 +3,19 @@
 import shutil
 import signal
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from champion.delivery import deployment, rollout
+from champion.delivery.keys import add, revoke
 from champion.registry import history
 from champion.registry.registry import Registry
-from champion.registry.served import POINTER
+from champion.registry.served import POINTER, read_pointer
 from champion.registry.versions import ONNX_FILE
 from support.delivery import DeliveryProject, InState
-from support.serving import Server, await_true, serving
+from support.serving import ROW, Server, await_true, serving
 from support.webhook import Webhook
 
 
@@ -56,10 +58,15 @@ def test_a_broken_new_model_is_refused_and_the_old_one_goes_on(in_state: InState
         assert refusal is not None
         assert (refusal.version, refusal.outcome) == ("v2", False)
         assert server.metric("champion_follows_store") == {"": 0}
+        revoke(project.production, "tests")
+        await_true(lambda: server.post(row=ROW).status_code == 401)
+        _, key = add(project.production, "tests")
+        server.session.headers["Authorization"] = f"Bearer {key}"
+        await_true(lambda: server.post(row=ROW).status_code == 200)
         file.write_bytes(whole)
         server.await_version("v2")
         await_true(lambda: server.metric("champion_follows_store") == {"": 1})
-    failures = [text for text in webhook.texts if "v2" in text]
+    failures = [text for text in webhook.texts if "v2" in text and "promote" not in text]
     assert len(failures) == len(set(failures)) == 2
     assert sum(row.action == "smoke" and row.outcome is False for row in project.production.rows) == 1
 
@@ -135,4 +142,24 @@ def test_the_stores_copies_are_followed_only_if_the_ledger_has_them(in_state: In
         pointer.write_bytes(live)
         shutil.copy(pointer, pointer.with_name("rollout.json"))
         assert "rollout.json" in server.await_message("warning", 20)
+        assert server.predict()["version"] == "v2"
+        # What a store can say, with hashes that fit.
+        registry = project.production
+        live_row = read_pointer(registry.environment)
+        assert live_row is not None
+        for shadow, versions in (("v9", {}), ("v9", None), (None, {"v9": {}})):
+            details = {
+                "base": live_row.hash,
+                "flags": {"flags": {}},
+                "percents": {},
+                "versions": versions,
+                "shadow": shadow,
+            }
+            row = registry.ledger.make_row(0, "", "rollout", reason=None, environment="production", details=details)
+            pointer.with_name("rollout.json").write_bytes(row.as_json())
+            time.sleep(1)
+            assert server.predict(user_id="user-1")["version"] == "v2"
+        pointer.with_name("rollout.json").write_text("[" * 1000 + "]" * 1000)
+        pointer.with_name("keys.json").write_text('{"details": ' * 600 + "1" + "}" * 600)
+        server.await_message("keys.json", 20)
         assert server.predict()["version"] == "v2"

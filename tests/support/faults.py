@@ -386,7 +386,7 @@ def stop(root: Path) -> dict[str, int]:
         url = os.environ["CHAMPION_DATABASE_URL"]
         os.environ["CHAMPION_DATABASE_URL"] = "postgresql+psycopg://x:y@127.0.0.1:1/none"
         try:
-            rollout.stop(staging(root), automatic=True)
+            rollout.stop(staging(root), unsound="v2")
         finally:
             os.environ["CHAMPION_DATABASE_URL"] = url
 

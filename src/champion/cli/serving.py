@@ -50,7 +50,8 @@ def serve(
 
     environment = load_environment(env)
     with open_listener(host, port) as listener:
-        supervisor = Supervisor(lambda: Registry.open(environment), listener, workers or os.cpu_count() or 1)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        supervisor = Supervisor(lambda: Registry.open(environment), listener, workers or cores)
         asyncio.run(supervisor.run())
 
 

@@ -14,6 +14,7 @@ from champion.registry import history, rollouts
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
 from champion.registry.served import KEYS, POINTER, ROLLOUT, recorded
+from champion.registry.signing import is_signed
 from champion.registry.versions import EXAMPLES_FILE, ONNX_FILE, Version
 from champion.serving.state import State, model_path
 
@@ -46,9 +47,10 @@ class Followed:
         self._registry = registry
         self._folder = folder
         self._files: Mapping[str, bytes | None] = {}
-        self._looked = -CHECK_SECONDS
-        # The rows when the ledger was whole, and what was proved by them.
+        self._look_again = 0.0
+        # The rows when the ledger was whole, all versions that it had, and what was proved by it.
         self._rows: Sequence[Row] = ()
+        self._versions: dict[str, Version] = {}
         self._proved: dict[str, Row | None] = {}
         self._tested: set[str] = set()
         self._differs_since: dict[str, float] = {}
@@ -57,13 +59,14 @@ class Followed:
         """The state to take up, if it is a new one. Raises `UserError` when the store cannot be read."""
         store, now = self._registry.store, time.monotonic()
         files = {key: store.read(key) for key in (POINTER, ROLLOUT, KEYS)}
-        wait = RETRY_SECONDS if self.troubles or self._differs_since else CHECK_SECONDS
-        if files == self._files and now < self._looked + wait:
+        if files == self._files and now < self._look_again:
             return None
-        self._files, self._looked = files, now
+        # Should something unexpected happen below, the next look sees the files as new again.
+        self._files = {}
         self.troubles, self.refused = [], []
         self._prove(files, now)
         state = self._prepare()
+        self._files, self._look_again = files, self._next_look(now)
         if state is None or (self.state is not None and replace(state, number=self.state.number) == self.state):
             return None
         self.state = state
@@ -78,6 +81,7 @@ class Followed:
         name = self._registry.environment.name
         try:
             self._rows = self._registry.ledger.trusted_rows()
+            self._versions |= history.versions(self._rows)
             whole = True
         except UserError as error:
             self.troubles.append(str(error))
@@ -88,48 +92,63 @@ class Followed:
             if content == (should_be.as_json() if should_be is not None else None):
                 self._proved[key] = should_be
                 self._differs_since.pop(key, None)
-            elif row is not None and self._is_nothing_new(key, row):
+                continue
+            nothing_new = row is not None and self._is_nothing_new(key, row)
+            if nothing_new:
                 self._proved[key] = row
-                self._differs_since.pop(key, None)
-            elif whole and (self.state is None or now - self._differs_since.setdefault(key, now) > SWITCH_SECONDS):
+            if whole and (self.state is None or now - self._differs_since.setdefault(key, now) > SWITCH_SECONDS):
+                so = "and is followed, as it is nothing new" if nothing_new else "so it is not followed"
                 self.troubles.append(
-                    f"{self._registry.store.url}/{key} is not what the ledger says, so it is not followed: run "
-                    f"`champion smoke --env {name}`, which repairs it."
+                    f"{self._registry.store.url}/{key} is not what the ledger says, {so}: run `champion smoke --env "
+                    f"{name}`, which repairs it."
                 )
 
     def _is_nothing_new(self, key: str, row: Row) -> bool:
-        name = self._registry.environment.name
-        if row.environment != name:
+        name, keys = self._registry.environment.name, self._registry.environment.ledger_public_keys
+        if row.environment != name or (keys and not any(is_signed(row.hash, one, row.signature) for one in keys)):
             return False
         if key == ROLLOUT:
-            return row.action == "rollout" and not row.details.get("versions")
+            return row.action == rollouts.ROLL_OUT and not rollouts.is_on(row)
         if key != POINTER or row.action != "rollback" or not row.is_emergency:
             return False
-        known = history.versions(self._rows).get(str(row.version))
+        known = self._versions.get(str(row.version))
         live_before = history.served(self._rows, name)
         return known is not None and known.name in live_before and row.details.get("models") == known.models
+
+    def _next_look(self, now: float) -> float:
+        """When to look again at files that did not change."""
+        if any(now - since <= SWITCH_SECONDS for since in self._differs_since.values()):
+            return now
+        # A model that makes its test take long must not keep a core busy.
+        took = time.monotonic() - now
+        return now + (max(RETRY_SECONDS, 5 * took) if self.troubles else CHECK_SECONDS)
 
     def _prepare(self) -> State | None:
         """The state by what is proved; None without a version that works."""
         pointer, rollout, keys = (self._proved.get(key) for key in (POINTER, ROLLOUT, KEYS))
         if pointer is None:
             return None
-        versions = history.versions(self._rows)
-        live = versions[str(pointer.version)]
+        number = self.state.number + 1 if self.state is not None else 1
+        accepted = keys.details["keys"] if keys is not None else {}
+        live = self._versions[str(pointer.version)]
         if not self._provide(live):
-            return None
+            if self.state is None:
+                return None
+            # The old version goes on alone: its rollout has ended, and keys have nothing to do with it.
+            old = {self.state.live: self.state.versions[self.state.live]}
+            return replace(self.state, number=number, versions=old, flags=None, shadow=None, keys=accepted)
         details = rollout.details if rollout is not None and rollouts.is_active(rollout, pointer) else {}
-        others = [versions[name] for name in details.get("versions", {})]
+        others = [self._versions[name] for name in details.get("versions", {})]
         if not all(self._provide(version) for version in others):
             details, others = {}, []
         return State(
-            number=self.state.number + 1 if self.state is not None else 1,
+            number=number,
             environment=self._registry.environment.name,
             live=live.name,
             versions={version.name: version.files[ONNX_FILE] for version in (live, *others)},
             flags=details.get("flags") if details.get("percents") else None,
             shadow=details.get("shadow"),
-            keys=keys.details["keys"] if keys is not None else {},
+            keys=accepted,
         )
 
     def _provide(self, version: Version) -> bool:
@@ -138,7 +157,7 @@ class Followed:
         if expected is None:
             self.troubles.append(f"{version.name} was registered without {ONNX_FILE}, which a server needs.")
             return False
-        if expected in self._tested:
+        if expected in self._tested and model_path(self._folder, expected).exists():
             return True
         # Only what serves is tested here. The environment's own smoke test looks at the archive too.
         part = replace(version, files={name: version.files[name] for name in (ONNX_FILE, EXAMPLES_FILE)})

@@ -63,24 +63,25 @@ def shadow(registry: Registry, version: str, reason: str | None = None) -> Switc
     return _switch(registry, state, live, target, {**details, "smoke": report.details()}, reason)
 
 
-def stop(registry: Registry, reason: str | None = None, *, automatic: bool = False) -> Switch:
+def stop(registry: Registry, reason: str | None = None, *, unsound: str | None = None) -> Switch:
     """End all flags and the shadow, so that the live version answers everybody.
 
-    It continues when the ledger is broken, lost or unreachable, and when another command was faster. An `automatic`
-    stop, without a decision of a person, leaves a finding on each version that users got.
+    It continues when the ledger is broken, lost or unreachable, and when another command was faster. Without a
+    decision of a person, it stops only a rollout of the version that a server found `unsound`, and leaves a finding on
+    it if users got it.
     """
     try:
-        return _stop(registry, reason, automatic=automatic)
+        return _stop(registry, reason, unsound)
     except (ConflictError, UnavailableError) as hindrance:
-        return _stop_in_store(registry, reason, hindrance, automatic=automatic)
+        return _stop_in_store(registry, reason, hindrance, unsound)
 
 
-def _stop(registry: Registry, reason: str | None, *, automatic: bool) -> Switch:
+def _stop(registry: Registry, reason: str | None, unsound: str | None) -> Switch:
     state, name = read_state(registry, despite_breaks=True), registry.environment.name
     live, last = history.live(state.rows, name), history.rollout(state.rows, name)
     # While the ledger is broken, the store may say something else, and a server follows the store.
     active = next((row for row in (_stored(state.files[ROLLOUT]), last) if rollouts.is_active(row, live)), None)
-    if live is None or active is None:
+    if live is None or active is None or not _concerns(active, unsound):
         return _nothing_on(registry, live)
     row = switch_file(
         registry,
@@ -90,16 +91,16 @@ def _stop(registry: Registry, reason: str | None, *, automatic: bool) -> Switch:
         version=rollouts.first(active),
         from_version=live.version,
         reason=reason,
-        details=rollouts.stopped(active, automatic=automatic),
+        details=rollouts.stopped(active, unsound),
     )
     return Switch(row, changed=True)
 
 
-def _stop_in_store(registry: Registry, reason: str | None, hindrance: UserError, *, automatic: bool) -> Switch:
+def _stop_in_store(registry: Registry, reason: str | None, hindrance: UserError, unsound: str | None) -> Switch:
     """The same without the ledger: the store alone says so, and a later command records it."""
     environment, store = registry.environment, registry.store
     live, active = read_pointer(environment), _stored(store.read(ROLLOUT))
-    if live is None or active is None or not rollouts.is_active(active, live):
+    if live is None or active is None or not rollouts.is_active(active, live) or not _concerns(active, unsound):
         return _nothing_on(registry, live)
     row = registry.ledger.make_row(
         UNRECORDED,
@@ -109,11 +110,16 @@ def _stop_in_store(registry: Registry, reason: str | None, hindrance: UserError,
         version=rollouts.first(active),
         from_version=live.version,
         reason=reason,
-        details={**rollouts.stopped(active, automatic=automatic), "emergency": True, "outage": str(hindrance)},
+        details={**rollouts.stopped(active, unsound), "emergency": True, "outage": str(hindrance)},
     )
     store.write(ROLLOUT, row.as_json())
     follow(registry, row)
     return Switch(row, changed=True, note="not in the ledger yet; the next command records it")
+
+
+def _concerns(active: Row, unsound: str | None) -> bool:
+    """Whether to stop the rollout: one of another version may have come since a server found this one unsound."""
+    return unsound is None or unsound in active.details["versions"]
 
 
 def _nothing_on(registry: Registry, live: Row | None) -> Switch:
@@ -152,7 +158,11 @@ def _live_and_target(registry: Registry, state: State, version: str) -> tuple[Ro
 
 
 def _fields(version: Version) -> dict[str, str]:
-    return {feature["name"]: feature["type"] for feature in version.features}
+    """The type of each column that a request needs: the features, and what a rule for excluded rows reads besides."""
+    columns = version.params.get("columns", {})
+    rules = version.params.get("ingest", {}).get("exclude") or {}
+    read = {name: str(columns.get(name, {}).get("type")) for rule in rules.values() for name in rule}
+    return read | {feature["name"]: feature["type"] for feature in version.features}
 
 
 def _refuse_unfit(registry: Registry, state: State, target: Version) -> None:

@@ -17,6 +17,7 @@ from champion.model.model import Model
 from champion.model.onnx_scorer import OnnxScorer
 from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE, ONNX_FILE
 from champion.table.columns import dtype
+from champion.table.exclusions import parse_exclusions
 from champion.table.features import describe_features
 
 
@@ -42,7 +43,8 @@ def _answer(path: Path, sha256: str, stored: Mapping[str, Any], question: Mappin
     try:
         return _examine(_open(path, sha256), path.name, stored, question)
     except UserError as error:
-        wrong = f"{path.name} does not load: {error}"
+        # The temporary folder is another one each time, and says nothing.
+        wrong = f"{path.name} does not load: {str(error).replace(str(path), path.name)}"
     except Exception as error:
         # A forged or broken model can raise any exception.
         wrong = f"{path.name} raises {type(error).__name__}: {' '.join(str(error).split())[:200]}"
@@ -62,6 +64,8 @@ def _examine(
     model: Model | OnnxScorer, name: str, stored: Mapping[str, Any], question: Mapping[str, Any]
 ) -> dict[str, Any]:
     wrong, slow = [], []
+    # A server judges each row by them. An exception says that it could not.
+    parse_exclusions(model.manifest.exclusions)
     if describe_features(model.features) != question["features"]:
         wrong.append(f"the features of {name} differ from those at its registration")
     types = {feature.name: dtype(feature.type) for feature in model.features}

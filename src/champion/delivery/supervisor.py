@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from champion.core.errors import ConflictError, UnavailableError, UserError
 from champion.core.values import escaped
@@ -67,6 +67,10 @@ class Supervisor:
         # Why the last effect failed, and when to try again.
         self._failed: list[str] = []
         self._act_again = 0.0
+        # The state that the workers were told, and what is said of those that are behind.
+        self._written = 0
+        self._late: list[str] = []
+        self._tell_again = 0.0
         self._leaving = asyncio.Event()
 
     async def run(self) -> None:
@@ -81,6 +85,7 @@ class Supervisor:
                 serves_nothing = f"{self._registry.environment.name} serves nothing yet. Deploy a version first."
                 raise ConflictError(followed.troubles[0] if followed.troubles else serves_nothing)
             state.write(folder)
+            self._written = state.number
             follows = _measure(folder / "metrics")
             limits.make_file(folder, self._count)
             orders = [self._orders(folder, number) for number in range(self._count)]
@@ -119,33 +124,65 @@ class Supervisor:
         host, port = self._listener.getsockname()[:2]
         host = f"[{host}]" if ":" in host else host
         workers = "1 worker" if self._count == 1 else f"{self._count} workers"
-        print(f"{state.environment} serves {state.live} at http://{host}:{port} with {workers}", flush=True)
+        _print(f"{state.environment} serves {state.live} at http://{host}:{port} with {workers}", sys.stdout)
         if self._registry.environment.serving.keys_required and not state.keys:
             command = f"`champion keys add NAME --env {state.environment}`"
             self._say(f"there is no API key yet, so every request is refused. Make one: {command}")
 
     async def _follow(self, followed: Followed, folder: Path, follows: "Gauge") -> None:
         """Take up each change, until the end; `follows` is 1 while there is no trouble."""
-        live = followed.state.live if followed.state is not None else ""
-        while not self._leaving.is_set():
-            troubles = []
+        live, pause = followed.state.live if followed.state is not None else "", LOOK_SECONDS
+        while not await self._is_leaving(pause):
+            pause = LOOK_SECONDS
             try:
-                state = await asyncio.to_thread(followed.look)
-                troubles = followed.troubles
-            except (UserError, OSError) as error:
-                state, troubles = None, [str(error)]
-            if state is not None:
-                state.write(folder)
-                for worker in self._workers:
-                    worker.tell()
-                if state.live != live:
-                    live = state.live
-                    print(f"{state.environment} serves {live} now", flush=True)
-            troubles = [*troubles, *await self._act(followed)]
+                if (state := await self._look(followed)) is not None:
+                    state.write(folder)
+                    self._written = state.number
+                    for worker in self._workers:
+                        worker.tell()
+                troubles = [*followed.troubles, *self._behind(followed), *await self._act(followed)]
+            except Exception as error:
+                # Whatever fails, the workers go on, and the next look tries again.
+                troubles, pause = [_told(error)], RETRY_SECONDS
+            if followed.state is not None and followed.state.live != live:
+                live = followed.state.live
+                _print(f"{followed.state.environment} serves {live} now", sys.stdout)
             self._alert_once(troubles)
             follows.set(not troubles)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._leaving.wait(), LOOK_SECONDS)
+
+    async def _look(self, followed: Followed) -> State | None:
+        """The state to take up: a new one, or one that could not be written. At the end it waits for no long test."""
+        looking = asyncio.create_task(asyncio.to_thread(followed.look))
+        leaving = asyncio.create_task(self._leaving.wait())
+        await asyncio.wait([looking, leaving], return_when=asyncio.FIRST_COMPLETED)
+        leaving.cancel()
+        if not looking.done():
+            return None
+        looking.result()
+        state = followed.state
+        return state if state is not None and state.number > self._written else None
+
+    async def _is_leaving(self, seconds: float) -> bool:
+        """Whether the server is to end, within these seconds."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._leaving.wait(), seconds)
+        return self._leaving.is_set()
+
+    def _behind(self, followed: Followed) -> list[str]:
+        """Sentences about workers that do not serve the newest state, a while after it came; they are told again."""
+        newest = followed.state.number if followed.state is not None else 0
+        late = [one for one in self._workers if one.serves.is_set() and one.number < newest]
+        now = time.monotonic()
+        if not late:
+            self._tell_again = now + RETRY_SECONDS
+        if not late or now < self._tell_again:
+            return self._late if late else []
+        self._tell_again = now + RETRY_SECONDS
+        for one in late:
+            one.tell()
+        reasons = {one.refusal or "it did not say why" for one in late}
+        self._late = [f"a worker goes on with what it serves: {reason}" for reason in sorted(reasons)]
+        return self._late
 
     async def _act(self, followed: Followed) -> list[str]:
         """Make the effects of what was refused and found unsound. Returns why one failed; then it is tried again."""
@@ -160,7 +197,7 @@ class Supervisor:
         for version, reason in list(self._unsound.items()):
             # Somebody may have been faster.
             is_over = followed.state is None or version not in followed.state.versions
-            if is_over or await self._succeeds(partial(self._stop_rollout, reason)):
+            if is_over or await self._succeeds(partial(self._stop_rollout, version, reason)):
                 del self._unsound[version]
         if self._failed:
             self._act_again = time.monotonic() + RETRY_SECONDS
@@ -169,23 +206,21 @@ class Supervisor:
     async def _succeeds(self, effect: Callable[[], object]) -> bool:
         try:
             await asyncio.to_thread(effect)
-        except (UserError, OSError) as error:
-            self._failed.append(str(error))
+        except Exception as error:
+            # The server goes on, and tries again.
+            self._failed.append(_told(error))
             return False
         return True
 
     def _record_refusal(self, one: Refused) -> None:
         record_refusal(self._open_registry(), one.version, one.report)
 
-    def _stop_rollout(self, reason: str) -> None:
-        rollout.stop(self._open_registry(), reason=reason, automatic=True)
+    def _stop_rollout(self, version: str, reason: str) -> None:
+        rollout.stop(self._open_registry(), reason=reason, unsound=version)
 
-    def _hear(self, worker: int, event: dict[str, Any]) -> None:
-        """Do what a worker's event asks for."""
-        if event["event"] == "refused":
-            self._alert(f"worker {worker} goes on with what it serves: {event['reason']}")
-        elif event["event"] == "unsound":
-            self._unsound.setdefault(event["version"], event["reason"])
+    def _hear(self, event: dict[str, Any]) -> None:
+        """Note that a worker found a version unsound."""
+        self._unsound.setdefault(event["version"], event["reason"])
 
     def _alert_once(self, troubles: Sequence[str]) -> None:
         """Alert to each trouble when it begins."""
@@ -208,7 +243,18 @@ class Supervisor:
             self._say(str(error))
 
     def _say(self, text: str) -> None:
-        print(f"warning: {escaped(text)}", file=sys.stderr, flush=True)
+        _print(f"warning: {escaped(text)}", sys.stderr)
+
+
+def _print(text: str, stream: TextIO) -> None:
+    """Print a line; that nobody reads it any more must not end the server."""
+    with contextlib.suppress(BrokenPipeError):
+        print(text, file=stream, flush=True)
+
+
+def _told(error: Exception) -> str:
+    """What a person can read of the error. The text of an unexpected one may hold a secret."""
+    return str(error) if isinstance(error, UserError | OSError) else f"an unexpected {type(error).__name__} happened"
 
 
 def _measure(folder: Path) -> "Gauge":

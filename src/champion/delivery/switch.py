@@ -226,6 +226,8 @@ def _record_stop(registry: Registry, session: Appending, content: bytes | None) 
     found = Row.from_json(content) if content is not None else None
     if last is None or found is None or session.breaks or not rollouts.is_unrecorded_stop(found, last):
         return False
+    claimed = found.details.get("unsound")
+    unsound = claimed if isinstance(claimed, str) and claimed in last.details["versions"] else None
     session.append(
         rollouts.ROLL_OUT,
         environment=name,
@@ -233,7 +235,7 @@ def _record_stop(registry: Registry, session: Appending, content: bytes | None) 
         from_version=last.from_version,
         reason=found.reason,
         details={
-            **rollouts.stopped(last, automatic=found.details.get("automatic") is True),
+            **rollouts.stopped(last, unsound),
             "stop": {key: str(getattr(found, key))[:CLAIM_LENGTH] for key in CLAIMS},
         },
     )

@@ -25,12 +25,15 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 
 
 class WorkerProcess:
-    """One worker. `serves` is set once it answers; `hear` gets all other events, `alert` a sentence when it ends."""
+    """One worker. `serves` is set once it answers; `hear` gets its other events, `alert` a sentence when it ends.
 
-    def __init__(
-        self, orders: Orders, hear: Callable[[int, dict[str, Any]], None], alert: Callable[[str], None]
-    ) -> None:
+    `number` is that of the state that it serves, and `refusal` why it did not take up the newest one.
+    """
+
+    def __init__(self, orders: Orders, hear: Callable[[dict[str, Any]], None], alert: Callable[[str], None]) -> None:
         self.serves = asyncio.Event()
+        self.number = 0
+        self.refusal: str | None = None
         self._orders = orders
         self._hear = hear
         self._alert = alert
@@ -43,11 +46,15 @@ class WorkerProcess:
         pause = FIRST_PAUSE
         while not self._ending.is_set():
             started = time.monotonic()
-            status = await self._run()
+            try:
+                status = await self._run()
+                how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+            except Exception as error:
+                # Whatever fails, the worker must come back.
+                how = type(error).__name__
             if self._ending.is_set():
                 return
             pause = FIRST_PAUSE if time.monotonic() > started + LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
-            how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
             self._alert(f"worker {self._orders.worker} ended ({how}), and is started again in {pause:g} s")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._ending.wait(), pause)
@@ -86,19 +93,30 @@ class WorkerProcess:
         reader, self._writer = await asyncio.open_connection(sock=own)
         # A state that came while the process started may be newer than the one that it read.
         self.tell()
-        while line := await reader.readline():
-            event = json.loads(line)
-            if event["event"] == "serves":
-                self.serves.set()
-            else:
-                self._hear(self._orders.worker, event)
+        # A process that was killed leaves half a line, or a broken channel.
+        with contextlib.suppress(ValueError, OSError):
+            while line := await reader.readline():
+                self._take(json.loads(line))
         self._writer.close()
+        if process.returncode is None and not self._ending.is_set():
+            # Without its channel it follows nothing any more.
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
         status = await process.wait()
         # The library looks for the folder of the measurements when it is imported, so it must be there.
         from prometheus_client.multiprocess import mark_process_dead
 
         mark_process_dead(process.pid)  # type: ignore[no-untyped-call]
         return status
+
+    def _take(self, event: dict[str, Any]) -> None:
+        if event["event"] == "serves":
+            self.number, self.refusal = event["number"], None
+            self.serves.set()
+        elif event["event"] == "refused":
+            self.refusal = event["reason"]
+        else:
+            self._hear(event)
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -98,9 +98,9 @@ class Row:
         """The row that `as_json` wrote; None when the bytes are not a row, or its hash does not fit its content."""
         try:
             row = cls(**json.loads(content))
+            return row if isinstance(row.details, dict) and row.computed_hash() == row.hash else None
         except (ValueError, TypeError, RecursionError):
             return None
-        return row if isinstance(row.details, dict) and row.computed_hash() == row.hash else None
 
 
 def canonical(content: Mapping[str, Any]) -> str:

@@ -40,16 +40,21 @@ def first(row: Row) -> str | None:
     return next((version for _, version in shares(row).values()), shadow(row))
 
 
-def stopped(row: Row, *, automatic: bool) -> dict[str, Any]:
-    """The details of the row that stops this rollout; `ended` has the versions that users got, by flag."""
+def stopped(row: Row, unsound: str | None) -> dict[str, Any]:
+    """The details of the row that stops this rollout, by itself if a version is `unsound`.
+
+    `ended` has the versions that users got, by flag; of an automatic stop only the unsound one.
+    """
+    ended = {flag: version for flag, (percent, version) in shares(row).items() if percent > 0}
     return {
         "base": row.details.get("base"),
         "flags": {"flags": {}},
         "percents": {},
         "versions": {},
         "shadow": None,
-        "automatic": automatic,
-        "ended": {flag: version for flag, (percent, version) in shares(row).items() if percent > 0},
+        "automatic": unsound is not None,
+        "unsound": unsound,
+        "ended": {flag: version for flag, version in ended.items() if unsound in (None, version)},
     }
 
 

@@ -114,12 +114,9 @@ class App:
         version, choice = self._router.choose(model, user_id)
         answered = None
         if version is not model.live:
-            read = read_each(version, rows) if few else await asyncio.to_thread(read_each, version, rows)
-            scores = await self._router.ask_challenger(version, in_scope(read))
-            if scores is None:
+            answered = await self._ask_challenger(version, rows)
+            if answered is None:
                 version, choice = model.live, fallback(choice)
-            else:
-                answered = predictions(version, read, scores)
         if answered is None and few:
             read = read_each(version, rows)
             answered = predictions(version, read, await self._batcher.score(version.scorer, in_scope(read)))
@@ -131,6 +128,17 @@ class App:
         if model.shadow is not None:
             self._router.ask_shadow(model.shadow, rows, answer.predictions)
         return encode(answer)
+
+    async def _ask_challenger(self, version: OpenVersion, rows: Sequence[Mapping[str, Any]]) -> list[Prediction] | None:
+        """The challenger's answer; None when it cannot give one, so that the live version answers."""
+        few = len(rows) <= FEW_ROWS
+        try:
+            read = read_each(version, rows) if few else await asyncio.to_thread(read_each, version, rows)
+        except Problem:
+            # The live version says what is wrong with the rows.
+            return None
+        scores = await self._router.ask_challenger(version, in_scope(read))
+        return None if scores is None else predictions(version, read, scores)
 
     def _admit(self, headers: Mapping[bytes, bytes]) -> None:
         """Raise `Problem` when the request has no valid key, or its key has no request left in this second."""

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from prometheus_client import Counter
 
+from champion.core.errors import UserError
 from champion.environments import Serving
 from champion.flags import Flags
 from champion.model.onnx_scorer import OnnxScorer
@@ -35,7 +36,11 @@ class OpenVersion:
         """Open the version's ONNX file. Raises `UserError` when it has another hash or is no model."""
         scorer = OnnxScorer.open(path, sha256)
         manifest = scorer.manifest
-        return cls(name, scorer, parse_exclusions(manifest.exclusions), required_columns(manifest), ROWS.labels(name))
+        try:
+            exclusions = parse_exclusions(manifest.exclusions)
+        except ValueError:
+            raise UserError(f"{name} excludes rows by rules that this release cannot read. Update champion.") from None
+        return cls(name, scorer, exclusions, required_columns(manifest), ROWS.labels(name))
 
     @property
     def features(self) -> list[Feature]:
@@ -65,6 +70,9 @@ class LiveModel:
             flags = before.flags
         else:
             flags = None if state.flags is None else Flags.parse(state.flags)
+        named = {state.live, state.shadow or state.live, *(flags.versions if flags is not None else ())}
+        if not named <= set(versions):
+            raise UserError(f"the rollout names {', '.join(sorted(named - set(versions)))}, whose files are not here.")
         return cls(state, versions, flags, ApiKeys.parse(state.keys))
 
     def close_what_left(self, after: "LiveModel") -> None:

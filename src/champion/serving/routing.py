@@ -35,16 +35,26 @@ class Router:
     def __init__(self, settings: Serving, tell: Callable[[dict[str, Any]], None]) -> None:
         self._settings = settings
         self._tell = tell
-        self._challengers = ThreadPoolExecutor(1, "challenger")
-        self._challenging = Batcher(self._challengers)
-        self._shadows = ThreadPoolExecutor(1, "shadow")
-        self._waiting = 0
+        self._open_threads()
         # The last answers of each challenger: how one failed, or None.
         self._last: dict[str, deque[str | None]] = {}
         self._unsound: set[str] = set()
+        self._versions: set[str] = set()
+
+    def _open_threads(self) -> None:
+        self._challengers = ThreadPoolExecutor(1, "challenger")
+        self._challenging = Batcher(self._challengers)
+        self._shadows = ThreadPoolExecutor(1, "shadow")
+        # The rows that wait for the shadow, in a list, as those of an earlier shadow may come to an end later.
+        self._waiting = [0]
 
     def begin(self, live: LiveModel) -> None:
         """Forget what was seen of versions that this one does not use."""
+        if set(live.versions) != self._versions:
+            # A version that hangs must not hold up the next one.
+            self.close()
+            self._open_threads()
+        self._versions = set(live.versions)
         self._unsound &= set(live.versions)
         self._last = {name: seen for name, seen in self._last.items() if name in live.versions}
 
@@ -72,27 +82,25 @@ class Router:
             failure = "error"
         if scores is not None and not np.isfinite(scores).all():
             failure, scores = "error", None
-        self._note(version.name, failure)
+        self.note(version.name, failure)
         return scores
 
     def ask_shadow(self, shadow: OpenVersion, rows: Sequence[dict[str, Any]], answered: Sequence[Prediction]) -> None:
         """Let the shadow score the rows, without waiting for it."""
-        if self._waiting + len(rows) > MAX_WAITING:
+        if self._waiting[0] + len(rows) > MAX_WAITING:
             metrics.SHADOW_DROPPED.labels(shadow.name).inc(len(rows))
             return
-        self._waiting += len(rows)
+        self._waiting[0] += len(rows)
         asked = asyncio.get_running_loop().run_in_executor(self._shadows, _compare, shadow, rows, answered)
-        asked.add_done_callback(partial(self._end_waiting, len(rows)))
+        asked.add_done_callback(partial(_end_waiting, self._waiting, len(rows)))
 
     def close(self) -> None:
         """Wait for no thread: a challenger may never end."""
         self._challengers.shutdown(wait=False, cancel_futures=True)
         self._shadows.shutdown(wait=False, cancel_futures=True)
 
-    def _end_waiting(self, rows: int, _: Any) -> None:
-        self._waiting -= rows
-
-    def _note(self, version: str, failure: str | None) -> None:
+    def note(self, version: str, failure: str | None) -> None:
+        """Remember how the version's last answer failed, or that it did not; too many failures make it unsound."""
         seen = self._last.setdefault(version, deque(maxlen=LOOKED_AT))
         seen.append(failure)
         if failure is None:
@@ -105,6 +113,10 @@ class Router:
                 f"{version} failed in {slow + errors} of its last {len(seen)} answers: {slow} slow, {errors} errors"
             )
             self._tell({"event": "unsound", "version": version, "reason": reason})
+
+
+def _end_waiting(waiting: list[int], rows: int, _: Any) -> None:
+    waiting[0] -= rows
 
 
 def fallback(choice: FlagChoice | None) -> FlagChoice | None:

@@ -1,5 +1,7 @@
 """The rows of a request, scored by one version."""
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,17 +52,20 @@ def predictions(version: OpenVersion, read: Sequence[Read], scores: Scores) -> l
             found.append(Prediction(warned, out_of_scope=rule))
         else:
             probability = next(left)
+            if math.isnan(probability):
+                raise ValueError(f"{version.name} gives NaN as a probability")
             found.append(Prediction(warned, probability, probability >= cut))
     return found
 
 
 def count_emptied(answered: Sequence[Prediction], counts: metrics.Buffer) -> None:
     """Measure the values that were as good as missing, and the rows that a rule excludes."""
-    for one in answered:
-        if one.out_of_scope is not None:
-            counts.add(metrics.OUT_OF_SCOPE.labels(one.out_of_scope))
-        for warned in one.warnings:
-            counts.add(metrics.EMPTIED.labels(warned.field, warned.reason))
+    rules = [one.out_of_scope for one in answered if one.out_of_scope is not None]
+    warned = [(warning.field, warning.reason) for one in answered for warning in one.warnings]
+    for rule, rows in Counter(rules).items() if rules else ():
+        counts.add(metrics.OUT_OF_SCOPE.labels(rule), rows)
+    for (field, reason), values in Counter(warned).items() if warned else ():
+        counts.add(metrics.EMPTIED.labels(field, reason), values)
 
 
 def _warn(reading: Reading) -> list[Warned]:

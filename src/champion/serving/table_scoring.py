@@ -85,6 +85,8 @@ class Scoring:
         outside = rules.is_not_null()
         inside = treated.filter(~outside) if outside.any() else treated
         scores = self.scorer.predict_treated(inside) if known is None else known
+        if np.isnan(scores).any():
+            raise UserError(f"{self.version} gives no number as the probability of a row. Choose another version.")
         if len(scores) != inside.height:
             raise ConflictError(f"the journal of {self.table.name} has the scores of other rows. Run it again.")
         probability = np.full(len(batch), np.nan)

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import uvicorn
 
 from champion.core.errors import UserError
 from champion.environments import Serving
+from champion.registry.api_keys import ApiKeys
 from champion.serving.app import App
 from champion.serving.connection import Connection
 from champion.serving.limits import RateLimit
@@ -97,10 +99,12 @@ class _Worker:
         return 0
 
     async def _listen(self, reader: asyncio.StreamReader, app: App, server: "_Server") -> None:
-        while await reader.readline():
-            await self._follow(app)
-        # The supervisor has ended.
-        server.leave()
+        try:
+            while await reader.readline():
+                await self._follow(app)
+        finally:
+            # The supervisor has ended, or nothing can be followed any more.
+            server.leave()
 
     async def _follow(self, app: App) -> None:
         """Serve the folder's state; a broken one is refused, and the old one goes on."""
@@ -110,8 +114,11 @@ class _Worker:
             return
         try:
             model = await asyncio.to_thread(LiveModel.open, state, self._folder, before)
-        except UserError as error:
-            self._tell({"event": "refused", "reason": str(error)})
+        except Exception as error:
+            # Keys have nothing to do with a broken model. The supervisor hears the reason and asks again.
+            app.model = replace(before, keys=ApiKeys.parse(state.keys))
+            known = isinstance(error, UserError)
+            self._tell({"event": "refused", "reason": str(error) if known else f"a {type(error).__name__} happened"})
             return
         app.model = model
         self._router.begin(model)
