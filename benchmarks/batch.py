@@ -8,7 +8,6 @@ checks no schema, keeps no journal and asks no ledger.
 """
 
 import json
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -20,7 +19,7 @@ from pyarrow.parquet import ParquetWriter
 from champion.core.files import read_parquet
 from champion.core.layout import EARLIER, MODEL_ONNX, TEST
 from champion.model.onnx_scorer import OnnxScorer
-from measure import BIN, REPOSITORY, Usage, in_turn, median, run
+from measure import BIN, REPOSITORY, Usage, in_turn, median, run, use_own_staging
 
 ROWS = {1_000_000: 3, 10_000_000: 1}
 PIECE = 250_000
@@ -82,14 +81,7 @@ def main() -> None:
     features = json.dumps({feature.name: feature.kind for feature in scorer.features})
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        os.environ |= {
-            "ENVIRONMENT": "staging",
-            "CHAMPION_DATABASE_URL": f"sqlite:///{folder}/ledger.db",
-            "CHAMPION_STORE_URL": f"{folder}/stores",
-        }
-        # Neither a notification nor MLflow may hear of the version.
-        for name in ("CHAMPION_WEBHOOK_URL", "MLFLOW_TRACKING_URI"):
-            os.environ.pop(name, None)
+        use_own_staging(folder)
         run([str(BIN / "champion"), "register"], REPOSITORY)
         for count, rounds in ROWS.items():
             source, ours_file, floor_file = (folder / f"{name}.parquet" for name in ("rows", "ours", "floor"))

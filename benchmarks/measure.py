@@ -43,3 +43,14 @@ def in_turn(ours: Callable[[], Usage], floor: Callable[[], Usage], rounds: int) 
 
 def median(values: list[float]) -> float:
     return statistics.median(values)
+
+
+def use_own_staging(folder: str | Path) -> None:
+    """Let staging have its ledger and stores in the folder, and let neither a webhook nor MLflow hear of it."""
+    os.environ |= {
+        "ENVIRONMENT": "staging",
+        "CHAMPION_DATABASE_URL": f"sqlite:///{folder}/ledger.db",
+        "CHAMPION_STORE_URL": f"{folder}/stores",
+    }
+    for name in ("CHAMPION_WEBHOOK_URL", "MLFLOW_TRACKING_URI"):
+        os.environ.pop(name, None)

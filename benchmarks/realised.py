@@ -21,7 +21,7 @@ from ruamel.yaml import YAML
 
 from champion.repository import git
 from champion.table.window import shift
-from measure import BIN, REPOSITORY, run
+from measure import BIN, REPOSITORY, run, use_own_staging
 
 YEARS = range(2008, 2013)
 MONTHS_LATER, LAST = 36, date(2014, 7, 1)
@@ -107,14 +107,7 @@ def interval(metrics: dict[str, Any], name: str) -> str:
 def main() -> None:
     cache = answer([str(BIN / "dvc"), "cache", "dir"], REPOSITORY).strip()
     with tempfile.TemporaryDirectory() as folder, git.clone_at(REPOSITORY) as clone:
-        os.environ |= {
-            "ENVIRONMENT": "staging",
-            "CHAMPION_DATABASE_URL": f"sqlite:///{folder}/ledger.db",
-            "CHAMPION_STORE_URL": f"{folder}/stores",
-        }
-        # Neither a notification nor MLflow may hear of these versions.
-        for name in ("CHAMPION_WEBHOOK_URL", "MLFLOW_TRACKING_URI"):
-            os.environ.pop(name, None)
+        use_own_staging(folder)
         run([str(BIN / "dvc"), "cache", "dir", "--local", cache], clone)
         accept_any_share(clone)
         print(f"| {' | '.join(TITLES)} |\n|{'---|' * len(TITLES)}")

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import onnx
 
@@ -36,7 +37,7 @@ from champion.registry.versions import ONNX_FILE
 from champion.repository import git
 from champion.table.features import to_frame
 from load import post, send
-from measure import BIN, REPOSITORY
+from measure import BIN, REPOSITORY, use_own_staging
 
 ROWS = 500
 SECONDS = 3.0
@@ -74,11 +75,7 @@ def prepare(folder: Path) -> str:
     config = folder / "config/environments.yaml"
     text = config.read_text().replace("    serving: { keys_required: false }\n", "")
     config.write_text(text.replace("    thresholds:", "    serving: { requests_per_second: 1000000 }\n    thresholds:"))
-    os.environ |= {
-        "ENVIRONMENT": "staging",
-        "CHAMPION_DATABASE_URL": f"sqlite:///{folder}/ledger.db",
-        "CHAMPION_STORE_URL": f"{folder}/stores",
-    }
+    use_own_staging(folder)
     registered, _ = register(Registry.open(load_environment("staging", REPOSITORY)))
     registry = staging(folder)
     model = onnx.load_from_string(registry.read_file(registered, ONNX_FILE))
@@ -193,6 +190,24 @@ def compare_with_noop(folder: Path, port: int, requests: list[bytes]) -> None:
         time.sleep(FOLLOW_SECONDS)
 
 
+def time_switches(folder: Path, port: int, key: str) -> None:
+    """How long after a deployment the server answers with its version."""
+    took = []
+    for version in ("v2", "v1") * ROUNDS:
+        deployment.deploy(staging(folder), version)
+        start = time.perf_counter()
+        while json.loads(ask(port, key))["version"] != version:
+            time.sleep(0.01)
+        took.append(time.perf_counter() - start)
+    print(f"a deployment is followed after {statistics.median(took):.2f} s, at most {max(took):.2f} s", flush=True)
+
+
+def ask(port: int, key: str) -> bytes:
+    request = Request(f"http://127.0.0.1:{port}/v1/model", headers={"authorization": f"Bearer {key}"})
+    with urlopen(request) as answer:  # noqa: S310
+        return bytes(answer.read())
+
+
 def compare_with_mlflow(folder: Path, port: int, requests: list[bytes], rows: list[dict[str, Any]]) -> None:
     """The server against `mlflow models serve` with the same model."""
     save_for_mlflow(folder)
@@ -210,10 +225,12 @@ def main() -> None:
     rows = test.sample(ROWS, seed=0).to_dicts()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        requests = ask_ours(rows, prepare(folder))
+        key = prepare(folder)
+        requests = ask_ours(rows, key)
         port = free_port()
         serve = [str(BIN / "champion"), "serve", "--port", str(port), "--workers", "1"]
         with running(serve, port, folder):
+            time_switches(folder, port, key)
             compare_with_noop(folder, port, requests)
             compare_with_mlflow(folder, port, requests, rows)
     in_process(scorer, rows)

@@ -74,9 +74,7 @@ def test_a_rollout_is_one_row_and_the_same_file(project: DeliveryProject) -> Non
     details = row.details
     assert (details["base"], details["percents"], details["shadow"]) == (live.hash, {"new_model": 10}, None)
     version = production.resolve("v2")
-    assert details["versions"] == {
-        "v2": {name: {"sha256": sha256, "key": version.key(name)} for name, sha256 in version.served.items()}
-    }
+    assert details["versions"] == {"v2": version.models}
     assert all(production.store.holds(version.key(name), sha256) for name, sha256 in version.served.items())
     flags = Flags.parse(details["flags"])
     assert flags.versions == {"v2"}

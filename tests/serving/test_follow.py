@@ -124,7 +124,7 @@ def test_a_worker_gets_no_secret(in_state: InState) -> None:
         assert b"s3cret" in (supervisor / "environ").read_bytes()
         (worker,) = server.workers()
         for told in ("environ", "cmdline"):
-            content = Path(f"/proc/{worker}/{told}").read_bytes()
+            content = Path(f"/proc/{worker.pid}/{told}").read_bytes()
             assert b"s3cret" not in content
             assert b"ledger.db" not in content
             assert b"CHAMPION" not in content

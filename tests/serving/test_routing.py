@@ -1,7 +1,6 @@
 """A rollout reaches users by flags, harms nobody, and ends by itself when its version is unsound."""
 
 import hashlib
-import json
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +13,7 @@ from champion.delivery import deployment, rollout
 from champion.registry import history
 from champion.registry.versions import ONNX_FILE
 from support.delivery import DeliveryProject, InState
-from support.serving import Server, await_true, serving
+from support.serving import Server, await_true, edit_serving, serving
 from support.webhook import Webhook
 
 USERS = [f"user-{number}" for number in range(60)]
@@ -30,12 +29,6 @@ def deployed(in_state: InState) -> DeliveryProject:
 
 def versions_by_user(server: Server) -> dict[str, str]:
     return {user: server.predict(user_id=user)["version"] for user in USERS}
-
-
-def edit_serving(project: DeliveryProject, **settings: Any) -> None:
-    path = project.root / "config/environments.yaml"
-    text = path.read_text().replace("thresholds:", f"serving: {json.dumps(settings)}\n    thresholds:")
-    path.write_text(text.replace("    serving: { keys_required: false }\n", ""))
 
 
 def await_answer(server: Server, holds: Callable[[dict[str, Any]], bool], user: str | None = "user-1") -> None:

@@ -1,5 +1,6 @@
 """A real `champion serve` on a free port of this machine."""
 
+import json
 import os
 import queue
 import re
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import requests
 
 from champion.delivery.keys import add
@@ -41,6 +43,11 @@ class Server:
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
 
+    @property
+    def authorization(self) -> str:
+        """The header of the client with the valid key."""
+        return str(self.session.headers["Authorization"])
+
     def await_message(self, text: str, seconds: float = 30) -> str:
         """The first message with the text that was not awaited before."""
         until = time.monotonic() + seconds
@@ -63,15 +70,9 @@ class Server:
         assert answer.status_code == 200, answer.text
         return answer.json()  # type: ignore[no-any-return]
 
-    def await_version(self, version: str, seconds: float = 10) -> float:
-        """The seconds until the server answers with the version, of each worker several times."""
-        start = time.monotonic()
-        while time.monotonic() < start + seconds:
-            took = time.monotonic() - start
-            # Each new connection may reach another worker.
-            if {self._ask_anew() for _ in range(8)} == {version}:
-                return took
-        raise AssertionError(f"{version} does not answer: {self.messages}")
+    def await_version(self, version: str) -> None:
+        """Wait until the server answers with the version: several times, as a new connection may reach any worker."""
+        await_true(lambda: {self._ask_anew() for _ in range(8)} == {version})
 
     def _ask_anew(self) -> str:
         headers = dict(self.session.headers)
@@ -79,10 +80,10 @@ class Server:
             requests.post(f"{self.url}/v1/predict", json={"row": ROW}, headers=headers, timeout=10).json()["version"]
         )
 
-    def workers(self) -> list[int]:
-        """The ids of the worker processes."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in children if b"champion.serving.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    def workers(self) -> list[psutil.Process]:
+        """The worker processes; the smoke test leaves a child of its own."""
+        children = psutil.Process(self.process.pid).children()
+        return [child for child in children if "champion.serving.worker" in child.cmdline()]
 
     def metric(self, name: str) -> dict[str, float]:
         """The values of a metric, by the text of its labels."""
@@ -103,6 +104,13 @@ def await_true(holds: Callable[[], bool], seconds: float = 10) -> None:
     while not holds():
         assert time.monotonic() < until, "it did not come true"
         time.sleep(0.05)
+
+
+def edit_serving(project: DeliveryProject, **settings: float) -> None:
+    """Let every environment's server have these settings."""
+    path = project.root / "config/environments.yaml"
+    text = path.read_text().replace("    serving: { keys_required: false }\n", "")
+    path.write_text(text.replace("thresholds:", f"serving: {json.dumps(settings)}\n    thresholds:"))
 
 
 @contextmanager

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from champion.pipeline.ingest.fields import read_text, read_typed
 from champion.table.columns import ColumnType, dtype
+from champion.table.fields import read_text, read_typed
 
 
 def parsed(texts: list[str | None], column_type: ColumnType, date_format: str | None = None) -> list[Any]:

@@ -17,6 +17,7 @@ from champion.pipeline.ingest.loans import SOURCE_COLUMNS, loan_fields
 from champion.pipeline.ingest.params import FileSource, WheelSource
 from champion.pipeline.ingest.sources import read_table
 from champion.table.columns import Column, Columns, dtype
+from champion.table.fields import MISSING_VALUES
 from champion.table.window import Period
 
 COLUMNS = Columns(
@@ -79,13 +80,13 @@ def test_dates_are_read_in_the_declared_format() -> None:
     assert table["day"].to_list() == [date(2020, 1, 2)]
 
 
-@pytest.mark.parametrize("word", sources.MISSING_VALUES)
+@pytest.mark.parametrize("word", MISSING_VALUES)
 def test_every_word_for_missing_is_missing(word: str) -> None:
     table = read_table(put(f"{HEADER}\n{ROW}\n{','.join([word] * 6)}\n"), COLUMNS, None)
     assert table.row(1) == (None,) * 5
 
 
-CELL = st.text("ab ,;\"'\n|é", min_size=1).filter(lambda text: text not in sources.MISSING_VALUES)
+CELL = st.text("ab ,;\"'\n|é", min_size=1).filter(lambda text: text not in MISSING_VALUES)
 
 
 @given(st.lists(st.tuples(CELL, st.integers(-(10**12), 10**12), st.floats(-1e9, 1e9)), min_size=1, max_size=20))

@@ -9,7 +9,6 @@ from champion.cli.delivery import app as delivery
 from champion.cli.experiments import app as experiments
 from champion.cli.pipeline import app as pipeline
 from champion.cli.registry import app as registry
-from champion.cli.score import app as score
 from champion.cli.serving import app as serving
 
 app = typer.Typer(
@@ -24,7 +23,7 @@ Start here:
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (pipeline, data, delivery, registry, serving, score, experiments):
+for group in (pipeline, data, delivery, registry, serving, experiments):
     app.add_typer(group)
 
 

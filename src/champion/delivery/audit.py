@@ -7,7 +7,7 @@ from champion.delivery.listeners import follow
 from champion.registry import history
 from champion.registry.chain import HEAD, Row
 from champion.registry.registry import Registry
-from champion.registry.served import KEYS, POINTER, ROLLOUT, recorded
+from champion.registry.served import KEYS, POINTER, ROLLOUT, content_of, recorded
 from champion.registry.stores import Store
 from champion.tracking import registry_sync
 
@@ -49,17 +49,17 @@ def _in_store(registry: Registry, rows: list[Row]) -> Iterator[str]:
     store, name, versions = registry.store, registry.environment.name, history.versions(rows)
     truth = recorded(rows, name)
     live, content = truth[POINTER], store.read(POINTER)
-    found = Row.from_json(content) if content is not None else None
+    found = Row.from_json(content)
     if content is not None and found is None:
         yield f"{store.url}/{POINTER}: damaged"
-    elif content != (live.as_json() if live is not None else None):
+    elif content != content_of(live):
         yield (
             f"{name}: the store serves {_told(found)}, but the ledger says {_told(live)}. If a command was "
             "interrupted, the next deploy, promote, rollback or smoke repairs this."
         )
     for file, what in ((ROLLOUT, "rollout"), (KEYS, "API keys")):
         row = truth[file]
-        if store.read(file) != (row.as_json() if row is not None else None):
+        if store.read(file) != content_of(row):
             yield (
                 f"{store.url}/{file}: it is not the ledger's last row about the {what} of {name}. The next deploy, "
                 "promote, rollback, smoke, rollout or keys corrects it."

@@ -11,9 +11,9 @@ from champion.core.files import replacing
 from champion.delivery.deployment import examine_served
 from champion.delivery.smoke import SmokeReport
 from champion.registry import history, rollouts
-from champion.registry.chain import Row
+from champion.registry.chain import UNRECORDED, Row
 from champion.registry.registry import Registry
-from champion.registry.served import KEYS, POINTER, ROLLOUT, recorded
+from champion.registry.served import KEYS, POINTER, ROLLOUT, content_of, recorded
 from champion.registry.signing import is_signed
 from champion.registry.versions import EXAMPLES_FILE, ONNX_FILE, Version
 from champion.serving.state import State, model_path
@@ -88,12 +88,12 @@ class Followed:
             whole = False
         for key, should_be in recorded(self._rows, name).items():
             content = files[key]
-            row = Row.from_json(content) if content is not None else None
-            if content == (should_be.as_json() if should_be is not None else None):
+            row = Row.from_json(content)
+            if content == content_of(should_be):
                 self._proved[key] = should_be
                 self._differs_since.pop(key, None)
                 continue
-            nothing_new = row is not None and self._is_nothing_new(key, row)
+            nothing_new = row is not None and self._is_nothing_new(key, row, should_be, whole)
             if nothing_new:
                 self._proved[key] = row
             if whole and (self.state is None or now - self._differs_since.setdefault(key, now) > SWITCH_SECONDS):
@@ -103,7 +103,13 @@ class Followed:
                     f"{name}`, which repairs it."
                 )
 
-    def _is_nothing_new(self, key: str, row: Row) -> bool:
+    def _is_nothing_new(self, key: str, row: Row, recorded: Row | None, whole: bool) -> bool:
+        """Whether the row, which the ledger lacks, only goes back to what was live here, or ends a rollout."""
+        if whole or row.sequence == UNRECORDED:
+            # It was written during an outage, and follows the row before it. A copy of an old row does not.
+            before = {one.hash for one in (recorded, self._proved.get(key)) if one is not None}
+            if row.sequence != UNRECORDED or not (row.previous_hash in before or row.hash in before):
+                return False
         name, keys = self._registry.environment.name, self._registry.environment.ledger_public_keys
         if row.environment != name or (keys and not any(is_signed(row.hash, one, row.signature) for one in keys)):
             return False
@@ -145,7 +151,7 @@ class Followed:
             number=number,
             environment=self._registry.environment.name,
             live=live.name,
-            versions={version.name: version.files[ONNX_FILE] for version in (live, *others)},
+            versions={version.name: version.require_onnx() for version in (live, *others)},
             flags=details.get("flags") if details.get("percents") else None,
             shadow=details.get("shadow"),
             keys=accepted,
@@ -153,9 +159,10 @@ class Followed:
 
     def _provide(self, version: Version) -> bool:
         """Copy the version's ONNX file to the folder after a test. Whether it works; else `refused` says why not."""
-        expected = version.models.get(ONNX_FILE)
-        if expected is None:
-            self.troubles.append(f"{version.name} was registered without {ONNX_FILE}, which a server needs.")
+        try:
+            expected = version.require_onnx()
+        except UserError as error:
+            self.troubles.append(str(error))
             return False
         if expected in self._tested and model_path(self._folder, expected).exists():
             return True

@@ -17,7 +17,7 @@ from champion.registry import history, rollouts
 from champion.registry.chain import UNRECORDED, Row
 from champion.registry.registry import Registry
 from champion.registry.served import ROLLOUT, read_pointer
-from champion.registry.versions import ONNX_FILE, Version
+from champion.registry.versions import Version
 
 FLAG = "new_model"
 
@@ -80,7 +80,7 @@ def _stop(registry: Registry, reason: str | None, unsound: str | None) -> Switch
     state, name = read_state(registry, despite_breaks=True), registry.environment.name
     live, last = history.live(state.rows, name), history.rollout(state.rows, name)
     # While the ledger is broken, the store may say something else, and a server follows the store.
-    active = next((row for row in (_stored(state.files[ROLLOUT]), last) if rollouts.is_active(row, live)), None)
+    active = next((row for row in (Row.from_json(state.files[ROLLOUT]), last) if rollouts.is_active(row, live)), None)
     if live is None or active is None or not _concerns(active, unsound):
         return _nothing_on(registry, live)
     row = switch_file(
@@ -99,7 +99,7 @@ def _stop(registry: Registry, reason: str | None, unsound: str | None) -> Switch
 def _stop_in_store(registry: Registry, reason: str | None, hindrance: UserError, unsound: str | None) -> Switch:
     """The same without the ledger: the store alone says so, and a later command records it."""
     environment, store = registry.environment, registry.store
-    live, active = read_pointer(environment), _stored(store.read(ROLLOUT))
+    live, active = read_pointer(environment), Row.from_json(store.read(ROLLOUT))
     if live is None or active is None or not rollouts.is_active(active, live) or not _concerns(active, unsound):
         return _nothing_on(registry, live)
     row = registry.ledger.make_row(
@@ -128,10 +128,6 @@ def _nothing_on(registry: Registry, live: Row | None) -> Switch:
     return Switch(live, changed=False, note="no rollout is on")
 
 
-def _stored(content: bytes | None) -> Row | None:
-    return Row.from_json(content) if content is not None else None
-
-
 def _live_and_target(registry: Registry, state: State, version: str) -> tuple[Row, Version]:
     """The row of the live version, and another version that servers can use beside it, or `ConflictError`."""
     name = registry.environment.name
@@ -141,11 +137,7 @@ def _live_and_target(registry: Registry, state: State, version: str) -> tuple[Ro
     target = history.resolve(state.rows, version, registry.sharing)
     if target.name == live.version:
         raise ConflictError(f"{target.name} is the live version of {name}. Roll another version out.")
-    if ONNX_FILE not in target.files:
-        raise ConflictError(
-            f"{target.name} was registered by an older release and has no {ONNX_FILE}, which servers need. Choose a "
-            "newer version."
-        )
+    target.require_onnx()
     # One request is answered by either of them. Values may differ: what a version does not know, it treats as missing,
     # as in its training, and each refresh knows other values.
     ours, theirs = (_fields(one) for one in (target, history.versions(state.rows)[str(live.version)]))
@@ -210,15 +202,11 @@ def _details(
         "base": live.hash,
         "flags": document,
         "percents": {flag: percent for flag, (percent, _) in shares.items()},
-        "versions": {name: _files(known[name]) for name in names},
+        "versions": {name: known[name].models for name in names},
         "shadow": shadow,
         "automatic": False,
         "ended": {},
     }
-
-
-def _files(version: Version) -> dict[str, dict[str, str]]:
-    return {name: {"sha256": sha256, "key": version.key(name)} for name, sha256 in version.served.items()}
 
 
 def _switch(

@@ -21,7 +21,7 @@ from champion.registry import history, rollouts
 from champion.registry.chain import UNRECORDED, Row
 from champion.registry.ledger import Appending
 from champion.registry.registry import Registry
-from champion.registry.served import KEYS, POINTER, ROLLOUT, read_pointer, recorded
+from champion.registry.served import KEYS, POINTER, ROLLOUT, content_of, read_pointer, recorded
 from champion.registry.versions import MODEL_FILE, Version
 
 # What a pointer says of itself, which nobody vouches for: kept, but cut to a length.
@@ -188,7 +188,7 @@ def refuse_overtaken(registry: Registry, state: State, *files: str) -> None:
 
 
 def _told(content: bytes | None) -> str:
-    row = Row.from_json(content) if content is not None else None
+    row = Row.from_json(content)
     if row is None:
         return "a change of its store"
     of = f" of {row.version}" if row.version else ""
@@ -202,16 +202,12 @@ def _read(registry: Registry) -> dict[str, bytes | None]:
 def _differing(files: Mapping[str, bytes | None], rows: list[Row], name: str) -> list[str]:
     """The files that are no copy of the row that the ledger has for them."""
     truth = recorded(rows, name)
-    return [file for file, content in files.items() if content != _copy(truth[file])]
-
-
-def _copy(row: Row | None) -> bytes | None:
-    return row.as_json() if row is not None else None
+    return [file for file, content in files.items() if content != content_of(truth[file])]
 
 
 def _write_again(registry: Registry, session: Appending, file: str) -> bytes | None:
     """Make the file what the ledger says."""
-    content = _copy(recorded(session.rows, registry.environment.name)[file])
+    content = content_of(recorded(session.rows, registry.environment.name)[file])
     if content is None:
         registry.store.remove(file)
     else:
@@ -223,7 +219,7 @@ def _record_stop(registry: Registry, session: Appending, content: bytes | None) 
     """Record the stop of a rollout that was made without the ledger, if there was one."""
     name = registry.environment.name
     last = history.rollout(session.rows, name)
-    found = Row.from_json(content) if content is not None else None
+    found = Row.from_json(content)
     if last is None or found is None or session.breaks or not rollouts.is_unrecorded_stop(found, last):
         return False
     claimed = found.details.get("unsound")
@@ -246,10 +242,10 @@ def _repair(registry: Registry, session: Appending, pointer: bytes | None) -> by
     """Make ledger and pointer agree. The pointer is right if it names a registered model."""
     store, name = registry.store, registry.environment.name
     recorded = history.live(session.rows, name)
-    found = Row.from_json(pointer) if pointer is not None else None
+    found = Row.from_json(pointer)
     if found is None:
         # Only the pointer is lost, and the ledger has its content.
-        content = recorded.as_json() if recorded is not None else None
+        content = content_of(recorded)
         if content is None:
             raise ConflictError(
                 f"{store.url}/{POINTER}: damaged, and the ledger has no deployment in {name}. Remove this file."

@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ class WorkerProcess:
         """The process from its start to its end; its exit status, negative for a signal."""
         own, its = socket.socketpair()
         with its:
-            orders = self._orders.with_channel(its.fileno())
+            orders = replace(self._orders, channel=its.fileno())
             process = self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "champion.serving.worker", json.dumps(asdict(orders))),
                 env=_environment(Path(orders.folder)),

@@ -94,8 +94,10 @@ class Row:
         return (json.dumps(self.content(), indent=2, sort_keys=True) + "\n").encode()
 
     @classmethod
-    def from_json(cls, content: bytes) -> "Row | None":
+    def from_json(cls, content: bytes | None) -> "Row | None":
         """The row that `as_json` wrote; None when the bytes are not a row, or its hash does not fit its content."""
+        if content is None:
+            return None
         try:
             row = cls(**json.loads(content))
             return row if isinstance(row.details, dict) and row.computed_hash() == row.hash else None

@@ -41,7 +41,7 @@ def read_pointer(environment: Environment) -> Row | None:
     """The row of the version that the environment serves now; None when nothing was deployed yet."""
     store = Store(environment.model_store_url)
     content = store.read(POINTER)
-    row = Row.from_json(content) if content is not None else None
+    row = Row.from_json(content)
     if content is not None and row is None:
         raise ConflictError(
             f"{store.url}/{POINTER}: damaged. `champion rollback --env {environment.name} --to VERSION` repairs it."
@@ -78,12 +78,17 @@ def status_of(environment: Environment) -> Status:
     retired = history.retirements(rows).get(str(row.version))
     notes = [] if retired is None else [f"retired: {retired.reason} (ledger row {retired.sequence})"]
     last, active = history.rollout(rows, environment.name), history.active_rollout(rows, environment.name)
-    if beside != (last.as_json() if last is not None else None):
+    if beside != content_of(last):
         notes.append(f"its rollout {_DIFFERS}")
     elif active is not None:
         notes.append(f"{rollouts.describe(active)} (ledger row {active.sequence})")
     note = "; ".join(notes) or None
     return Status(version=row.version, since=row.time[:19], actor=row.actor, smoke_passed=passed, note=note)
+
+
+def content_of(row: Row | None) -> bytes | None:
+    """What a small file of the store holds that is a copy of the row; without a row, there is no such file."""
+    return row.as_json() if row is not None else None
 
 
 def recorded(rows: Sequence[Row], environment: str) -> dict[str, Row | None]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from champion.core.errors import ConflictError
 from champion.registry.chain import Row
 
 if TYPE_CHECKING:
@@ -91,6 +92,15 @@ class Version:
     def served(self) -> dict[str, str]:
         """SHA-256 by name of the files that an environment's store gets."""
         return self.models | {EXAMPLES_FILE: self.files[EXAMPLES_FILE]}
+
+    def require_onnx(self) -> str:
+        """SHA-256 of the file that servers open. Raises `ConflictError` for an older version, which has none."""
+        if ONNX_FILE not in self.files:
+            raise ConflictError(
+                f"{self.name} was registered by an older release and has no {ONNX_FILE}, which servers and `champion "
+                "score` need. Choose a newer version."
+            )
+        return self.files[ONNX_FILE]
 
     def key(self, file: str) -> str:
         """The key of the version's file in a store."""

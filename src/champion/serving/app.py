@@ -116,7 +116,7 @@ class App:
         if version is not model.live:
             answered = await self._ask_challenger(version, rows)
             if answered is None:
-                version, choice = model.live, fallback(choice)
+                version, choice = model.live, None if choice is None else fallback(choice.key)
         if answered is None and few:
             read = read_each(version, rows)
             answered = predictions(version, read, await self._batcher.score(version.scorer, in_scope(read)))

@@ -47,10 +47,11 @@ def score(registry: Registry, source: str, target: str, name: str | None, tell: 
     """
     start = time.perf_counter()
     version = _chosen(registry, name)
+    sha256 = version.require_onnx()
     scorer = OnnxScorer.parse(registry.read_file(version, ONNX_FILE), f"{ONNX_FILE} of {version.name}")
     for one in (source, target):
         check_suffix(one)
-    about = {"input": identify(source), "model": version.files[ONNX_FILE]}
+    about = {"input": identify(source), "model": sha256}
     own = registry.environment.root / "var/score" / hashlib.sha256(target.encode()).hexdigest()[:16]
     with ExitStack() as stack:
         base = stack.enter_context(_only_run(source, target, own))
@@ -89,12 +90,7 @@ def _chosen(registry: Registry, name: str | None) -> Version:
     environment = registry.environment.name
     if name is None and history.live(registry.rows, environment) is None:
         raise ConflictError(f"{environment} serves no version yet. Name one with --version.")
-    version = registry.resolve(name or environment)
-    if ONNX_FILE not in version.files:
-        raise ConflictError(
-            f"{version.name} has no {ONNX_FILE}, as it was registered before versions had one. Choose another version."
-        )
-    return version
+    return registry.resolve(name or environment)
 
 
 @contextmanager

@@ -55,7 +55,7 @@ class Batcher:
 
 def _hand_out_result(requests: Requests, asked: "asyncio.Future[Scores]") -> None:
     if asked.cancelled():
-        _fail(requests, RuntimeError("the server ends"))
+        _fail(requests, RuntimeError("its thread has ended"))
     elif (error := asked.exception()) is not None:
         _fail(requests, error)
     else:

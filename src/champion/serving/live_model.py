@@ -14,7 +14,8 @@ from champion.flags import Flags
 from champion.model.onnx_scorer import OnnxScorer
 from champion.registry.api_keys import ApiKeys
 from champion.serving.metrics import ROWS
-from champion.serving.schema import describe_api, encode, required_columns
+from champion.serving.openapi import describe_api
+from champion.serving.schema import encode, required_columns
 from champion.serving.state import State, model_path
 from champion.table.exclusions import Exclusions, parse_exclusions
 from champion.table.features import Feature

@@ -1,6 +1,6 @@
 """What the supervisor tells a worker at its start."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -17,7 +17,3 @@ class Orders:
     listener: int
     channel: int
     settings: dict[str, Any]
-
-    def with_channel(self, channel: int) -> "Orders":
-        """The same orders for a process with this channel."""
-        return replace(self, channel=channel)

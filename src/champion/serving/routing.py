@@ -5,7 +5,7 @@ slow, the live version answers. When that has happened too often, it is asked no
 """
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -29,34 +29,44 @@ LOOKED_AT = 100
 MAX_WAITING = 5000
 
 
+class _Challenger:
+    """What a worker knows of a version that flags choose. It has a thread of its own, as it may hang."""
+
+    def __init__(self) -> None:
+        self.pool = ThreadPoolExecutor(1, "challenger")
+        self.batcher = Batcher(self.pool)
+        # How its last answers failed, or None.
+        self.last: deque[str | None] = deque(maxlen=LOOKED_AT)
+        self.is_unsound = False
+
+
+class _Shadow:
+    """The thread of a version that scores in the shadow, and the rows that wait for it."""
+
+    def __init__(self) -> None:
+        self.pool = ThreadPoolExecutor(1, "shadow")
+        self.waiting = 0
+
+    def end_waiting(self, rows: int, _: Any) -> None:
+        """Note that these rows wait no more."""
+        self.waiting -= rows
+
+
 class Router:
     """The routes of one worker. `tell` gets an event for the supervisor."""
 
     def __init__(self, settings: Serving, tell: Callable[[dict[str, Any]], None]) -> None:
         self._settings = settings
         self._tell = tell
-        self._open_threads()
-        # The last answers of each challenger: how one failed, or None.
-        self._last: dict[str, deque[str | None]] = {}
-        self._unsound: set[str] = set()
-        self._versions: set[str] = set()
-
-    def _open_threads(self) -> None:
-        self._challengers = ThreadPoolExecutor(1, "challenger")
-        self._challenging = Batcher(self._challengers)
-        self._shadows = ThreadPoolExecutor(1, "shadow")
-        # The rows that wait for the shadow, in a list, as those of an earlier shadow may come to an end later.
-        self._waiting = [0]
+        self._challengers: defaultdict[str, _Challenger] = defaultdict(_Challenger)
+        self._shadows: defaultdict[str, _Shadow] = defaultdict(_Shadow)
 
     def begin(self, live: LiveModel) -> None:
-        """Forget what was seen of versions that this one does not use."""
-        if set(live.versions) != self._versions:
-            # A version that hangs must not hold up the next one.
-            self.close()
-            self._open_threads()
-        self._versions = set(live.versions)
-        self._unsound &= set(live.versions)
-        self._last = {name: seen for name, seen in self._last.items() if name in live.versions}
+        """Forget the versions that this one does not use. What their threads still do, they may end."""
+        for name in {*self._challengers, *self._shadows} - set(live.versions):
+            for one in (self._challengers.pop(name, None), self._shadows.pop(name, None)):
+                if one is not None:
+                    one.pool.shutdown(wait=False)
 
     def choose(self, live: LiveModel, user_id: str | None) -> tuple[OpenVersion, FlagChoice | None]:
         """The version for a user, and the flag that chose it; None without a rollout or a user."""
@@ -65,16 +75,18 @@ class Router:
         choice = live.flags.choose(user_id)
         if choice is None:
             return live.live, None
-        if choice.version in self._unsound:
-            return live.live, _fallback(choice.flag)
+        challenger = self._challengers[choice.version]
+        if challenger.is_unsound:
+            return live.live, fallback(choice.flag)
         return live.versions[choice.version], FlagChoice(choice.flag, choice.variant, choice.reason)
 
     async def ask_challenger(self, version: OpenVersion, rows: Sequence[Reading]) -> Scores | None:
         """The challenger's probabilities; None when it raised an error or was too slow."""
+        challenger = self._challengers[version.name]
         failure, scores = None, None
         try:
             async with asyncio.timeout(self._settings.challenger_ms / 1000):
-                scores = await self._challenging.score(version.scorer, rows)
+                scores = await challenger.batcher.score(version.scorer, rows)
         except TimeoutError:
             failure = "slow"
         except Exception:
@@ -82,49 +94,40 @@ class Router:
             failure = "error"
         if scores is not None and not np.isfinite(scores).all():
             failure, scores = "error", None
-        self.note(version.name, failure)
+        challenger.last.append(failure)
+        if failure is not None:
+            metrics.FALLBACKS.labels(version.name, failure).inc()
+            self._judge(version.name, challenger)
         return scores
 
-    def ask_shadow(self, shadow: OpenVersion, rows: Sequence[dict[str, Any]], answered: Sequence[Prediction]) -> None:
+    def ask_shadow(self, version: OpenVersion, rows: Sequence[dict[str, Any]], answered: Sequence[Prediction]) -> None:
         """Let the shadow score the rows, without waiting for it."""
-        if self._waiting[0] + len(rows) > MAX_WAITING:
-            metrics.SHADOW_DROPPED.labels(shadow.name).inc(len(rows))
+        shadow = self._shadows[version.name]
+        if shadow.waiting + len(rows) > MAX_WAITING:
+            metrics.SHADOW_DROPPED.labels(version.name).inc(len(rows))
             return
-        self._waiting[0] += len(rows)
-        asked = asyncio.get_running_loop().run_in_executor(self._shadows, _compare, shadow, rows, answered)
-        asked.add_done_callback(partial(_end_waiting, self._waiting, len(rows)))
+        shadow.waiting += len(rows)
+        asked = asyncio.get_running_loop().run_in_executor(shadow.pool, _compare, version, rows, answered)
+        asked.add_done_callback(partial(shadow.end_waiting, len(rows)))
 
     def close(self) -> None:
         """Wait for no thread: a challenger may never end."""
-        self._challengers.shutdown(wait=False, cancel_futures=True)
-        self._shadows.shutdown(wait=False, cancel_futures=True)
+        for pool in (one.pool for known in (self._challengers, self._shadows) for one in known.values()):
+            pool.shutdown(wait=False, cancel_futures=True)
 
-    def note(self, version: str, failure: str | None) -> None:
-        """Remember how the version's last answer failed, or that it did not; too many failures make it unsound."""
-        seen = self._last.setdefault(version, deque(maxlen=LOOKED_AT))
-        seen.append(failure)
-        if failure is None:
+    def _judge(self, name: str, challenger: _Challenger) -> None:
+        """Ask a challenger no more that failed too often, and tell the supervisor."""
+        slow, errors = challenger.last.count("slow"), challenger.last.count("error")
+        if slow + errors < self._settings.challenger_failures or challenger.is_unsound:
             return
-        metrics.FALLBACKS.labels(version, failure).inc()
-        slow, errors = seen.count("slow"), seen.count("error")
-        if slow + errors >= self._settings.challenger_failures and version not in self._unsound:
-            self._unsound.add(version)
-            reason = (
-                f"{version} failed in {slow + errors} of its last {len(seen)} answers: {slow} slow, {errors} errors"
-            )
-            self._tell({"event": "unsound", "version": version, "reason": reason})
+        challenger.is_unsound = True
+        last = f"{slow + errors} of its last {len(challenger.last)} answers"
+        reason = f"{name} failed in {last}: {slow} slow, {errors} errors"
+        self._tell({"event": "unsound", "version": name, "reason": reason})
 
 
-def _end_waiting(waiting: list[int], rows: int, _: Any) -> None:
-    waiting[0] -= rows
-
-
-def fallback(choice: FlagChoice | None) -> FlagChoice | None:
-    """The flag's choice after its version failed."""
-    return None if choice is None else _fallback(choice.key)
-
-
-def _fallback(flag: str) -> FlagChoice:
+def fallback(flag: str) -> FlagChoice:
+    """The choice of a flag whose version failed."""
     return FlagChoice(flag, "off", "ERROR")
 
 

@@ -1,4 +1,4 @@
-"""What `/v1/predict` reads and answers, and the OpenAPI document that says so."""
+"""What `/v1/predict` reads and answers."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from champion.environments import Serving
 from champion.model.manifest import Manifest
 from champion.serving.problems import FieldError, Problem
-from champion.table.features import EXPECTED, Feature
+from champion.table.features import Feature
 from champion.table.rows import mistakes
 
 # More errors help nobody, and cost time.
@@ -121,181 +120,7 @@ def refuse_wrong(rows: Sequence[Mapping[str, Any]], features: list[Feature], req
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{what} wrong.", errors[:MAX_ERRORS])
 
 
-def describe_api(manifest: Manifest, settings: Serving) -> dict[str, Any]:
-    """The OpenAPI document for a model with this manifest."""
-    problem = {"$ref": "#/components/schemas/Problem"}
-    problems = {
-        "400": "The request is no valid HTTP, or its body no valid JSON.",
-        "401": "The API key is missing or wrong.",
-        "408": "The request took too long to arrive.",
-        "413": "The body is too large, or has too many rows.",
-        "415": "The body is not declared as JSON.",
-        "422": "A value has a wrong type, or a key is absent. `errors` names row and field.",
-        "429": "The key sent too many requests in this second.",
-        "431": "The headers are too large.",
-        "500": "The server failed.",
-        "503": "The server has too many connections, or is about to end.",
-    }
-    refused = {
-        status: {"description": text, "content": {"application/problem+json": {"schema": problem}}}
-        for status, text in problems.items()
-    }
-    always = {status: refused[status] for status in ("400", "408", "431", "500", "503")}
-    security: list[dict[str, list[str]]] = [{"key": []}] if settings.keys_required else [{"key": []}, {}]
-    example = {"row": {one.name: _example(one) for one in manifest.features}, "user_id": "user-1"}
-    predict = {
-        "summary": "The probability and the decision for one row or many",
-        "operationId": "predict",
-        "security": security,
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Request"}, "example": example}},
-        },
-        "responses": {"200": _described("The predictions, in the order of the rows.", "Answer"), **refused},
-    }
-    model = {
-        "summary": "The version that answers, and how it reads a row",
-        "operationId": "describe_model",
-        "security": security,
-        "responses": {"200": _described("The model.", "Model"), "401": refused["401"], "429": refused["429"], **always},
-    }
-    live = {
-        "summary": "Whether the process runs",
-        "operationId": "is_live",
-        "responses": {"200": _described("It runs.", "Health"), **always},
-    }
-    ready = {
-        "summary": "Whether requests may be sent here",
-        "operationId": "is_ready",
-        "responses": {"200": _described("It answers requests.", "Health"), **always},
-    }
-    metrics = {
-        "summary": "Measurements for Prometheus",
-        "operationId": "read_metrics",
-        "responses": {
-            "200": {"description": "Text", "content": {"text/plain": {"schema": {"type": "string"}}}},
-            **always,
-        },
-    }
-    return {
-        "openapi": "3.0.3",
-        "info": {"title": "Champion", "version": "1", "description": "Predictions of the deployed model."},
-        "paths": {
-            "/v1/predict": {"post": predict},
-            "/v1/model": {"get": model},
-            "/health/live": {"get": live},
-            "/health/ready": {"get": ready},
-            "/metrics": {"get": metrics},
-        },
-        "components": {
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
-            "schemas": _schemas(manifest, settings),
-        },
-    }
-
-
 def required_columns(manifest: Manifest) -> list[str]:
     """The columns that a row must have besides the features: those that a rule of `exclusions` reads."""
     read = {name for rule in manifest.exclusions.values() for name in rule}
     return sorted(read - {feature.name for feature in manifest.features})
-
-
-def _schemas(manifest: Manifest, settings: Serving) -> dict[str, Any]:
-    text, whole, words = {"type": "string"}, {"type": "integer"}, {"type": "string", "nullable": True}
-    properties = {feature.name: _property(feature) for feature in manifest.features}
-    # A rule's column that is no feature has any type, and null too.
-    properties |= {name: {} for name in required_columns(manifest)}
-    row = {"type": "object", "required": list(properties), "properties": properties}
-    warned = {"field": text, "reason": {"type": "string", "enum": ["invalid", "unseen"]}}
-    prediction = {
-        "probability": {"type": "number", "minimum": 0, "maximum": 1},
-        "decision": {"type": "boolean", "description": f"Whether the probability is at least {manifest.cut:.4g}."},
-        "out_of_scope": {"type": "string", "description": "The rule by which training excludes such a row."},
-        "warnings": {"type": "array", "items": _object(warned)},
-    }
-    choice = {"key": text, "variant": text, "reason": text}
-    answer = {
-        "request_id": text,
-        "version": text,
-        "flag": {**_object(choice), "nullable": True},
-        "predictions": {"type": "array", "items": {**_object(prediction), "required": ["warnings"]}},
-    }
-    error = {"detail": text, "row": whole, "field": text}
-    problem = {
-        "type": text,
-        "title": text,
-        "status": whole,
-        "detail": text,
-        "request_id": text,
-        "errors": {"type": "array", "items": {**_object(error), "required": ["detail"]}},
-    }
-    request = {
-        "row": {"$ref": "#/components/schemas/Row"},
-        "rows": {
-            "type": "array",
-            "minItems": 1,
-            "maxItems": settings.max_rows,
-            "items": {"$ref": "#/components/schemas/Row"},
-        },
-        "user_id": {
-            **words,
-            "maxLength": MAX_USER_ID,
-            "description": "Flags decide by it. Without it, the live version answers.",
-        },
-    }
-    one, many = ({name: one for name, one in request.items() if name != other} for other in ("rows", "row"))
-    return {
-        "Row": row,
-        "Request": {
-            "oneOf": [
-                {**_object(one), "required": ["row"], "additionalProperties": False},
-                {**_object(many), "required": ["rows"], "additionalProperties": False},
-            ]
-        },
-        "Answer": _object(answer),
-        "Problem": {**_object(problem), "required": ["type", "title", "status", "detail"]},
-        "Model": {"type": "object"},
-        "Health": _object({"status": text}),
-    }
-
-
-def _property(feature: Feature) -> dict[str, Any]:
-    kinds: dict[str, list[dict[str, Any]]] = {
-        "integer": [{"type": "integer"}],
-        "number": [{"type": "number"}],
-        "boolean": [{"type": "boolean"}, {"type": "integer", "enum": [0, 1]}],
-        "category": [{"type": "string"}, {"type": "integer"}, {"type": "boolean"}],
-    }
-    found, allowed = kinds[feature.type], ""
-    if feature.values is not None:
-        allowed = f", one of {', '.join(feature.values)}"
-    elif feature.range is not None:
-        low, high = ("" if end is None else f"{end:g}" for end in feature.range)
-        allowed = f", from {low} to {high}"
-    description = (
-        f"{EXPECTED[feature.type]}{allowed}; any other value is as good as missing"
-        if allowed
-        else (EXPECTED[feature.type])
-    )
-    # `nullable` means something only beside a type.
-    found = [{**one, "nullable": True} for one in found]
-    kind = found[0] if len(found) == 1 else {"anyOf": found}
-    return {**kind, "description": description[0].upper() + description[1:] + "."}
-
-
-def _example(feature: Feature) -> Any:
-    if feature.values is not None:
-        return feature.values[0]
-    low = next((end for end in feature.range or () if end is not None), 1)
-    return {"integer": int(low), "number": low, "boolean": True, "category": "A"}[feature.type]
-
-
-def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "required": list(properties), "properties": dict(properties)}
-
-
-def _described(description: str, schema: str) -> dict[str, Any]:
-    return {
-        "description": description,
-        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}},
-    }

@@ -14,12 +14,11 @@ from champion.core.errors import ConflictError, UserError
 from champion.model.model import is_positive
 from champion.model.onnx_scorer import OnnxScorer
 from champion.model.scores import SCORE
-from champion.pipeline.ingest.fields import read_text
-from champion.pipeline.ingest.sources import MISSING_VALUES
 from champion.serving.table_files import TableFile, fits_csv
 from champion.table.columns import ColumnType
 from champion.table.exclusions import Bounds, Exclusions, Value, excluding_rule, parse_exclusions
 from champion.table.features import EXPECTED, accepts, treat
+from champion.table.fields import MISSING_VALUES, read_text
 
 DECISION, OUT_OF_SCOPE, VERSION = "decision", "out_of_scope", "version"
 ADDED = pa.schema([(SCORE, pa.float64()), (DECISION, pa.bool_()), (OUT_OF_SCOPE, pa.string()), (VERSION, pa.string())])

@@ -14,7 +14,6 @@ import numpy as np
 import onnx
 import pandas as pd
 from onnx import TensorProto, helper, numpy_helper
-from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -31,6 +30,8 @@ from champion.pipeline.export.trees import AVERAGE, SUM, boosted_trees, describe
 OPSETS = {"": 21, "ai.onnx.ml": 5}
 # The first format of files with these opsets.
 IR_VERSION = 10
+# The texts that a category column knows, and their codes.
+Coded = tuple[list[str], Scores]
 
 
 def to_onnx(model: Model) -> bytes:
@@ -40,8 +41,10 @@ def to_onnx(model: Model) -> bytes:
     """
     graph = _Graph()
     preprocess, estimator = (model.pipeline.named_steps[step] for step in ("preprocess", "model"))
-    known: dict[str, list[str]] = {}
-    encoded = graph.add("Concat", *_encode(graph, preprocess, estimator, known), axis=1)
+    transformers = {name: (fitted, columns) for name, fitted, columns in preprocess.transformers_}
+    encoder, names = transformers["category"]
+    categories = [_codes(encoder, names, position, estimator) for position in range(len(names))]
+    encoded = graph.add("Concat", *_encode(graph, categories, *transformers["number"]), axis=1)
     probability = _calibrate(graph, model.manifest.calibration, _predict(graph, estimator, encoded))
     graph.add("Squeeze", probability, graph.constant(np.array([1])), output=PROBABILITY)
     kinds = {NUMBERS: (TensorProto.DOUBLE, "number"), CATEGORIES: (TensorProto.STRING, "category")}
@@ -53,6 +56,7 @@ def to_onnx(model: Model) -> bytes:
     made = helper.make_graph(graph.nodes, "champion", inputs, [output], graph.constants)
     opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
     content = helper.make_model(made, opset_imports=opsets, ir_version=IR_VERSION, producer_name="champion")
+    known = {name: texts[:-1] for name, (texts, _) in zip(names, categories, strict=True)}
     described = {MANIFEST: model.manifest.describe(), KNOWN: known}
     helper.set_model_props(content, {name: json.dumps(one, sort_keys=True) for name, one in described.items()})
     onnx.checker.check_model(content, full_check=True)
@@ -80,24 +84,19 @@ class _Graph:
         return name
 
 
-def _encode(graph: _Graph, preprocess: ColumnTransformer, estimator: Any, known: dict[str, list[str]]) -> Iterator[str]:
-    """The columns that the estimator sees: the categories, then the numbers. `known` gets the texts by category."""
-    transformers = {name: (fitted, columns) for name, fitted, columns in preprocess.transformers_}
-    encoder, names = transformers["category"]
-    columns = [_codes(encoder, names, position, estimator) for position in range(len(names))]
-    known |= {name: texts[:-1] for name, (texts, _) in zip(names, columns, strict=True)}
-    if columns and all(codes.shape[1] == 1 for _, codes in columns):
-        yield _encode_at_once(graph, columns)
+def _encode(graph: _Graph, categories: list[Coded], filled: Any, numbers: list[str]) -> Iterator[str]:
+    """The columns that the estimator sees: the categories, then the numbers, which `filled` may fill."""
+    if categories and all(codes.shape[1] == 1 for _, codes in categories):
+        yield _encode_at_once(graph, categories)
     else:
-        for position, (texts, codes) in enumerate(columns):
+        for position, (texts, codes) in enumerate(categories):
             column = graph.add("Gather", CATEGORIES, graph.constant(position), axis=1)
             yield graph.add("Gather", graph.constant(codes), _number(graph, column, texts), axis=0)
-    filled, names = transformers["number"]
-    if names:
+    if numbers:
         yield _fill(graph, filled) if isinstance(filled, SimpleImputer | Pipeline) else NUMBERS
 
 
-def _encode_at_once(graph: _Graph, columns: list[tuple[list[str], Scores]]) -> str:
+def _encode_at_once(graph: _Graph, columns: list[Coded]) -> str:
     """All category columns, when each has one code: a few operators for all are faster than a few for each.
 
     The texts of all columns get numbers together. A number and its column then give the place of the code.
@@ -118,7 +117,7 @@ def _number(graph: _Graph, column: str, texts: list[str]) -> str:
     return graph.add("LabelEncoder", column, domain="ai.onnx.ml", keys_strings=texts, **numbers)
 
 
-def _codes(encoder: Any, names: list[str], position: int, estimator: Any) -> tuple[list[str], Scores]:
+def _codes(encoder: Any, names: list[str], position: int, estimator: Any) -> Coded:
     """The texts that one category column knows, and their codes: a row for each of them, and one for any other text.
 
     The fitted encoder is asked, so what it does with rare, missing and unseen categories needs no second version.

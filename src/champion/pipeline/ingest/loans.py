@@ -8,7 +8,7 @@ contract counts them.
 
 import polars as pl
 
-from champion.pipeline.ingest.fields import Field, read_text
+from champion.table.fields import Field, read_text
 
 SOURCE_COLUMNS = [
     "LoanNr_ChkDgt", "Name", "City", "State", "Zip", "Bank", "BankState", "NAICS", "ApprovalDate", "ApprovalFY",

@@ -13,13 +13,12 @@ import polars as pl
 
 from champion.core.errors import UserError
 from champion.core.layout import SOURCE
-from champion.pipeline.ingest.fields import Field, read_text, read_typed
 from champion.pipeline.ingest.loans import SOURCE_COLUMNS, loan_fields
 from champion.pipeline.ingest.params import FileSource, Source, SqlSource, WheelSource
 from champion.table.columns import Columns
+from champion.table.fields import MISSING_VALUES, Field, read_text, read_typed
 from champion.table.window import Period
 
-MISSING_VALUES = ["", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"]
 EXAMPLES = 3
 
 

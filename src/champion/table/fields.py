@@ -6,6 +6,8 @@ import polars as pl
 
 from champion.table.columns import ColumnType, dtype
 
+# The texts that stand for no value in CSV files.
+MISSING_VALUES = ["", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"]
 _TRUE, _FALSE = ["true", "t", "yes", "y", "1"], ["false", "f", "no", "n", "0"]
 
 
