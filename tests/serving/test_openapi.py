@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.definitions import OPENAPI_30_VALIDATOR
 
 from champion.environments import Serving
 from champion.model.manifest import Manifest
-from champion.serving.schema import describe_api
+from champion.serving.openapi import describe_api
 from champion.table.columns import ColumnType
 from champion.table.features import Feature
 from champion.table.rows import mistakes

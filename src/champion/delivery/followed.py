@@ -105,11 +105,13 @@ class Followed:
 
     def _is_nothing_new(self, key: str, row: Row, recorded: Row | None, whole: bool) -> bool:
         """Whether the row, which the ledger lacks, only goes back to what was live here, or ends a rollout."""
-        if whole or row.sequence == UNRECORDED:
-            # It was written during an outage, and follows the row before it. A copy of an old row does not.
+        if row.sequence == UNRECORDED:
+            # What was written in an outage follows the row that was there. A copy of an old row does not.
             before = {one.hash for one in (recorded, self._proved.get(key)) if one is not None}
-            if row.sequence != UNRECORDED or not (row.previous_hash in before or row.hash in before):
+            if before.isdisjoint({row.previous_hash, row.hash}):
                 return False
+        elif whole:
+            return False
         name, keys = self._registry.environment.name, self._registry.environment.ledger_public_keys
         if row.environment != name or (keys and not any(is_signed(row.hash, one, row.signature) for one in keys)):
             return False
