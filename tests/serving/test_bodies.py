@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from champion.environments import Serving
 from champion.registry.api_keys import ApiKeys
 from champion.serving import metrics
-from champion.serving.app import App
+from champion.serving.admission import Admission
+from champion.serving.exchange import Exchange
 from champion.serving.limits import RateLimit, make_file
 from champion.serving.live_model import LiveModel, OpenVersion
+from champion.serving.predictor import Predictor
 from champion.serving.routing import Router
 from champion.serving.state import State
 from support.serving import ROW
@@ -43,7 +45,7 @@ BODY = (
 
 @pytest.fixture(scope="module")
 def ask(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[bytes], tuple[int, Any]]]:
-    """The application in this process, asked with a body; it answers with a status and a JSON value."""
+    """The predictor in this process, asked with a body; it answers with a status and a JSON value."""
     folder = tmp_path_factory.mktemp("limits")
     make_file(folder, 1)
     limit = RateLimit(folder, 0, 1, 1)
@@ -52,19 +54,17 @@ def ask(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cal
     live = LiveModel(State(1, "test", "v1", {}), {"v1": version}, None, ApiKeys({}))
     told: list[dict[str, Any]] = []
     router = Router(Serving(keys_required=False), told.append)
-    app = App(live, Serving(keys_required=False), router, limit, metrics.Buffer())
+    unlimited = Serving(keys_required=False)
+    predictor = Predictor(live, unlimited, router, Admission(unlimited, limit), metrics.Buffer())
 
     async def asked(body: bytes) -> tuple[int, Any]:
-        sent: list[dict[str, Any]] = []
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body}
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        await app({"type": "http", "path": "/v1/predict", "method": "POST", "headers": []}, receive, send)
-        return sent[0]["status"], json.loads(sent[1]["body"])
+        answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        exchange = Exchange(b"POST", {}, False, lambda _, answer: answered.set_result(answer))
+        exchange.body += body
+        exchange.is_whole = True
+        predictor.go_on(exchange)
+        head, _, content = (await answered).partition(b"\r\n\r\n")
+        return int(head.split()[1]), json.loads(content)
 
     with asyncio.Runner() as runner:
         yield lambda body: runner.run(asked(body))

@@ -138,6 +138,8 @@ class Supervisor:
                 if (state := await self._look(followed)) is not None:
                     state.write(folder)
                     self._written = state.number
+                    # The look may have taken long.
+                    self._tell_again = time.monotonic() + RETRY_SECONDS
                     for worker in self._workers:
                         worker.tell()
                 troubles = [*followed.troubles, *self._behind(followed), *await self._act(followed)]

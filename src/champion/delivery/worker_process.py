@@ -20,6 +20,8 @@ METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 PASSED_ON = frozenset({"HOME", "LANG", "LC_ALL", "LC_CTYPE", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV"})
 # How long a worker may take to end before it is killed.
 END_SECONDS = 40.0
+# How long a process without a channel may take to end by itself.
+LAST_SECONDS = 2.0
 # How long to wait before a worker is started again: the longer, the more often it ended soon after its start.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 
@@ -98,16 +100,23 @@ class WorkerProcess:
             while line := await reader.readline():
                 self._take(json.loads(line))
         self._writer.close()
-        if process.returncode is None and not self._ending.is_set():
-            # Without its channel it follows nothing any more.
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+        if not self._ending.is_set():
+            await self._end_without_channel(process)
         status = await process.wait()
         # The library looks for the folder of the measurements when it is imported, so it must be there.
         from prometheus_client.multiprocess import mark_process_dead
 
         mark_process_dead(process.pid)  # type: ignore[no-untyped-call]
         return status
+
+    async def _end_without_channel(self, process: asyncio.subprocess.Process) -> None:
+        """End a process that follows nothing any more, unless it ends by itself."""
+        # A signal to a process that has just ended would take its exit status away from those who wait for it.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), LAST_SECONDS)
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
 
     def _take(self, event: dict[str, Any]) -> None:
         if event["event"] == "serves":

@@ -16,7 +16,7 @@ from champion.core.errors import UserError
 from champion.core.files import checked_bytes
 from champion.model.manifest import Manifest
 from champion.table.features import Feature, treat
-from champion.table.rows import RowReader
+from champion.table.rows import ReadRow, RowReader
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -115,14 +115,20 @@ class OnnxScorer:
     def read(self, values: Mapping[str, Any]) -> Reading:
         """One row, given as Python values by name, for `score`. Raises `UserError` as `predict` does."""
         row = self._reader.read(values)
+        try:
+            # In most rows, training saw each text.
+            texts = [marks[text] for marks, text in zip(self._marks, row.texts, strict=True)]
+        except KeyError:
+            return self._read_unseen(row)
+        return Reading(row.numbers, texts, row.invalid, [])
+
+    def _read_unseen(self, row: ReadRow) -> Reading:
         texts, unseen = [], []
-        for text, (name, known) in zip(row.texts, self._known, strict=True):
-            if text is None:
-                texts.append(MISSING)
-            elif known is None:
+        for name, marks, text in zip(self._categories, self._marks, row.texts, strict=True):
+            if text is not None and name not in self.known:
                 texts.append(_marked(text))
-            elif text in known:
-                texts.append(text)
+            elif text in marks:
+                texts.append(marks[text])
             else:
                 texts.append(UNSEEN)
                 unseen.append(name)
@@ -137,8 +143,9 @@ class OnnxScorer:
         return RowReader(self.features)
 
     @cached_property
-    def _known(self) -> list[tuple[str, Set[str] | None]]:
-        return [(name, self.known.get(name)) for name in self._categories]
+    def _marks(self) -> list[dict[str | None, str]]:
+        """For each category, what the graph reads instead of a text that training saw, or of none."""
+        return [{None: MISSING} | {text: text for text in self.known.get(name, ())} for name in self._categories]
 
     @cached_property
     def _numbers(self) -> list[str]:

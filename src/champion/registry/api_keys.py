@@ -4,6 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 from champion.core.errors import UserError
@@ -39,7 +40,11 @@ class ApiKeys:
         """The name of the key; None when it is not valid."""
         given, found = hash_key(key).encode(), None
         # All are compared, so the time says neither whether nor which.
-        for name, sha256 in self.hashes.items():
-            if hmac.compare_digest(sha256.encode(), given):
+        for name, sha256 in self._encoded:
+            if hmac.compare_digest(sha256, given):
                 found = name
         return found
+
+    @cached_property
+    def _encoded(self) -> list[tuple[str, bytes]]:
+        return [(name, sha256.encode()) for name, sha256 in self.hashes.items()]

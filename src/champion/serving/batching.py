@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,22 @@ from numpy.typing import NDArray
 from champion.model.onnx_scorer import OnnxScorer, Reading
 
 Scores = NDArray[np.float64]
-Requests = list[tuple[Sequence[Reading], "asyncio.Future[Scores]"]]
+
+
+class Receiver(Protocol):
+    """Who waits for the scores of some rows, as a future does."""
+
+    def done(self) -> bool:
+        """Whether nobody waits any more."""
+
+    def set_result(self, result: Scores, /) -> None:
+        """Take the scores."""
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        """Hear why there are none."""
+
+
+Requests = list[tuple[Sequence[Reading], Receiver]]
 
 
 class Batcher:
@@ -24,16 +40,24 @@ class Batcher:
         self._pool = pool
         self._waiting: dict[OnnxScorer, Requests] = {}
 
-    async def score(self, scorer: OnnxScorer, rows: Sequence[Reading]) -> Scores:
-        """A probability for each row. Its last digit may depend on how many rows are scored together."""
+    def ask(self, scorer: OnnxScorer, rows: Sequence[Reading], receiver: Receiver) -> None:
+        """Let the receiver have a probability for each row.
+
+        Its last digit may depend on how many rows are scored together.
+        """
         if not rows:
-            return np.empty(0)
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Scores] = loop.create_future()
+            receiver.set_result(np.empty(0))
+            return
         if not self._waiting:
+            loop = asyncio.get_running_loop()
             # By then, all requests that have arrived at this moment are here.
             loop.call_soon(self._score_all, loop)
-        self._waiting.setdefault(scorer, []).append((rows, future))
+        self._waiting.setdefault(scorer, []).append((rows, receiver))
+
+    async def score(self, scorer: OnnxScorer, rows: Sequence[Reading]) -> Scores:
+        """The same, to wait for."""
+        future: asyncio.Future[Scores] = asyncio.get_running_loop().create_future()
+        self.ask(scorer, rows, future)
         return await future
 
     def _score_all(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -64,13 +88,13 @@ def _hand_out_result(requests: Requests, asked: "asyncio.Future[Scores]") -> Non
 
 def _hand_out(requests: Requests, scores: Scores) -> None:
     start = 0
-    for rows, future in requests:
-        if not future.done():
-            future.set_result(scores[start : start + len(rows)])
+    for rows, receiver in requests:
+        if not receiver.done():
+            receiver.set_result(scores[start : start + len(rows)])
         start += len(rows)
 
 
 def _fail(requests: Requests, error: BaseException) -> None:
-    for _, future in requests:
-        if not future.done():
-            future.set_exception(error)
+    for _, receiver in requests:
+        if not receiver.done():
+            receiver.set_exception(error)

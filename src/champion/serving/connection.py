@@ -4,12 +4,16 @@ import os
 from asyncio import TimerHandle, Transport
 from http import HTTPStatus
 from typing import Any, cast
+from urllib.parse import unquote_to_bytes
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from champion.serving.exchange import Exchange
+from champion.serving.predictor import Predictor
 from champion.serving.problems import MEDIA_TYPE, Problem
 
+PREDICT = b"/v1/predict"
 MAX_HEADER_BYTES = 32 * 1024
 # How long a refused client may go on to send. If the connection closed at once, it could lose the answer.
 LINGER_SECONDS = 2.0
@@ -19,8 +23,8 @@ MAX_WAITING = 100
 MAX_TOLD = 100
 
 
-# What uvicorn writes when a client asks whether it may send its body. It is no answer yet.
-_CONTINUE = b"HTTP/1.1 100 "
+# The answer to a client that asks whether it may send its body. It is not yet the answer to its request.
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class _Answer:
@@ -55,7 +59,10 @@ class _Answer:
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's connection, with time limits, a limit of the headers, and a slow farewell.
+    """uvicorn's connection, with time limits, a limit of the headers, a short way to predictions, and a slow farewell.
+
+    uvicorn makes several objects and a task for each request. A prediction needs none of them: what is here between
+    `Exchange` and `Predictor` halves its time.
 
     uvicorn closes an idle connection at once when the server ends. A request that its client sends at this moment is
     lost. So an idle connection stays until the server's grace is over, and its next answer tells the client to close.
@@ -65,6 +72,8 @@ class Connection(HttpToolsProtocol):
     request_seconds = 10.0
     # Seconds for an idle connection to stay when the server ends.
     grace_seconds = 1.0
+    # Who answers the requests for predictions.
+    predictor: Predictor
     # Whether the server is about to end, so that each connection ends with its next answer.
     leaving = False
 
@@ -72,7 +81,9 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         # uvicorn would refuse the requests of all connections, not only of those that are too many.
         self._most, self.limit_concurrency = self.limit_concurrency, None
-        self._running: RequestResponseCycle | None = None
+        self._running: RequestResponseCycle | Exchange | None = None
+        # An answer that the client is too slow for.
+        self._held: bytes | None = None
         self._arrival: TimerHandle | None = None
         self._taking: TimerHandle | None = None
         self._is_head_too_large = False
@@ -98,10 +109,12 @@ class Connection(HttpToolsProtocol):
         self._stop_waiting()
         self._stop_hurrying()
         # uvicorn tells only the last request, and an earlier one would write to a closed connection.
-        if self._running is not None and not self._running.response_complete:
-            self._running.disconnected = True
-            self._running.message_event.set()
+        for one in (self._running, self.cycle):
+            if one is not None and not one.response_complete:
+                _forsake(one)
         self.pipeline.clear()
+        if isinstance(self.cycle, Exchange):
+            self.cycle = cast(RequestResponseCycle, None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -133,8 +146,11 @@ class Connection(HttpToolsProtocol):
             return
         if len(self.pipeline) >= MAX_WAITING:
             raise HttpParserError("too many requests wait")
-        super().on_headers_complete()
-        self.cycle.transport = cast(Transport, _Answer(self.transport))
+        if self._asks_for_prediction():
+            self._add_exchange()
+        else:
+            super().on_headers_complete()
+            self.cycle.transport = cast(Transport, _Answer(self.transport))
         self._in_body = True
         # What follows a body is no header: a proxy may have checked only the headers.
         self.headers = []
@@ -142,10 +158,16 @@ class Connection(HttpToolsProtocol):
         self._closes = self.expect_100_continue or not self.cycle.keep_alive
         # While the client sends it may not read, and to close would lose the answer.
         self.cycle.keep_alive = not self.expect_100_continue
+        if self._running is self.cycle and isinstance(self._running, Exchange):
+            self._begin(self._running)
 
     def on_body(self, body: bytes) -> None:
         self._unread_bytes = 0
-        super().on_body(body)
+        if not isinstance(self.cycle, Exchange):
+            super().on_body(body)
+        elif self._in_body:
+            self.cycle.body += body
+            self._go_on(self.cycle)
 
     def on_message_complete(self) -> None:
         self._unread_bytes = 0
@@ -158,10 +180,14 @@ class Connection(HttpToolsProtocol):
             self._close()
         elif self._closes or self.leaving:
             self.cycle.keep_alive = False
-        super().on_message_complete()
+        if isinstance(self.cycle, Exchange):
+            self.cycle.is_whole = True
+            self._go_on(self.cycle)
+        else:
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        if self._running is not None:
+        if isinstance(self._running, RequestResponseCycle):
             cast(_Answer, self._running.transport).flush()
         super().on_response_complete()
         if self.transport.is_closing():
@@ -173,6 +199,9 @@ class Connection(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        if self._held is not None and isinstance(self._running, Exchange):
+            held, self._held = self._held, None
+            self._write_answer(self._running, held)
         if not self.transport.is_closing():
             self._stop_hurrying()
 
@@ -186,9 +215,53 @@ class Connection(HttpToolsProtocol):
         elif not self._in_body:
             self.cycle.keep_alive = False
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+    def _start_asgi_task(self, cycle: RequestResponseCycle | Exchange, app: Any) -> None:
         self._running = cycle
-        super()._start_asgi_task(cycle, app)
+        if isinstance(cycle, Exchange):
+            # It has waited for an earlier one. Many that are refused one after the other must not fill the stack.
+            self.loop.call_soon(self._begin, cycle)
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def _asks_for_prediction(self) -> bool:
+        return self.url == PREDICT or unquote_to_bytes(parse_url(self.url).path or b"") == PREDICT
+
+    def _add_exchange(self) -> None:
+        """Let the request begin, or wait for those before it."""
+        before = self.cycle
+        exchange = Exchange(self.parser.get_method(), dict(self.headers), self.expect_100_continue, self._write_answer)
+        exchange.keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        self.cycle = cast(RequestResponseCycle, exchange)
+        if before is None or before.response_complete:
+            self._running = exchange
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
+    def _begin(self, exchange: Exchange) -> None:
+        self.predictor.begin(exchange)
+        if exchange.awaits_body and not exchange.response_started:
+            self.transport.write(_CONTINUE)
+        if exchange.body or exchange.is_whole:
+            self._go_on(exchange)
+
+    def _go_on(self, exchange: Exchange) -> None:
+        if exchange is self._running and not exchange.response_started:
+            self.predictor.go_on(exchange)
+
+    def _write_answer(self, exchange: Exchange, answer: bytes) -> None:
+        """End the exchange with these bytes, as soon as the client takes them in."""
+        if exchange.disconnected:
+            return
+        exchange.response_started = True
+        if self.flow.write_paused:
+            self._held = answer
+            return
+        exchange.response_complete = True
+        self.transport.write(answer)
+        if not exchange.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
 
     def _stay_with_http_1(self, rest: bytes) -> None:
         """Read the request as if it did not ask for another protocol, which a server need not speak.
@@ -262,12 +335,11 @@ class Connection(HttpToolsProtocol):
         if not begun and not (status == 408 and self._arrived):
             self.transport.write(_refusal(status, self.request_seconds))
         if arriving is not None:
-            arriving.disconnected = True
-            arriving.message_event.set()
+            _forsake(arriving)
         self.transport.write_eof()
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
-    def _last_waiting(self, arriving: RequestResponseCycle | None) -> RequestResponseCycle | None:
+    def _last_waiting(self, arriving: RequestResponseCycle | Exchange | None) -> RequestResponseCycle | Exchange | None:
         """The last request before the arriving one, if it still waits for its answer."""
         if arriving is None:
             return self.cycle if self.cycle is not None and not self.cycle.response_complete else None
@@ -275,6 +347,13 @@ class Connection(HttpToolsProtocol):
             return None
         self.pipeline.popleft()
         return self.pipeline[0][0] if self.pipeline else self._running
+
+
+def _forsake(cycle: RequestResponseCycle | Exchange) -> None:
+    """Let nobody answer any more."""
+    cycle.disconnected = True
+    if isinstance(cycle, RequestResponseCycle):
+        cycle.message_event.set()
 
 
 def _refusal(status: int, seconds: float) -> bytes:

@@ -30,22 +30,25 @@ class RateLimit:
         self._worker = worker
         self._workers = workers
         self._per_second = per_second
+        self._starts: dict[str, int] = {}
 
     def allows(self, name: str) -> bool:
         """Whether the key with this name may send a request now, which is counted."""
-        second = int(time.monotonic())
-        start = crc32(name.encode()) % PLACES * self._workers * _PAIR
+        numbers, second = self._numbers, int(time.monotonic())
+        start = self._starts.get(name)
+        if start is None:
+            start = self._starts[name] = crc32(name.encode()) % PLACES * self._workers * _PAIR
         used = 0
         for place in range(start, start + self._workers * _PAIR, _PAIR):
-            if self._numbers[place] == second:
-                used += self._numbers[place + 1]
+            if numbers[place] == second:
+                used += numbers[place + 1]
         if used >= self._per_second:
             return False
         own = start + self._worker * _PAIR
-        count = self._numbers[own + 1] + 1 if self._numbers[own] == second else 1
+        count = numbers[own + 1] + 1 if numbers[own] == second else 1
         # The count first: a reader that comes between sees too few requests, never those of an old second.
-        self._numbers[own + 1] = count
-        self._numbers[own] = second
+        numbers[own + 1] = count
+        numbers[own] = second
         return True
 
     def close(self) -> None:

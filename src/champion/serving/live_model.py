@@ -81,12 +81,12 @@ class LiveModel:
         if self.flags is not None and self.flags is not after.flags:
             self.flags.close()
 
-    @property
+    @cached_property
     def live(self) -> OpenVersion:
         """The version that the environment serves."""
         return self.versions[self.state.live]
 
-    @property
+    @cached_property
     def shadow(self) -> OpenVersion | None:
         """The version that scores all rows without answering."""
         return None if self.state.shadow is None else self.versions[self.state.shadow]

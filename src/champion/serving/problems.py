@@ -1,11 +1,13 @@
 """Refusals as problem details (RFC 9457): a JSON object with `title`, `status`, `detail`, and `errors` by field."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
+LOG = logging.getLogger(__name__)
 MEDIA_TYPE = b"application/problem+json"
 
 
@@ -45,3 +47,11 @@ class Problem(Exception):  # noqa: N818
         if self.errors:
             described["errors"] = self.errors
         return msgspec.json.encode(described)
+
+
+def as_problem(error: BaseException, request_id: str) -> Problem:
+    """The problem that stands for any error of a request. The log has the error, when the server is to blame."""
+    if isinstance(error, Problem):
+        return error
+    LOG.error("request %s failed", request_id, exc_info=error)
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed. Its log says more.")

@@ -68,7 +68,7 @@ _decode_infinite = msgspec.json.Decoder(Request, float_hook=float).decode
 encode = msgspec.json.Encoder().encode
 
 
-def read_rows(body: bytes, max_rows: int) -> tuple[list[dict[str, Any]], str | None]:
+def read_rows(body: bytes | bytearray, max_rows: int) -> tuple[list[dict[str, Any]], str | None]:
     """The rows of a request, at least one, and its user. Raises `Problem` with 400, 413 or 422."""
     request = _read(body)
     if (request.row is None) == (request.rows is None):
@@ -84,7 +84,7 @@ def read_rows(body: bytes, max_rows: int) -> tuple[list[dict[str, Any]], str | N
     return rows, request.user_id
 
 
-def _read(body: bytes) -> Request:
+def _read(body: bytes | bytearray) -> Request:
     try:
         try:
             return _decode(body)

@@ -22,12 +22,14 @@ import uvicorn
 from champion.core.errors import UserError
 from champion.environments import Serving
 from champion.registry.api_keys import ApiKeys
+from champion.serving.admission import Admission
 from champion.serving.app import App
 from champion.serving.connection import Connection
 from champion.serving.limits import RateLimit
 from champion.serving.live_model import LiveModel
 from champion.serving.metrics import FLUSH_SECONDS, SERVED, Buffer
 from champion.serving.orders import Orders
+from champion.serving.predictor import Predictor
 from champion.serving.routing import Router
 from champion.serving.state import State
 
@@ -67,8 +69,11 @@ class _Worker:
             await self._writer.drain()
             return 1
         counts = Buffer()
-        app = App(model, self._settings, self._router, limit, counts)
+        admission = Admission(self._settings, limit)
+        predictor = Predictor(model, self._settings, self._router, admission, counts)
+        app = App(predictor, self._settings, admission)
         SERVED.labels(model.state.live).set(1)
+        Connection.predictor = predictor
         Connection.request_seconds = self._settings.request_seconds
         config = uvicorn.Config(
             app,
@@ -85,7 +90,7 @@ class _Worker:
             backlog=2048,
         )
         server = _Server(config, app)
-        listening = asyncio.create_task(self._listen(reader, app, server))
+        listening = asyncio.create_task(self._listen(reader, predictor, server))
         flushing = asyncio.create_task(_flush(counts))
         # What is open now stays, and to look for garbage among it takes time from requests.
         gc.freeze()
@@ -98,17 +103,17 @@ class _Worker:
         self._router.close()
         return 0
 
-    async def _listen(self, reader: asyncio.StreamReader, app: App, server: "_Server") -> None:
+    async def _listen(self, reader: asyncio.StreamReader, predictor: Predictor, server: "_Server") -> None:
         try:
             while await reader.readline():
-                await self._follow(app)
+                await self._follow(predictor)
         finally:
             # The supervisor has ended, or nothing can be followed any more.
             server.leave()
 
-    async def _follow(self, app: App) -> None:
+    async def _follow(self, predictor: Predictor) -> None:
         """Serve the folder's state; a broken one is refused, and the old one goes on."""
-        before = app.model
+        before = predictor.model
         state = State.read(self._folder)
         if state.number == before.state.number:
             return
@@ -116,11 +121,11 @@ class _Worker:
             model = await asyncio.to_thread(LiveModel.open, state, self._folder, before)
         except Exception as error:
             # Keys have nothing to do with a broken model. The supervisor hears the reason and asks again.
-            app.model = replace(before, keys=ApiKeys.parse(state.keys))
+            predictor.model = replace(before, keys=ApiKeys.parse(state.keys))
             known = isinstance(error, UserError)
             self._tell({"event": "refused", "reason": str(error) if known else f"a {type(error).__name__} happened"})
             return
-        app.model = model
+        predictor.model = model
         self._router.begin(model)
         before.close_what_left(model)
         if before.state.live != state.live:

@@ -1,0 +1,184 @@
+"""Answers `/v1/predict`.
+
+A few rows for the live version are scored at once, together with those of other requests. All else takes a task or a
+thread, so that nobody waits for it.
+"""
+
+import asyncio
+import time
+from asyncio import to_thread
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from champion.environments import Serving
+from champion.serving import metrics
+from champion.serving.admission import Admission
+from champion.serving.batching import Batcher, Scores
+from champion.serving.exchange import Exchange
+from champion.serving.live_model import LiveModel, OpenVersion
+from champion.serving.problems import MEDIA_TYPE, Problem, as_problem
+from champion.serving.routing import Router, fallback
+from champion.serving.schema import Answer, FlagChoice, Prediction, encode, read_rows
+from champion.serving.scoring import Read, count_emptied, in_scope, predictions, read_each, score
+
+# More rows than these are scored in a thread, so that other requests need not wait.
+FEW_ROWS = 20
+_JSON = b"application/json"
+
+
+class Predictor:
+    """Answers the exchanges of one worker. `model` is replaced when the state changes."""
+
+    def __init__(
+        self, model: LiveModel, settings: Serving, router: Router, admission: Admission, counts: metrics.Buffer
+    ) -> None:
+        self.model = model
+        self._router = router
+        self._admission = admission
+        self._counts = counts
+        self._max_bytes, self._max_rows = settings.max_body_kb * 1024, settings.max_rows
+        self._batcher = Batcher()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._answered = 0
+        self._ok = metrics.REQUESTS.labels("200")
+
+    def begin(self, exchange: Exchange) -> None:
+        """Look at a request's headers, and refuse it if they are enough for that."""
+        headers = exchange.headers
+        try:
+            _check_method(exchange.method)
+            self._admission.admit(headers, self.model.keys)
+            _check_type(headers.get(b"content-type", _JSON))
+            # The parser has refused a length that is no number.
+            self._check_size(int(headers.get(b"content-length", b"0")))
+        except Exception as error:
+            self.refuse(exchange, error)
+
+    def go_on(self, exchange: Exchange) -> None:
+        """Answer a request whose body is whole, and refuse one that grows too large."""
+        try:
+            self._check_size(len(exchange.body))
+            if exchange.is_whole:
+                self._predict(exchange)
+        except Exception as error:
+            self.refuse(exchange, error)
+
+    def _check_size(self, size: int) -> None:
+        if size > self._max_bytes:
+            raise Problem(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"The body has more than {self._max_bytes // 1024} KB. Send several requests.",
+            )
+
+    def _predict(self, exchange: Exchange) -> None:
+        model = self.model
+        rows, user_id = read_rows(exchange.body, self._max_rows)
+        version, choice = self._router.choose(model, user_id)
+        question = _Question(self, exchange, model, rows, choice)
+        if version is not model.live:
+            self._start(exchange, self._ask_challenger(question, version))
+        elif len(rows) <= FEW_ROWS:
+            self._ask_live(question)
+        else:
+            self._start(exchange, self._ask_live_in_thread(question))
+
+    def _ask_live(self, question: "_Question") -> None:
+        live = question.model.live
+        question.read = read_each(live, question.rows)
+        self._batcher.ask(live.scorer, in_scope(question.read), question)
+
+    async def _ask_live_in_thread(self, question: "_Question") -> None:
+        live = question.model.live
+        question.read, scores = await to_thread(score, live, question.rows)
+        self.answer(question, live, predictions(live, question.read, scores))
+
+    async def _ask_challenger(self, question: "_Question", version: OpenVersion) -> None:
+        """Let the challenger answer; when it cannot, the live version."""
+        few = len(question.rows) <= FEW_ROWS
+        try:
+            read = read_each(version, question.rows) if few else await to_thread(read_each, version, question.rows)
+        except Problem:
+            # The live version says what is wrong with the rows.
+            scores = None
+        else:
+            scores = await self._router.ask_challenger(version, in_scope(read))
+        if scores is not None:
+            self.answer(question, version, predictions(version, read, scores))
+            return
+        question.choice = None if question.choice is None else fallback(question.choice.key)
+        if few:
+            self._ask_live(question)
+        else:
+            await self._ask_live_in_thread(question)
+
+    def answer(self, question: "_Question", version: OpenVersion, answered: list[Prediction]) -> None:
+        """Send the version's answer, and measure it."""
+        exchange = question.exchange
+        exchange.answer(encode(Answer(exchange.request_id, version.name, question.choice, answered)))
+        self._counts.add(self._ok)
+        self._counts.add(version.rows, len(answered))
+        count_emptied(answered, self._counts)
+        self._answered += 1
+        if self._answered % metrics.MEASURED == 0:
+            metrics.SECONDS.observe(time.perf_counter() - exchange.started)
+        if question.model.shadow is not None:
+            self._router.ask_shadow(question.model.shadow, question.rows, answered)
+
+    def refuse(self, exchange: Exchange, error: BaseException) -> None:
+        """Answer that the request failed."""
+        problem = as_problem(error, exchange.request_id)
+        metrics.REQUESTS.labels(str(problem.status.value)).inc()
+        exchange.answer(problem.body(exchange.request_id), problem.status, MEDIA_TYPE, problem.headers)
+
+    def _start(self, exchange: Exchange, asked: Coroutine[Any, Any, None]) -> None:
+        async def guard() -> None:
+            try:
+                await asked
+            except Exception as error:
+                self.refuse(exchange, error)
+
+        task = asyncio.get_running_loop().create_task(guard())
+        # The loop itself keeps only weak references.
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+@dataclass(slots=True, eq=False)
+class _Question:
+    """The rows of a request, which receive the live version's scores.
+
+    One model answers them all, whatever is switched meanwhile.
+    """
+
+    predictor: Predictor
+    exchange: Exchange
+    model: LiveModel
+    rows: list[dict[str, Any]]
+    choice: FlagChoice | None
+    # What the live version reads in the rows.
+    read: Sequence[Read] = ()
+
+    def done(self) -> bool:
+        return self.exchange.disconnected
+
+    def set_result(self, scores: Scores) -> None:
+        live = self.model.live
+        try:
+            self.predictor.answer(self, live, predictions(live, self.read, scores))
+        except Exception as error:
+            self.set_exception(error)
+
+    def set_exception(self, error: BaseException) -> None:
+        self.predictor.refuse(self.exchange, error)
+
+
+def _check_method(method: bytes) -> None:
+    if method != b"POST":
+        raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, "Use POST.", headers={b"allow": b"POST"})
+
+
+def _check_type(media_type: bytes) -> None:
+    if media_type != _JSON and media_type.partition(b";")[0].strip().lower() != _JSON:
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json.")
