@@ -64,11 +64,12 @@ class Batcher:
         waiting, self._waiting = self._waiting, {}
         for scorer, requests in waiting.items():
             together = [row for rows, _ in requests for row in rows]
-            if self._pool is not None:
-                asked = loop.run_in_executor(self._pool, scorer.score, together)
-                asked.add_done_callback(partial(_hand_out_result, requests))
-                continue
             try:
+                if self._pool is not None:
+                    # It has ended when its version was forgotten meanwhile.
+                    asked = loop.run_in_executor(self._pool, scorer.score, together)
+                    asked.add_done_callback(partial(_hand_out_result, requests))
+                    continue
                 scores = scorer.score(together)
             except Exception as error:
                 # ONNX Runtime has many exceptions. Each request tells its own client.

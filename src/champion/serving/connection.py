@@ -108,10 +108,13 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
         self._stop_hurrying()
+        self._unset_keepalive_if_required()
         # uvicorn tells only the last request, and an earlier one would write to a closed connection.
         for one in (self._running, self.cycle):
             if one is not None and not one.response_complete:
                 _forsake(one)
+        # An exchange knows its connection: while both know each other, only the search for garbage frees them.
+        self._running = self._held = None
         self.pipeline.clear()
         if isinstance(self.cycle, Exchange):
             self.cycle = cast(RequestResponseCycle, None)
@@ -123,9 +126,8 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._unread_bytes += len(data)
         try:
-            self.parser.feed_data(data)
-        except HttpParserUpgrade as upgrade:
-            self._stay_with_http_1(data[upgrade.args[0] :])
+            while data:
+                data = self._feed(data)
         except HttpParserError:
             self._refuse(431 if self._is_head_too_large else 400)
         # The parser keeps a header, and what follows a body, until it is whole.
@@ -135,9 +137,13 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._arrived = False
+        # The request before may have been answered since these bytes came.
+        self._unset_keepalive_if_required()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        if self.transport.is_closing():
+            raise HttpParserError("the connection ends with the request before")
         if self._unread_bytes > MAX_HEADER_BYTES and self._head_bytes() > MAX_HEADER_BYTES:
             self._is_head_too_large = True
             raise HttpParserError("the headers are too large")
@@ -146,6 +152,9 @@ class Connection(HttpToolsProtocol):
             return
         if len(self.pipeline) >= MAX_WAITING:
             raise HttpParserError("too many requests wait")
+        if self.parser.get_http_version() == "1.0":
+            # Such a client knows no answer that comes before the answer.
+            self.expect_100_continue = False
         if self._asks_for_prediction():
             self._add_exchange()
         else:
@@ -156,16 +165,21 @@ class Connection(HttpToolsProtocol):
         self.headers = []
         # A client that is refused before it may send its body may send another request instead.
         self._closes = self.expect_100_continue or not self.cycle.keep_alive
-        # While the client sends it may not read, and to close would lose the answer.
-        self.cycle.keep_alive = not self.expect_100_continue
-        if self._running is self.cycle and isinstance(self._running, Exchange):
-            self._begin(self._running)
+        if not isinstance(self.cycle, Exchange):
+            # While the client sends it may not read, and to close would lose the answer.
+            self.cycle.keep_alive = not self.expect_100_continue
+            return
+        self.cycle.keep_alive = not (self._closes or self.leaving)
+        if self._running is self.cycle:
+            self._begin(self.cycle)
+        if self._refused:
+            raise HttpParserError("a client that had to wait was refused")
 
     def on_body(self, body: bytes) -> None:
         self._unread_bytes = 0
         if not isinstance(self.cycle, Exchange):
             super().on_body(body)
-        elif self._in_body:
+        elif self._in_body and not self.cycle.response_started:
             self.cycle.body += body
             self._go_on(self.cycle)
 
@@ -192,6 +206,9 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             self._hurry()
+        elif self.pipeline:
+            # Nobody looks at the size of a body that waits.
+            self.flow.pause_reading()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -199,11 +216,11 @@ class Connection(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._held is not None and isinstance(self._running, Exchange):
-            held, self._held = self._held, None
-            self._write_answer(self._running, held)
         if not self.transport.is_closing():
             self._stop_hurrying()
+        if self._held is not None and isinstance(self._running, Exchange):
+            held, self._held = self._held, None
+            self._send(self._running, held)
 
     def timeout_keep_alive_handler(self) -> None:
         self.transport.abort()
@@ -223,6 +240,16 @@ class Connection(HttpToolsProtocol):
         else:
             super()._start_asgi_task(cycle, app)
 
+    def _feed(self, data: bytes) -> bytes:
+        """Let the parser read the bytes. Returns those that are to be read once more."""
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            again = self._stay_with_http_1(data[upgrade.args[0] :])
+            self._unread_bytes += len(again)
+            return again
+        return b""
+
     def _asks_for_prediction(self) -> bool:
         return self.url == PREDICT or unquote_to_bytes(parse_url(self.url).path or b"") == PREDICT
 
@@ -239,6 +266,9 @@ class Connection(HttpToolsProtocol):
             self.pipeline.appendleft((self.cycle, self.app))
 
     def _begin(self, exchange: Exchange) -> None:
+        if exchange.disconnected:
+            return
+        exchange.is_begun = True
         self.predictor.begin(exchange)
         if exchange.awaits_body and not exchange.response_started:
             self.transport.write(_CONTINUE)
@@ -246,36 +276,49 @@ class Connection(HttpToolsProtocol):
             self._go_on(exchange)
 
     def _go_on(self, exchange: Exchange) -> None:
-        if exchange is self._running and not exchange.response_started:
+        # Before it has begun, nobody has looked at its headers.
+        if exchange.is_begun and not exchange.response_started:
             self.predictor.go_on(exchange)
 
     def _write_answer(self, exchange: Exchange, answer: bytes) -> None:
         """End the exchange with these bytes, as soon as the client takes them in."""
-        if exchange.disconnected:
+        # What fails after the answer may not become a second one.
+        if exchange.disconnected or exchange.response_started:
             return
         exchange.response_started = True
+        # The connection may stay idle, and keeps its last exchange.
+        exchange.body = bytearray()
         if self.flow.write_paused:
             self._held = answer
-            return
+        else:
+            self._send(exchange, answer)
+
+    def _send(self, exchange: Exchange, answer: bytes) -> None:
         exchange.response_complete = True
         self.transport.write(answer)
-        if not exchange.keep_alive:
+        if exchange.keep_alive:
+            pass
+        elif exchange.is_whole:
             self.transport.close()
+        elif exchange.awaits_body:
+            self._take_leave()
         self.on_response_complete()
 
-    def _stay_with_http_1(self, rest: bytes) -> None:
-        """Read the request as if it did not ask for another protocol, which a server need not speak.
+    def _stay_with_http_1(self, rest: bytes) -> bytes:
+        """The request as if it did not ask for another protocol, which a server need not speak, for a new parser.
 
         Java's client asks so with each first request. The parser would take the body for the other protocol.
         """
         method = self.parser.get_method()
         if method == b"CONNECT":
-            self._refuse(400)
-            return
+            raise HttpParserError("this is no proxy")
         kept = [header for header in self.headers if header[0] not in (b"connection", b"upgrade", b"http2-settings")]
+        if not self.parser.should_keep_alive():
+            kept.append((b"connection", b"close"))
         head = [method + b" " + self.url + b" HTTP/1.1", *(name + b": " + value for name, value in kept), b"\r\n"]
         self.parser = HttpRequestParser(self)
-        self.data_received(b"\r\n".join(head) + rest)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return b"\r\n".join(head) + rest
 
     def _watch(self) -> None:
         """Let no client be silent for ever, whatever it has sent."""
@@ -336,6 +379,13 @@ class Connection(HttpToolsProtocol):
             self.transport.write(_refusal(status, self.request_seconds))
         if arriving is not None:
             _forsake(arriving)
+        self._take_leave()
+
+    def _take_leave(self) -> None:
+        """End the connection, but take in what the client still sends: else it could lose the answer."""
+        self._refused = True
+        self._stop_waiting()
+        self.pipeline.clear()
         self.transport.write_eof()
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 

@@ -17,8 +17,9 @@ _JSON = b"application/json"
 class Exchange:
     """A request for predictions, which its connection fills, and which is answered once.
 
-    `body` is whole once `is_whole`. `awaits_body` says that the client sends the body only when it is told to.
-    uvicorn's connection keeps it among its own cycles of requests and answers, and knows what they have in common.
+    `is_begun` says that its turn has come. `body` is whole once `is_whole`, and empty again once it is answered.
+    `awaits_body` says that the client sends the body only when it is told to. uvicorn's connection keeps it among its
+    own cycles of requests and answers, and knows what they have in common.
     """
 
     __slots__ = (
@@ -27,6 +28,7 @@ class Exchange:
         "body",
         "disconnected",
         "headers",
+        "is_begun",
         "is_whole",
         "keep_alive",
         "method",
@@ -48,7 +50,7 @@ class Exchange:
         self.headers = headers
         self.awaits_body = awaits_body
         self.body = bytearray()
-        self.is_whole = False
+        self.is_begun = self.is_whole = False
         self.request_id = request_id(headers)
         self.keep_alive = True
         self.disconnected = self.response_started = self.response_complete = False
@@ -61,7 +63,7 @@ class Exchange:
         media_type: bytes = _JSON,
         headers: Mapping[bytes, bytes] | None = None,
     ) -> None:
-        """Answer, unless the client has gone. Once is enough: nobody may call this again."""
+        """Answer, unless the client has gone or has its answer."""
         head = b"%bcontent-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n" % (
             STATUS_LINE[status],
             media_type,

@@ -129,8 +129,8 @@ class Predictor:
     def refuse(self, exchange: Exchange, error: BaseException) -> None:
         """Answer that the request failed."""
         problem = as_problem(error, exchange.request_id)
-        metrics.REQUESTS.labels(str(problem.status.value)).inc()
         exchange.answer(problem.body(exchange.request_id), problem.status, MEDIA_TYPE, problem.headers)
+        metrics.REQUESTS.labels(str(problem.status.value)).inc()
 
     def _start(self, exchange: Exchange, asked: Coroutine[Any, Any, None]) -> None:
         async def guard() -> None:
