@@ -144,6 +144,52 @@ def test_sigkill_of_a_worker_loses_only_what_it_was_doing(promoted: Server) -> N
     assert answers["lost"] + answers["never read"] == lost <= 8
 
 
+def test_a_worker_that_is_killed_while_it_starts_comes_again(promoted: Server) -> None:
+    first, other = promoted.workers()
+    first.kill()
+    for seconds in (1, 2):
+        promoted.await_message(f"worker 0 ended (signal SIGKILL), and is started again in {seconds} s")
+        await_true(lambda: len(promoted.workers()) == 2)
+        if seconds == 1:
+            (starting,) = [worker for worker in promoted.workers() if worker.pid != other.pid]
+            starting.kill()
+        for _ in range(5):
+            promoted.predict()
+    (again,) = [worker for worker in promoted.workers() if worker.pid != other.pid]
+    # It has the listening socket from its start, and others once it answers.
+    wires: list[Wire] = []
+    try:
+        await_true(lambda: _reaches(promoted, again, wires), 20)
+    finally:
+        for wire in wires:
+            wire.close()
+    assert other.is_running()
+
+
+def _reaches(server: Server, worker: psutil.Process, wires: list[Wire]) -> bool:
+    """Whether a new connection is one to this worker."""
+    wires.append(connect(server))
+    wires[-1].sendall(b"GET /health/live HTTP/1.1\r\n\r\n")
+    assert statuses(wires[-1].recv(1 << 16)) == [200]
+    port = wires[-1].getsockname()[1]
+    return any(one.raddr and one.raddr.port == port for one in worker.net_connections())
+
+
+def test_a_refused_client_is_told_that_the_server_ends(promoted: Server) -> None:
+    without_key = b"POST /v1/predict HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}"
+    with connect(promoted) as wire:
+        wire.sendall(without_key)
+        before = wire.recv(1 << 16)
+        promoted.process.send_signal(signal.SIGTERM)
+        await_true(lambda: requests.get(f"{promoted.url}/health/ready", timeout=5).status_code == 503)
+        time.sleep(0.3)
+        wire.sendall(without_key * 3)
+        after = read_all(wire)
+    assert (statuses(before), statuses(after)) == ([401], [401])
+    assert b"\r\nconnection: close\r\n" not in before
+    assert b"\r\nconnection: close\r\n" in after
+
+
 def test_workers_end_after_their_requests_when_the_supervisor_is_killed(promoted: Server) -> None:
     workers = promoted.workers()
     load = _Load(promoted)

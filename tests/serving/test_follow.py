@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import psutil
+
 from champion.delivery import deployment, rollout
 from champion.delivery.keys import add, revoke
 from champion.registry import history
@@ -114,6 +116,25 @@ def test_a_server_whose_store_is_down_goes_on_and_follows_again(in_state: InStat
         store.with_suffix(".away").rename(store)
         deployment.promote(project.production)
         server.await_version("v2")
+
+
+def test_a_server_without_room_on_its_disk_goes_on_and_follows_again(in_state: InState) -> None:
+    project = in_state("promoted, staged")
+    with serving(project, workers=2) as server:
+        processes = [psutil.Process(server.process.pid), *server.workers()]
+        for process in processes:
+            process.rlimit(psutil.RLIMIT_FSIZE, (0, -1))
+        deployment.promote(project.production)
+        server.await_message("File too large")
+        assert {server.predict()["version"] for _ in range(20)} == {"v1"}
+        assert server.metric("champion_follows_store") == {"": 0}
+        for process in processes:
+            process.rlimit(psutil.RLIMIT_FSIZE, (-1, -1))
+        server.await_version("v2")
+        await_true(lambda: server.metric("champion_follows_store") == {"": 1})
+        assert {worker.pid for worker in server.workers()} == {process.pid for process in processes[1:]}
+    # The version is not to blame.
+    assert [row for row in project.production.rows if row.outcome is False] == []
 
 
 def test_a_worker_gets_no_secret(in_state: InState) -> None:

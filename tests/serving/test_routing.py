@@ -2,18 +2,21 @@
 
 import hashlib
 import threading
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import onnx
 import pytest
-from onnx import numpy_helper
+import requests
+from onnx import helper, numpy_helper, parser
 
-from champion.delivery import deployment, rollout
+from champion.delivery import deployment, keys, rollout
 from champion.registry import history
 from champion.registry.versions import ONNX_FILE
 from support.delivery import DeliveryProject, InState
-from support.serving import Server, await_true, edit_serving, serving
+from support.serving import ROW, Server, await_true, edit_serving, serving
 from support.webhook import Webhook
 
 USERS = [f"user-{number}" for number in range(60)]
@@ -39,23 +42,57 @@ def last_rollout(project: DeliveryProject) -> Any:
     return history.rollout(project.staging.rows, "staging")
 
 
-def register_that_fails_on_unseen_text(project: DeliveryProject) -> str:
-    """Register a version whose ONNX file passes its smoke test, and raises an error for a region that nobody saw."""
+def register_edited(project: DeliveryProject, edit: Callable[[onnx.ModelProto], object]) -> str:
+    """Register v2 once more, as the next version, with an edited ONNX file."""
     registry = project.staging
     row = history.registration(registry.rows, "v2")
     version = registry.resolve("v2")
     model = onnx.load_from_string(registry.read_file(version, ONNX_FILE))
-    # The codes of the only category have a row for each known text, for missing, and for any other text.
-    looked_up = [node.input[0] for node in model.graph.node if node.op_type == "Gather" and "constant" in node.input[0]]
-    codes = next(one for one in model.graph.initializer if one.name == looked_up[0])
-    codes.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(codes)[:-1], codes.name))
+    edit(model)
     content = model.SerializeToString()
     sha256 = hashlib.sha256(content).hexdigest()
     registry.files.write(f"{sha256}/{ONNX_FILE}", content)
     files = {**version.files, ONNX_FILE: sha256}
+    name = f"v{len(history.versions(registry.rows)) + 1}"
     with registry.ledger.appending() as session:
-        session.append("register", version="v3", model_sha256=row.model_sha256, details={**row.details, "files": files})
-    return "v3"
+        session.append("register", version=name, model_sha256=row.model_sha256, details={**row.details, "files": files})
+    return name
+
+
+def fail_on_unseen_text(model: onnx.ModelProto) -> None:
+    """Let it raise an error for a region that nobody saw. It passes its smoke test."""
+    # The codes of the only category have a row for each known text, for missing, and for any other text.
+    looked_up = [node.input[0] for node in model.graph.node if node.op_type == "Gather" and "constant" in node.input[0]]
+    codes = next(one for one in model.graph.initializer if one.name == looked_up[0])
+    codes.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(codes)[:-1], codes.name))
+
+
+def hang_on_large_number(model: onnx.ModelProto) -> None:
+    """Let it count without end for a number above a million. It passes its smoke test."""
+    counting = parser.parse_graph(
+        "counting (int64 turn, bool goes, double count) => (bool still, double more)"
+        "{ still = Identity(goes) one = Constant<value = double {1.0}>() more = Add(count, one) }"
+    )
+    extra = parser.parse_graph(
+        "extra (double[N, 3] numbers, double[N] sound) => (double[N] probability) {"
+        "largest = ReduceMax<keepdims = 0>(numbers)"
+        "million = Constant<value = double {1000000.0}>()"
+        "is_large = Greater(largest, million)"
+        "turn = Cast<to = 7>(is_large)"
+        "most = Constant<value = int64 {9223372036854775807}>()"
+        "turns = Mul(turn, most)"
+        "true = Constant<value = bool {1}>()"
+        "zero = Constant<value = double {0.0}>()"
+        "counted = Loop(turns, true, zero)"
+        "none = Mul(counted, zero)"
+        "probability = Add(sound, none)"
+        "}"
+    )
+    next(node for node in extra.node if node.op_type == "Loop").attribute.append(
+        helper.make_attribute("body", counting)
+    )
+    next(node for node in model.graph.node if "probability" in node.output).output[0] = "sound"
+    model.graph.node.extend(extra.node)
 
 
 def test_a_rollout_sends_the_same_users_to_a_version_until_it_ends(deployed: DeliveryProject) -> None:
@@ -105,7 +142,7 @@ def test_a_challenger_that_is_slow_falls_back_and_its_rollout_stops(deployed: De
 
 
 def test_a_challenger_that_fails_on_some_rows_harms_no_answer(deployed: DeliveryProject) -> None:
-    version = register_that_fails_on_unseen_text(deployed)
+    version = register_edited(deployed, fail_on_unseen_text)
     with serving(deployed, "staging") as server:
         rollout.roll_out(deployed.staging, version, 100)
         await_answer(server, lambda answer: answer["version"] == version)
@@ -115,8 +152,100 @@ def test_a_challenger_that_fails_on_some_rows_harms_no_answer(deployed: Delivery
         assert "0 slow, 5 errors" in last_rollout(deployed).reason
 
 
+def test_a_challenger_that_hangs_does_not_hinder_the_next_one(deployed: DeliveryProject) -> None:
+    edit_serving(deployed, challenger_ms=1000)
+    hanging = register_edited(deployed, hang_on_large_number)
+    with serving(deployed, "staging") as server:
+        rollout.roll_out(deployed.staging, hanging, 100)
+        await_answer(server, lambda answer: answer["version"] == hanging)
+        with ThreadPoolExecutor(10) as pool:
+            answers = list(pool.map(lambda _: server.predict({"income": 2e6}, user_id="user-1"), range(10)))
+        assert {answer["version"] for answer in answers} == {"v1"}
+        await_true(lambda: last_rollout(deployed).details["automatic"])
+        assert f"{hanging} failed" in last_rollout(deployed).reason
+        assert "0 errors" in last_rollout(deployed).reason
+        rollout.roll_out(deployed.staging, "v2", 100)
+        await_answer(server, lambda answer: answer["version"] == "v2")
+        assert {server.predict(user_id=user)["version"] for user in USERS} == {"v2"}
+        assert not last_rollout(deployed).details["automatic"]
+
+
+def test_changes_beside_a_challenger_are_no_failures_of_it(deployed: DeliveryProject) -> None:
+    # So long that only a lost answer can be slow.
+    edit_serving(deployed, challenger_ms=20_000)
+    same = register_edited(deployed, lambda _: None)
+    with serving(deployed, "staging") as server:
+        rollout.roll_out(deployed.staging, "v2", 100)
+        await_answer(server, lambda answer: answer["version"] == "v2")
+        versions = Counter[str]()
+
+        def described(**headers: str) -> requests.Response:
+            return requests.get(f"{server.url}/v1/model", headers=dict(server.session.headers) | headers, timeout=10)
+
+        def ask_until(holds: Callable[[], bool]) -> None:
+            """Ask all the time, with more than one request at once, until it holds."""
+            ended = threading.Event()
+
+            def ask() -> None:
+                while not ended.is_set():
+                    versions[server.post(rows=[ROW] * 100, user_id="user-1").json()["version"]] += 1
+
+            with ThreadPoolExecutor(3) as pool:
+                asked = [pool.submit(ask) for _ in range(3)]
+                try:
+                    await_true(holds, 30)
+                finally:
+                    ended.set()
+            for one in asked:
+                one.result()
+
+        _, key = keys.add(deployed.staging, "another")
+        another = {"Authorization": f"Bearer {key}"}
+        ask_until(lambda: described(**another).status_code == 200)
+        rollout.shadow(deployed.staging, same)
+        ask_until(lambda: described().json()["shadow"] == same)
+        rollout.shadow(deployed.staging, "v2")
+        ask_until(lambda: described().json()["shadow"] == "v2")
+        keys.revoke(deployed.staging, "another")
+        ask_until(lambda: described(**another).status_code == 401)
+        assert set(versions) == {"v2"}
+        assert server.metric("champion_challenger_failures_total") == {}
+        assert not last_rollout(deployed).details["automatic"]
+        # Forgotten in the middle, it is no failure of the server either.
+        rollout.stop(deployed.staging)
+        ask_until(lambda: described().json()["versions"] == ["v1"])
+        assert server.predict(user_id="user-1")["version"] == "v1"
+        assert "Traceback" not in "\n".join(server.messages)
+
+
+def test_an_unsound_version_ends_all_flags_and_leaves_a_finding_on_itself_only(deployed: DeliveryProject) -> None:
+    unsound = register_edited(deployed, fail_on_unseen_text)
+    with serving(deployed, "staging", workers=2) as server:
+        rollout.roll_out(deployed.staging, "v2", 50)
+        rollout.roll_out(deployed.staging, unsound, 100, flag="advanced_preprocessing")
+        await_true(lambda: set(versions_by_user(server).values()) == {"v2", unsound})
+        some = versions_by_user(server)
+        # The first flag of the file wins, so nobody of its users gets the unsound version.
+        flags = {version: server.predict(user_id=user)["flag"]["key"] for user, version in some.items()}
+        assert flags == {"v2": "new_model", unsound: "advanced_preprocessing"}
+        theirs = next(user for user in USERS if some[user] == unsound)
+
+        def ask_and_look() -> bool:
+            assert server.predict({"region": "nowhere"}, user_id=theirs)["version"] == "v1"
+            return bool(last_rollout(deployed).details["automatic"])
+
+        await_true(ask_and_look)
+        await_true(lambda: set(versions_by_user(server).values()) == {"v1"})
+        ended = last_rollout(deployed)
+        assert (ended.details["unsound"], ended.details["ended"]) == (unsound, {"advanced_preprocessing": unsound})
+        found = {name: history.open_findings(deployed.staging.rows, name, ["staging"]) for name in ("v2", unsound)}
+        assert found == {"v2": [], unsound: [ended]}
+        rollout.roll_out(deployed.staging, "v2", 100)
+        await_true(lambda: set(versions_by_user(server).values()) == {"v2"})
+
+
 def test_a_shadow_scores_what_the_live_version_answers(deployed: DeliveryProject) -> None:
-    register_that_fails_on_unseen_text(deployed)
+    register_edited(deployed, fail_on_unseen_text)
     with serving(deployed, "staging") as server:
         rollout.shadow(deployed.staging, "v2")
         await_true(lambda: server.session.get(f"{server.url}/v1/model", timeout=5).json()["shadow"] == "v2")
