@@ -8,6 +8,7 @@ import pytest
 
 pytest.register_assert_rewrite("support")
 
+from support import warm  # noqa: E402
 from support.project import Project, built_once, copy_working_tree, use_loan_sample  # noqa: E402
 
 # The workers share the cores, so a program uses one thread. If a test asks for more, waiting threads use no CPU.
@@ -50,7 +51,7 @@ def sample_run(shared: Path) -> Project:
     def build() -> None:
         project = copy_working_tree(folder)
         use_loan_sample(project)
-        project.run("dvc", "repro")
+        project.repro()
         project.commit("Run on a sample")
         project.pack()
 
@@ -79,3 +80,8 @@ def project(tmp_path: Path) -> Project:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of the longest files first."""
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
+def pytest_unconfigure() -> None:
+    """The end of a worker."""
+    warm.stop()

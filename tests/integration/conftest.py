@@ -26,7 +26,7 @@ def small_run(shared: Path) -> Project:
         project = copy_working_tree(folder)
         small_table().write_csv(folder / "data/source/cases.csv")
         use_small_params(project)
-        project.run("dvc", "repro")
+        project.repro()
         project.commit("Run on the small table")
         project.pack()
 
@@ -77,7 +77,7 @@ def add_branches(project: Project) -> None:
         project.run("git", "checkout", "--quiet", "-b", name, start)
 
     def run(message: str) -> None:
-        project.run("dvc", "repro")
+        project.repro()
         project.commit(message)
 
     def set_iterations(number: int) -> None:

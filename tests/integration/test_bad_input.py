@@ -381,10 +381,10 @@ def test_under_dvc_a_refused_input_that_is_put_back_restores_every_output(
 ) -> None:
     before, content = snapshot(small), (small.folder / file).read_bytes()
     spoil(small)
-    result = small.run("dvc", "repro", check=False)
+    result = small.repro(check=False)
     assert result.returncode != 0
     assert said in result.stderr
     assert "Traceback" not in result.stdout + result.stderr
     (small.folder / file).write_bytes(content)
-    assert small.ran(small.run("dvc", "repro").stdout) == []
+    assert small.ran(small.repro().stdout) == []
     assert snapshot(small) == before

@@ -15,6 +15,7 @@ from champion.core.strict_yaml import read
 from champion.params import Params
 from champion.pipeline.evaluate.stage import summary
 from support.project import REPOSITORY, Project
+from support.warm import warm
 
 BENCHMARKS = sorted((REPOSITORY / "benchmarks").glob("*.py"))
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -97,7 +98,7 @@ def test_the_readme_change_reruns_the_stages_it_says(sample_run: Project, tmp_pa
     commands = [line.removeprefix("$ ") for line in change.splitlines() if line.startswith("$ ")]
     edit, repro, diff = commands
     project.run("sh", "-c", edit)
-    ran = project.ran(project.run("sh", "-c", repro).stdout)
+    ran = project.ran(project.run("sh", "-c", repro, environment=warm()).stdout)
     assert set(ran) == {"train", "refit", "rehearse", "package", "evaluate", "export"}
     assert "| metrics/evaluation.json | roc_auc" in project.run("sh", "-c", f"{diff} --md").stdout
 
@@ -109,13 +110,13 @@ def test_the_walk_to_another_table_goes_as_told(project: Project) -> None:
     (params,) = blocks(page, "yaml")
     (project.folder / "params.yaml").write_text(params, encoding="utf-8")
     project.champion("check")
-    output = project.run("dvc", "repro").stdout
+    output = project.repro().stdout
     result, breach = blocks(page, "text")
     assert result in output
     for limit in ("    Sex: {max_missing: 0.05}\n", "    Delta 15 N (o/oo): {max_missing: 0.1}\n"):
         params = params.replace(limit, "")
     (project.folder / "params.yaml").write_text(params, encoding="utf-8")
-    again = project.stage("validate", check=False)
+    again = project.stage("validate", check=False, environment=warm())
     assert again.returncode != 0
     assert breach.strip() in again.stderr
 

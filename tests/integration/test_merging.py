@@ -28,7 +28,7 @@ def merge(project: Project, ours: Edit, theirs: Edit) -> list[str]:
     for branch, edit in (("theirs", theirs), ("main", ours)):
         project.run("git", "checkout", "--quiet", *(["-b"] if branch == "theirs" else []), branch)
         project.edit_params(edit)
-        project.run("dvc", "repro")
+        project.repro()
         project.commit(f"Change of {branch}")
     assert project.run("git", "merge", "theirs", check=False).returncode
     return unmerged(project)
@@ -63,7 +63,7 @@ def test_resolving_runs_what_the_merge_changed_and_stages_a_true_lock(project: P
     project.run("git", "commit", "--quiet", "--no-edit")
     assert project.run("git", "rev-list", "--count", "--merges", "-1", "HEAD").stdout.strip() == "1"
     project.champion("reproduce", "--fast")
-    assert "up to date" in project.run("dvc", "repro").stdout
+    assert "up to date" in project.repro().stdout
 
 
 def test_what_people_must_resolve_first_is_named_and_nothing_is_changed(small_run: Project, tmp_path: Path) -> None:

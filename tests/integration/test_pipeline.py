@@ -90,7 +90,7 @@ def test_the_real_run_gives_the_committed_outputs_bit_for_bit(real_run: Project)
 
 
 def test_a_second_run_computes_nothing(project: Project) -> None:
-    output = project.run("dvc", "repro").stdout
+    output = project.repro().stdout
     assert project.ran(output) == []
     assert "Data and pipelines are up to date" in output
 
@@ -113,7 +113,7 @@ def test_a_changed_param_makes_exactly_its_stages_stale(
 def test_another_decision_fits_nothing_again(project: Project) -> None:
     project.edit_params(lambda params: params.update(decision={"maximise": "f1"}))
     before = outputs(project)
-    assert project.ran(project.run("dvc", "repro").stdout) == PACKAGE
+    assert project.ran(project.repro().stdout) == PACKAGE
     changed = {name for name, digest in outputs(project).items() if before.get(name) != digest}
     assert {"models/model.skops", "models/rehearsed.skops", "metrics/decision.json"} <= changed
     assert not any(name.startswith(("data/", "models/train", "models/refit")) for name in changed)
@@ -125,7 +125,7 @@ def test_an_export_that_fails_costs_no_metric(project: Project) -> None:
     spoilt = code.read_text(encoding="utf-8").replace("if not largest <= TOLERANCE", "if True")
     code.write_text(spoilt, encoding="utf-8")
     project.edit_params(set_param("decision.share", 0.2))
-    result = project.run("dvc", "repro", check=False)
+    result = project.repro(check=False)
     assert result.returncode != 0
     assert "the ONNX file answers otherwise than the model" in result.stderr
     assert project.ran(result.stdout) == PACKAGE
@@ -134,24 +134,24 @@ def test_an_export_that_fails_costs_no_metric(project: Project) -> None:
 
 def test_another_grid_that_chooses_the_same_recipe_refits_nothing(project: Project) -> None:
     project.edit_params(set_param("train.search.grid", {"max_leaf_nodes": [9]}))
-    assert "refit" not in project.ran(project.run("dvc", "repro", "rehearse", "package").stdout)
+    assert "refit" not in project.ran(project.repro("rehearse", "package").stdout)
 
 
 def test_a_param_that_changes_no_row_reruns_ingest_alone(project: Project) -> None:
     project.edit_params(set_param("ingest.date_format", "%d-%b-%y"))
-    assert project.ran(project.run("dvc", "repro").stdout) == ["ingest"]
+    assert project.ran(project.repro().stdout) == ["ingest"]
 
 
 def test_a_changed_source_that_gives_the_same_rows_reruns_ingest_alone(project: Project) -> None:
     path = project.folder / "data/source/loans.csv"
     pl.read_csv(path, infer_schema=False).with_columns(Name=pl.lit("Somebody")).write_csv(path)
-    assert project.ran(project.run("dvc", "repro").stdout) == ["ingest"]
+    assert project.ran(project.repro().stdout) == ["ingest"]
 
 
 def test_a_changed_source_reruns_everything(project: Project) -> None:
     path = project.folder / "data/source/loans.csv"
     pl.read_csv(path, infer_schema=False).filter(pl.col("State") != "VT").write_csv(path)
-    assert project.ran(project.run("dvc", "repro", "prepare").stdout) == ["ingest", "prepare"]
+    assert project.ran(project.repro("prepare").stdout) == ["ingest", "prepare"]
     assert stale(project) == STAGES[2:]
 
 
@@ -159,14 +159,14 @@ def test_a_failed_contract_stops_what_follows_until_the_input_is_put_back(projec
     before, params = outputs(project), (project.folder / "params.yaml").read_text(encoding="utf-8")
     project.edit_params(set_param("contract.class_share", [0.5, 0.6]))
     project.edit_params(set_param("train.seed", 1))
-    result = project.run("dvc", "repro", check=False)
+    result = project.repro(check=False)
     assert result.returncode != 0
     assert project.ran(result.stdout) == ["validate"]
     assert "class" in result.stderr or "target" in result.stderr
     assert "Traceback" not in result.stderr
     assert "Nothing is lost: undo or correct your change, then run `dvc repro`." in result.stderr
     (project.folder / "params.yaml").write_text(params, encoding="utf-8")
-    assert project.ran(project.run("dvc", "repro").stdout) == []
+    assert project.ran(project.repro().stdout) == []
     assert outputs(project) == before
 
 
@@ -174,13 +174,13 @@ def test_a_failed_contract_stops_what_follows_until_the_input_is_put_back(projec
 def test_a_param_that_is_put_back_runs_nothing_in_a_fresh_clone(sample_run: Project, tmp_path: Path) -> None:
     project = Project(tmp_path / "clone")
     sample_run.run("git", "clone", "--quiet", str(sample_run.folder), str(project.folder))
-    assert project.ran(project.run("dvc", "repro").stdout) == STAGES
+    assert project.ran(project.repro().stdout) == STAGES
     before = outputs(project)
     project.edit_params(set_param("train.hist_gradient_boosting.max_iter", 12))
-    assert project.ran(project.run("dvc", "repro").stdout) == MODEL
+    assert project.ran(project.repro().stdout) == MODEL
     assert outputs(project) != before
     project.run("git", "checkout", "--quiet", "params.yaml")
-    assert project.ran(project.run("dvc", "repro").stdout) == []
+    assert project.ran(project.repro().stdout) == []
     assert outputs(project) == before
 
 
@@ -193,7 +193,7 @@ def test_the_shown_metrics_fit_a_terminal_with_the_held_out_ones_first(sample_ru
 
 def test_a_changed_gate_reruns_evaluate_alone(project: Project) -> None:
     project.edit_params(set_param("gates.roc_auc_low.above", 0.99))
-    output = project.run("dvc", "repro").stdout
+    output = project.repro().stdout
     assert project.ran(output) == EVALUATE
     metrics = read_metrics(project.folder / "metrics/evaluation.json")
     verdicts = json.loads((project.folder / "metrics/gates.json").read_text(encoding="utf-8"))["verdicts"]

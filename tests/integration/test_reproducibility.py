@@ -130,7 +130,7 @@ def test_a_version_of_another_date_is_made_again_elsewhere_from_the_commit_it_wa
     small: Project, tmp_path: Path
 ) -> None:
     small.champion("as-of", "2022-06-01")
-    small.run("dvc", "repro")
+    small.repro()
     assert "uncommitted change" not in small.champion("gate", check=False).stderr
     assert "registered" in small.champion("register").stdout
     small.run("git", "restore", ".")

@@ -77,7 +77,7 @@ def clone(filled: Project, tmp_path: Path) -> Project:
 
 def test_a_new_machine_pulls_and_has_nothing_left_to_compute(clone: Project, server: LocalServer) -> None:
     clone.run("dvc", "pull", environment=server.environment)
-    result = clone.run("dvc", "repro", environment=server.environment)
+    result = clone.repro()
     assert clone.ran(result.stdout) == []
     assert "Data and pipelines are up to date." in result.stdout
     status = clone.run("dvc", "status", "-c", environment=server.environment)
@@ -197,7 +197,7 @@ def test_damaged_objects_are_named_rebuilt_and_repaired(
         warned = clone.champion("pull", "--allow-missing", environment=server.environment)
         assert "warning: s3://champion-dvc/store does not have all" in warned.stderr
         assert all(keys[path].rpartition("/")[2] in warned.stderr for path in damages)
-        rebuilt = clone.run("dvc", "repro", environment=server.environment)
+        rebuilt = clone.repro()
         assert clone.ran(rebuilt.stdout) == stages_behind(damages)
         assert not clone.run("git", "status", "--porcelain").stdout, "it is the committed result again"
 

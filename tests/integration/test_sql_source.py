@@ -418,7 +418,7 @@ def test_values_of_no_declared_type_are_refused(sql: Project, postgres: Server) 
 def test_under_dvc_bad_credentials_change_nothing_and_are_not_shown(sql: Project, postgres: Server) -> None:
     wrong = postgres.reader.replace(PASSWORD, f"in{PASSWORD}")
     before = snapshot(sql)
-    result = sql.run("dvc", "repro", check=False, environment={VARIABLE: wrong})
+    result = sql.repro(check=False, environment={VARIABLE: wrong})
     assert result.returncode != 0
     assert f"the database of {VARIABLE} cannot be reached" in result.stderr
     assert PASSWORD not in result.stdout + result.stderr

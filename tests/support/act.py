@@ -15,6 +15,7 @@ from champion.repository.local_s3 import LocalServer
 from support.github_api import Hub
 from support.project import REPOSITORY, Project
 from support.s3 import REGION
+from support.warm import warm_python
 
 WORKFLOWS = sorted((REPOSITORY / ".github/workflows").glob("*.yml"))
 STAND_INS = Path(__file__).parent / "actions"
@@ -163,6 +164,7 @@ class Runner:
             "STAND_IN_CACHE": str(cache),
             "STAND_IN_CREDENTIALS": str(self.folder / "credentials"),
             "STAND_IN_ENVIRONMENT": sys.prefix,
+            "STAND_IN_PYTHON": str(warm_python()),
             "STAND_IN_ROLES": str(roles),
             "STAND_IN_RUN": str(number),
         }

@@ -18,6 +18,7 @@ from filelock import FileLock
 from ruamel.yaml import YAML
 
 from champion.cli.main import app
+from support.warm import warm
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -82,6 +83,12 @@ class Project:
             told = "\n".join(texts)
             pytest.fail(f"champion {' '.join(arguments)} exited with {status}:\n{told}")
         return subprocess.CompletedProcess(arguments, status, *texts)
+
+    def repro(
+        self, *targets: str, check: bool = True, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `dvc repro`, whose stages need not import the libraries again."""
+        return self.run("dvc", "repro", *targets, check=check, environment=warm() | dict(environment or {}))
 
     def stage(self, name: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run one stage alone, without DVC."""
