@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,21 @@ def tracked(small_run: Project, shared: Path) -> Project:
 
     built_once(shared / "tracked.done", build)
     return Project(folder)
+
+
+@pytest.fixture(scope="session")
+def empty_mlflow(shared: Path) -> Path:
+    """A SQLite file without runs, made once for all workers, because MLflow's migrations take seconds. Copy it."""
+    file = shared / "empty-mlflow.db"
+
+    def build() -> None:
+        from mlflow import MlflowClient
+
+        with warnings.catch_warnings(action="ignore"):
+            MlflowClient(f"sqlite:///{file}").search_experiments()
+
+    built_once(shared / "empty-mlflow.done", build)
+    return file
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The aliases and versions of MLflow's registry follow the ledger, and no delivery waits for them."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,11 +28,14 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture
-def mirrored(delivery_project: DeliveryProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DeliveryProject:
+def mirrored(
+    delivery_project: DeliveryProject, tmp_path: Path, empty_mlflow: Path, monkeypatch: pytest.MonkeyPatch
+) -> DeliveryProject:
     """Version v1 in the registry and in MLflow on SQLite."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     register(delivery_project.staging)
     assert not (tmp_path / "mlflow.db").exists()
+    shutil.copy(empty_mlflow, tmp_path / "mlflow.db")
     assert registry_sync.apply(delivery_project.staging) == ["v1 registered", "challenger is v1"]
     return delivery_project
 

@@ -33,6 +33,15 @@ def changed(tracked: Project, tmp_path: Path) -> Project:
     return project
 
 
+@pytest.fixture
+def empty(changed: Project, empty_mlflow: Path) -> Project:
+    """The same, with an MLflow that has no runs."""
+    file = changed.folder / "var/development/mlflow.db"
+    file.parent.mkdir(parents=True)
+    shutil.copy(empty_mlflow, file)
+    return changed
+
+
 def test_a_run_holds_what_the_pipeline_left(tracked: Project) -> None:
     (run,) = tracked_runs(development(tracked))
     read = read_metrics(tracked.folder / "metrics/evaluation.json")
@@ -94,13 +103,13 @@ def test_mlflow_loads_the_model_back_and_predicts_without_a_pickle(tracked: Proj
     assert logged.read_bytes() == (tracked.folder / MODEL).read_bytes()
 
 
-def test_mlflow_refuses_a_model_file_that_is_not_the_logged_one(changed: Project) -> None:
+def test_mlflow_refuses_a_model_file_that_is_not_the_logged_one(empty: Project) -> None:
     import mlflow
 
-    environment = development(changed)
-    track(environment, read_result(changed.folder))
+    environment = development(empty)
+    track(environment, read_result(empty.folder))
     (run,) = tracked_runs(environment)
-    for file in (changed.folder / "var").rglob("model.skops"):
+    for file in (empty.folder / "var").rglob("model.skops"):
         file.write_bytes(file.read_bytes() + b"\n")
     with connected(environment), pytest.raises(UserError, match="its sha256 is"):
         mlflow.pyfunc.load_model(run.data.tags[tracking.MODEL_URI])
@@ -120,8 +129,8 @@ def test_a_result_is_one_run_also_when_it_was_restored(tracked: Project, tmp_pat
     assert (project.folder / "dvc.lock").read_bytes() == before
 
 
-def test_what_an_interrupted_command_left_is_not_the_results_run(changed: Project) -> None:
-    environment, result = development(changed), read_result(changed.folder)
+def test_what_an_interrupted_command_left_is_not_the_results_run(empty: Project) -> None:
+    environment, result = development(empty), read_result(empty.folder)
     with connected(environment) as client:
         experiment = experiment_id(client, environment)
         left = client.create_run(experiment, tags={tracking.RESULT: result.identity})
@@ -131,7 +140,7 @@ def test_what_an_interrupted_command_left_is_not_the_results_run(changed: Projec
     assert run.info.run_id != left.info.run_id
 
 
-def test_of_two_commands_that_track_at_once_one_run_stays(changed: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_two_commands_that_track_at_once_one_run_stays(empty: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     log, logged = tracking._log, []
 
     def log_after_another(experiment: str, result: Result) -> str:
@@ -139,9 +148,9 @@ def test_of_two_commands_that_track_at_once_one_run_stays(changed: Project, monk
         return log(experiment, result)
 
     monkeypatch.setattr(tracking, "_log", log_after_another)
-    found = track(development(changed), read_result(changed.folder))
+    found = track(development(empty), read_result(empty.folder))
     assert (found.run_id, found.new) == (logged[0], False)
-    assert [run.info.run_id for run in tracked_runs(development(changed))] == logged
+    assert [run.info.run_id for run in tracked_runs(development(empty))] == logged
 
 
 def test_telemetry_is_off_and_the_address_of_one_environment_does_not_stay(
