@@ -55,7 +55,7 @@ def project(merged: Project, tmp_path: Path) -> Project:
 
 
 def test_resolving_runs_what_the_merge_changed_and_stages_a_true_lock(project: Project) -> None:
-    result = project.champion("resolve-lock")
+    result = project.champion("resolve-lock", warm_stages=True)
     assert project.ran(result.stdout) == ["evaluate"], "the trees are as in HEAD: nothing is trained again"
     assert "then commit the merge" in result.stdout
     assert unmerged(project) == []

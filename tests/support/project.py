@@ -18,7 +18,7 @@ from filelock import FileLock
 from ruamel.yaml import YAML
 
 from champion.cli.main import app
-from support.warm import warm
+from support.warm import warm, warm_python
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -53,16 +53,24 @@ class Project:
         return result
 
     def champion(
-        self, *arguments: str, check: bool = True, environment: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        check: bool = True,
+        environment: Mapping[str, str] | None = None,
+        warm_stages: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         """Run the `champion` command in this process, which is faster, with this working tree's code.
 
-        The result includes the output of programs that the command runs.
+        The result includes the output of programs that the command runs. With `warm_stages`, stages that it runs need
+        not import the libraries again.
         """
         status: int = 0
         with TemporaryFile("w+") as output, TemporaryFile("w+") as error:
             with pytest.MonkeyPatch.context() as patch, redirected(1, output), redirected(2, error):
                 patch.chdir(self.folder)
+                if warm_stages:
+                    # The command looks for its programs next to Python.
+                    patch.setattr(sys, "executable", str(warm_python()))
                 for name, value in (environment or {}).items():
                     patch.setenv(name, value)
                 with redirect_stdout(output), redirect_stderr(error):

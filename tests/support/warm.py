@@ -70,7 +70,7 @@ def warm() -> dict[str, str]:
 
 
 def warm_python() -> Path:
-    """A `python` whose stages are forks, in a folder of its own.
+    """A `python` whose stages are forks, in a folder with the real `dvc`.
 
     The first worker of a test run that asks starts the process, which ends with the worker.
     """
@@ -94,6 +94,7 @@ def _start(folder: Path) -> None:
     assert process.stdout.readline(), "it ended"
     client.write_text(CLIENT.format(python=sys.executable, address=address), encoding="utf-8")
     client.chmod(0o755)
+    (folder / "dvc").symlink_to(Path(sys.executable).with_name("dvc"))
 
 
 def stop() -> None:
