@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from champion.core.errors import ConflictError
-from champion.core.files import parse_yaml
 from champion.core.layout import LOCK, PARAMS
 from champion.repository import git
-from champion.repository.lock import read_stages, uncached_outs
+from champion.repository.lock import parse, read_stages, uncached_outs
 
 # The only key that a retraining changes. Commit and date together identify a result.
 AS_OF = "as_of"
@@ -70,7 +69,7 @@ def _committed(root: Path, path: Path) -> dict[str, Any]:
 
 def _parse(content: bytes) -> dict[str, Any]:
     try:
-        document = parse_yaml(content.decode())
+        document = parse(content.decode())
     except ValueError:
         document = None
     return document if isinstance(document, dict) else {}

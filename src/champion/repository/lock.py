@@ -1,8 +1,10 @@
 """The contents of dvc.lock, and whether files in the workspace are the outputs that it names."""
 
+import copy
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,15 @@ def read_stages(root: Path, file: Path = LOCK) -> dict[str, dict[str, Any]]:
 def parse_stages(text: str) -> dict[str, dict[str, Any]]:
     """Every stage in the text of such a file, by name. Raises `ValueError` when it is not a DVC file."""
     try:
-        stages = parse_yaml(text)["stages"]
+        stages = parse(text)["stages"]
         return {str(name): dict(stage) for name, stage in stages.items()}
     except (KeyError, TypeError, ValueError, AttributeError):
         raise ValueError("not a DVC file with `stages`") from None
+
+
+def parse(text: str) -> Any:
+    """`parse_yaml`, once for each text: it takes a tenth of a second, and a command reads the same files many times."""
+    return copy.deepcopy(_parse_once(text))
 
 
 def uncached_outs(root: Path) -> set[str]:
@@ -91,9 +98,14 @@ def _changed_params(root: Path, stages: Mapping[str, Mapping[str, Any]]) -> Iter
                     yield f"stage {name}: `{key}` of {file} changed since it ran"
 
 
+@lru_cache(maxsize=8)
+def _parse_once(text: str) -> Any:
+    return parse_yaml(text)
+
+
 def _read_params(root: Path, file: Path) -> Any:
     try:
-        return parse_yaml((root / file).read_text(encoding="utf-8"))
+        return parse((root / file).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise NotFoundError(f"{file}: no such file. `git restore {file}` restores it.") from None
     except ValueError as error:

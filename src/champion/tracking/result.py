@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from champion.core.errors import UserError
-from champion.core.files import parse_yaml, read_json
+from champion.core.files import read_json
 from champion.core.layout import (
     AT_AS_OF,
     AT_SPLIT,
@@ -27,7 +27,7 @@ from champion.core.layout import (
 )
 from champion.core.strict_yaml import read
 from champion.params import Params
-from champion.repository.lock import outs_of, read_stages, verify
+from champion.repository.lock import outs_of, parse, read_stages, verify
 
 NEEDED = (MODEL, REHEARSED, AT_SPLIT, AT_AS_OF, TEST, SCHEMA, PARTS, EVALUATION, TRAINING)
 
@@ -69,7 +69,7 @@ def read_result(root: Path, experiment: str | None = None, commit: str | None = 
 
 def _verify_params(root: Path) -> None:
     """Raise `UserError` when a stage ran with other params than those in the file."""
-    document = parse_yaml((root / PARAMS).read_text(encoding="utf-8"))
+    document = parse((root / PARAMS).read_text(encoding="utf-8"))
     for stage, content in read_stages(root).items():
         for section, value in content.get("params", {}).get(str(PARAMS), {}).items():
             if document.get(section) != value:
