@@ -2,8 +2,8 @@
 
 On a small table, a stage takes three seconds to import scikit-learn, six for Great Expectations, and one for its work.
 So `warm` puts a `python` first on the path that asks this process for a fork. The fork has the stage's arguments,
-folder, environment and streams, and imports the project's own code. The run on the whole loan file and the commands
-that run DVC themselves, such as `champion reproduce`, start stages as a user does.
+folder, environment and streams, and imports the project's own code. Stages start as a user's do in the run on the whole
+loan file, in the experiments, and where a run with other threads and another hash seed must give the same bytes.
 """
 
 import contextlib
