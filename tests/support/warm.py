@@ -42,8 +42,8 @@ LIBRARIES = (
     "skops.io",
 )
 
-# It imports a little of the standard library. When the process is gone, or something else is to run, it is the real
-# Python.
+# It imports a little of the standard library. When the process is gone, or something else is to run, it becomes the
+# real Python.
 CLIENT = """#!{python} -IS
 import json, os, socket, sys
 
@@ -107,6 +107,8 @@ def stop() -> None:
 
 def serve(address: str) -> None:
     """Fork for each request, until the process that started this ends."""
+    # Great Expectations reads this at import; without it, it would make a network call.
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
     with warnings.catch_warnings(action="ignore"):
         for name in LIBRARIES:
             importlib.import_module(name)
