@@ -1,11 +1,12 @@
 """The addresses of each environment: config/environments.yaml, with secrets only from environment variables."""
 
+import math
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -16,6 +17,9 @@ from champion.core.strict_yaml import Section, Sections, read
 FILE = Path("config/environments.yaml")
 VARIABLE = "ENVIRONMENT"
 DEFAULT = "development"
+
+# A spool has room for so many of the largest requests.
+SPOOLED_BODIES = 16
 
 _PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
 _KEY = re.compile(r"[A-Za-z0-9+/]{43}=")
@@ -47,6 +51,18 @@ class Serving(Section):
     challenger_failures: Annotated[int, Field(gt=0, le=100)] = 5
 
 
+class Predictions(Section):
+    """How answers are logged, where `predictions_url` says where.
+
+    A worker writes them to a file of this machine every `sync_seconds`; it has at most `spool_mb`. When it is full, the
+    server refuses requests, or only counts the answers that it does not log.
+    """
+
+    when_full: Literal["refuse", "count"] = "refuse"
+    spool_mb: Annotated[int, Field(ge=16)] = 1024
+    sync_seconds: Annotated[float, Field(gt=0, le=60)] = 0.2
+
+
 class Settings(Section):
     """One environment as written in the file. `${NAME}` is not filled in, so it holds no secret."""
 
@@ -57,6 +73,9 @@ class Settings(Section):
     flags: str
     thresholds: Thresholds
     serving: Serving = Serving()
+    predictions_url: str | None = None
+    users_key: str | None = None
+    predictions: Predictions = Predictions()
     promoted_from: str | None = None
     ledger_public_keys: tuple[str, ...] = ()
 
@@ -69,9 +88,25 @@ class Settings(Section):
         return tuple(keys)
 
     @model_validator(mode="after")
+    def _logs_no_names(self) -> Self:
+        if self.predictions_url is not None and not self.users_key:
+            raise ValueError(
+                "`predictions_url` needs `users_key`, a secret that makes pseudonyms of user ids. Give it as "
+                "`${CHAMPION_USERS_KEY}`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _spools_any_request(self) -> Self:
+        least = math.ceil(self.serving.max_body_kb * SPOOLED_BODIES / 1024)
+        if self.predictions.spool_mb < least:
+            raise ValueError(f"`predictions.spool_mb` should be at least {least}, as `serving.max_body_kb` is so large")
+        return self
+
+    @model_validator(mode="after")
     def _holds_no_password(self) -> Self:
-        for key in ("database_url", "registry_url", "model_store_url", "tracking_uri", "flags"):
-            found = _PASSWORD.search(getattr(self, key))
+        for key in ("database_url", "registry_url", "model_store_url", "tracking_uri", "flags", "predictions_url"):
+            found = _PASSWORD.search(getattr(self, key) or "")
             if found and not _PLACEHOLDER.fullmatch(found["password"]):
                 raise ValueError(
                     f"`{key}` holds a password (not shown). Put it in an environment variable, and `${{ITS_NAME}}` here"
@@ -137,6 +172,26 @@ class Environment:
         return self.settings.serving
 
     @property
+    def predictions(self) -> Predictions:
+        """How answers are logged here."""
+        return self.settings.predictions
+
+    @property
+    def predictions_url(self) -> str | None:
+        """SQLAlchemy URL of the prediction log; None where answers are not logged."""
+        return None if self.settings.predictions_url is None else self._filled("predictions_url")
+
+    @property
+    def users_key(self) -> bytes:
+        """The secret that makes pseudonyms of user ids."""
+        return self._with_variables("users_key").encode()
+
+    @property
+    def spool(self) -> Path:
+        """The file in which this machine keeps what was answered until it is in the prediction log."""
+        return self.root.resolve() / "var" / self.name / "spool.db"
+
+    @property
     def promoted_from(self) -> str | None:
         """The environment whose versions may come here, or None where any version may be deployed."""
         return self.settings.promoted_from
@@ -147,8 +202,10 @@ class Environment:
         return self.settings.ledger_public_keys
 
     def _filled(self, key: str) -> str:
-        value = _PLACEHOLDER.sub(lambda match: self._variable(match[1], key), getattr(self.settings, key))
-        return _anchored(value, self.root)
+        return _anchored(self._with_variables(key), self.root)
+
+    def _with_variables(self, key: str) -> str:
+        return _PLACEHOLDER.sub(lambda match: self._variable(match[1], key), getattr(self.settings, key))
 
     def _variable(self, variable: str, key: str) -> str:
         value = os.environ.get(variable)

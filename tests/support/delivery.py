@@ -150,6 +150,8 @@ def project_in_state(
     def project_in(folder: Path, patch: pytest.MonkeyPatch) -> DeliveryProject:
         patch.setenv("CHAMPION_DATABASE_URL", f"sqlite:///{folder}/ledger.db")
         patch.setenv("CHAMPION_STORE_URL", str(folder / "stores"))
+        patch.setenv("CHAMPION_PREDICTIONS_URL", f"sqlite:///{folder}/predictions.db")
+        patch.setenv("CHAMPION_USERS_KEY", "tests")
         patch.setenv("ENVIRONMENT", "production")
         return DeliveryProject(folder / "delivery_project", results)
 

@@ -115,10 +115,10 @@ def edit_serving(project: DeliveryProject, **settings: float) -> None:
 
 @contextmanager
 def serving(
-    project: DeliveryProject, environment: str = "production", workers: int = 1, **variables: str
+    project: DeliveryProject, environment: str = "production", workers: int = 1, caller: str = "tests", **variables: str
 ) -> Iterator[Server]:
-    """A server of the environment, with one API key, during the block."""
-    _, key = add(project.production if environment == "production" else project.staging, "tests")
+    """A server of the environment, with a new API key for the caller, during the block."""
+    _, key = add(project.production if environment == "production" else project.staging, caller)
     command = [str(CHAMPION), "serve", "--env", environment, "--port", "0", "--workers", str(workers)]
     process = subprocess.Popen(
         command,

@@ -32,11 +32,18 @@ class WorkerProcess:
     `number` is that of the state that it serves, and `refusal` why it did not take up the newest one.
     """
 
-    def __init__(self, orders: Orders, hear: Callable[[dict[str, Any]], None], alert: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        orders: Orders,
+        users_key: bytes,
+        hear: Callable[[dict[str, Any]], None],
+        alert: Callable[[str], None],
+    ) -> None:
         self.serves = asyncio.Event()
         self.number = 0
         self.refusal: str | None = None
         self._orders = orders
+        self._users_key = users_key
         self._hear = hear
         self._alert = alert
         self._process: asyncio.subprocess.Process | None = None
@@ -93,6 +100,8 @@ class WorkerProcess:
             # The end came while it was being started.
             process.terminate()
         reader, self._writer = await asyncio.open_connection(sock=own)
+        if orders.spool is not None:
+            self._writer.write(self._users_key.hex().encode() + b"\n")
         # A state that came while the process started may be newer than the one that it read.
         self.tell()
         # A process that was killed leaves half a line, or a broken channel.

@@ -30,6 +30,8 @@ class OpenVersion:
     exclusions: Exclusions
     # Columns that a row must have besides the features.
     required: list[str]
+    # All columns of a row that are read.
+    columns: list[str]
     rows: Counter
 
     @classmethod
@@ -41,7 +43,9 @@ class OpenVersion:
             exclusions = parse_exclusions(manifest.exclusions)
         except ValueError:
             raise UserError(f"{name} excludes rows by rules that this release cannot read. Update champion.") from None
-        return cls(name, scorer, exclusions, required_columns(manifest), ROWS.labels(name))
+        required = required_columns(manifest)
+        columns = [*(feature.name for feature in manifest.features), *required]
+        return cls(name, scorer, exclusions, required, columns, ROWS.labels(name))
 
     @property
     def features(self) -> list[Feature]:

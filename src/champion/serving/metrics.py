@@ -25,6 +25,7 @@ SECONDS = Histogram(
     buckets=(0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5),
     registry=OWN,
 )
+UNLOGGED = Counter("champion_unlogged_rows_total", "Rows for which the prediction log had no room.", registry=OWN)
 FALLBACKS = Counter(
     "champion_challenger_failures_total",
     "Requests that the live version answered instead.",

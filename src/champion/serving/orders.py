@@ -8,7 +8,8 @@ from typing import Any
 class Orders:
     """The worker's number of so many, the folder of the state, two open sockets, and the environment's settings.
 
-    Requests come by the `listener`. The `channel` leads to the supervisor.
+    Requests come by the `listener`. The `channel` leads to the supervisor. Answers are kept in the `spool` if there is
+    one; then the first line of the channel has the key of the users' pseudonyms, as hexadecimal digits.
     """
 
     worker: int
@@ -17,3 +18,5 @@ class Orders:
     listener: int
     channel: int
     settings: dict[str, Any]
+    spool: str | None
+    predictions: dict[str, Any]

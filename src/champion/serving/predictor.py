@@ -19,6 +19,7 @@ from champion.serving.batching import Batcher, Scores
 from champion.serving.exchange import Exchange
 from champion.serving.live_model import LiveModel, OpenVersion
 from champion.serving.problems import MEDIA_TYPE, Problem, as_problem
+from champion.serving.recorder import Recorder
 from champion.serving.routing import Router, fallback
 from champion.serving.schema import Answer, FlagChoice, Prediction, encode, read_rows
 from champion.serving.scoring import Read, count_emptied, in_scope, predictions, read_each, score
@@ -32,12 +33,19 @@ class Predictor:
     """Answers the exchanges of one worker. `model` is replaced when the state changes."""
 
     def __init__(
-        self, model: LiveModel, settings: Serving, router: Router, admission: Admission, counts: metrics.Buffer
+        self,
+        model: LiveModel,
+        settings: Serving,
+        router: Router,
+        admission: Admission,
+        counts: metrics.Buffer,
+        recorder: Recorder | None = None,
     ) -> None:
         self.model = model
         self._router = router
         self._admission = admission
         self._counts = counts
+        self._recorder = recorder
         self._max_bytes, self._max_rows = settings.max_body_kb * 1024, settings.max_rows
         self._batcher = Batcher()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -53,6 +61,8 @@ class Predictor:
             _check_type(headers.get(b"content-type", _JSON))
             # The parser has refused a length that is no number.
             self._check_size(int(headers.get(b"content-length", b"0")))
+            if self._recorder is not None:
+                self._recorder.check_room()
         except Exception as error:
             self.refuse(exchange, error)
 
@@ -76,7 +86,7 @@ class Predictor:
         model = self.model
         rows, user_id = read_rows(exchange.body, self._max_rows)
         version, choice = self._router.choose(model, user_id)
-        question = _Question(self, exchange, model, rows, choice)
+        question = _Question(self, exchange, model, rows, user_id, choice)
         if version is not model.live:
             self._start(exchange, self._ask_challenger(question, version))
         elif len(rows) <= FEW_ROWS:
@@ -116,6 +126,10 @@ class Predictor:
     def answer(self, question: "_Question", version: OpenVersion, answered: list[Prediction]) -> None:
         """Send the version's answer, and measure it."""
         exchange = question.exchange
+        if self._recorder is not None:
+            self._recorder.keep(
+                exchange.request_id, question.user_id, version, question.choice, question.rows, answered
+            )
         exchange.answer(encode(Answer(exchange.request_id, version.name, question.choice, answered)))
         self._counts.add(self._ok)
         self._counts.add(version.rows, len(answered))
@@ -156,6 +170,7 @@ class _Question:
     exchange: Exchange
     model: LiveModel
     rows: list[dict[str, Any]]
+    user_id: str | None
     choice: FlagChoice | None
     # What the live version reads in the rows.
     read: Sequence[Read] = ()

@@ -20,7 +20,8 @@ from typing import Any
 import uvicorn
 
 from champion.core.errors import UserError
-from champion.environments import Serving
+from champion.environments import Predictions, Serving
+from champion.predictions.spool import Spool
 from champion.registry.api_keys import ApiKeys
 from champion.serving.admission import Admission
 from champion.serving.app import App
@@ -30,6 +31,7 @@ from champion.serving.live_model import LiveModel
 from champion.serving.metrics import FLUSH_SECONDS, SERVED, Buffer
 from champion.serving.orders import Orders
 from champion.serving.predictor import Predictor
+from champion.serving.recorder import Recorder
 from champion.serving.routing import Router
 from champion.serving.state import State
 
@@ -61,6 +63,7 @@ class _Worker:
     async def run(self) -> int:
         orders = self._orders
         reader, self._writer = await asyncio.open_connection(sock=socket.socket(fileno=orders.channel))
+        recorder = await self._open_recorder(reader)
         limit = RateLimit(self._folder, orders.worker, orders.workers, self._settings.requests_per_second)
         try:
             model = LiveModel.open(State.read(self._folder), self._folder)
@@ -70,7 +73,7 @@ class _Worker:
             return 1
         counts = Buffer()
         admission = Admission(self._settings, limit)
-        predictor = Predictor(model, self._settings, self._router, admission, counts)
+        predictor = Predictor(model, self._settings, self._router, admission, counts, recorder)
         app = App(predictor, self._settings, admission)
         SERVED.labels(model.state.live).set(1)
         Connection.predictor = predictor
@@ -101,7 +104,18 @@ class _Worker:
             task.cancel()
         counts.flush()
         self._router.close()
+        if recorder is not None:
+            await asyncio.to_thread(recorder.close)
         return 0
+
+    async def _open_recorder(self, reader: asyncio.StreamReader) -> Recorder | None:
+        if self._orders.spool is None:
+            return None
+        settings = Predictions.model_validate(self._orders.predictions)
+        # In the orders, all users of the machine could read it.
+        users_key = bytes.fromhex((await reader.readline()).decode())
+        spool = Spool(Path(self._orders.spool), settings.spool_mb, settings.sync_seconds)
+        return Recorder(spool, users_key, settings)
 
     async def _listen(self, reader: asyncio.StreamReader, predictor: Predictor, server: "_Server") -> None:
         try:

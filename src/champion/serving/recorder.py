@@ -1,0 +1,75 @@
+"""Keeps what a worker answers, for the prediction log."""
+
+import hmac
+import os
+import time
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from http import HTTPStatus
+from itertools import count
+from typing import Any
+
+import msgspec
+
+from champion.environments import Predictions
+from champion.predictions.record import Record, Row, encode
+from champion.predictions.spool import Spool
+from champion.serving import metrics
+from champion.serving.live_model import OpenVersion
+from champion.serving.problems import Problem
+from champion.serving.schema import FlagChoice, Prediction
+
+
+class Recorder:
+    """Keeps each answer in a spool, with a pseudonym for its user."""
+
+    def __init__(self, spool: Spool, users_key: bytes, settings: Predictions) -> None:
+        self._spool = spool
+        self._users_key = users_key
+        self._refuses = settings.when_full == "refuse"
+        self._worker, self._numbers = os.urandom(8).hex(), count()
+
+    def check_room(self) -> None:
+        """Raise `Problem` when an answer could not be kept, and must be."""
+        if self._refuses and self._spool.is_full:
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "The prediction log is full. Try again later.",
+                headers={b"retry-after": b"5"},
+            )
+
+    def keep(
+        self,
+        request_id: str,
+        user_id: str | None,
+        version: OpenVersion,
+        choice: FlagChoice | None,
+        rows: Sequence[Mapping[str, Any]],
+        answered: Sequence[Prediction],
+    ) -> None:
+        """Keep an answer. If there is no room for it, count its rows as lost."""
+        if not self._refuses and self._spool.is_full:
+            metrics.UNLOGGED.inc(len(rows))
+            return
+        kept = [
+            Row(
+                msgspec.Raw(encode({name: row[name] for name in version.columns})),
+                one.probability,
+                one.decision,
+                one.out_of_scope,
+            )
+            for row, one in zip(rows, answered, strict=True)
+        ]
+        user = None if user_id is None else pseudonym(self._users_key, user_id)
+        variant = None if choice is None else f"{choice.key}:{choice.variant}"
+        number = next(self._numbers)
+        self._spool.append(Record(self._worker, number, time.time(), request_id, user, version.name, variant, kept))
+
+    def close(self) -> None:
+        """Let all that was kept reach the file."""
+        self._spool.close()
+
+
+def pseudonym(users_key: bytes, user_id: str) -> str:
+    """The same word for the same user, from which nobody without the key can tell the user."""
+    return hmac.digest(users_key, user_id.encode(errors="surrogatepass"), sha256).hex()

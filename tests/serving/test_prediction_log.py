@@ -1,0 +1,227 @@
+"""What was answered reaches the prediction log, whatever fails on the way."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from champion.delivery import rollout
+from champion.predictions.record import Record
+from champion.predictions.spool import SpoolReader
+from champion.serving.recorder import pseudonym
+from support.delivery import DeliveryProject, InState
+from support.serving import ROW, Server, await_true, serving
+
+
+@pytest.fixture
+def promoted(in_state: InState) -> DeliveryProject:
+    """Production serves v1."""
+    return in_state("promoted")
+
+
+LARGE = [ROW | {"region": "x" * 1000}] * 100
+
+
+def logged() -> list[dict[str, Any]]:
+    """All rows of the log."""
+    engine = sa.create_engine(os.environ["CHAMPION_PREDICTIONS_URL"])
+    with engine.connect() as connection:
+        found = connection.execute(sa.text('SELECT * FROM predictions ORDER BY time, sequence, "row"'))
+        rows = [dict(row) for row in found.mappings()]
+    engine.dispose()
+    return rows
+
+
+def set_predictions(project: DeliveryProject, settings: str) -> None:
+    path = project.root / "config/environments.yaml"
+    key = "users_key: ${CHAMPION_USERS_KEY}\n"
+    path.write_text(path.read_text().replace(key, f"{key}    predictions: {settings}\n"))
+
+
+def spool(project: DeliveryProject) -> Path:
+    return project.root / "var/production/spool.db"
+
+
+@pytest.fixture
+def come_back(promoted: DeliveryProject) -> Callable[[], None]:
+    """The log is out of reach until this is called: a folder lies where its file would be."""
+    path = Path(os.environ["CHAMPION_PREDICTIONS_URL"].removeprefix("sqlite:///"))
+    path.mkdir()
+    return path.rmdir
+
+
+def ask(server: Server, times: int) -> list[str]:
+    """The ids of so many answered requests."""
+    return [server.predict(user_id=f"user-{number}")["request_id"] for number in range(times)]
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_a_logged_answer_is_the_one_that_was_given(
+    promoted: DeliveryProject, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, database: str
+) -> None:
+    if database == "postgresql":
+        monkeypatch.setenv("CHAMPION_PREDICTIONS_URL", request.getfixturevalue("postgresql_url"))
+    rows = [ROW, ROW | {"region": None}, ROW | {"region": "\0<script>é\ue000", "age": 10**30, "other": "left out"}]
+    before = datetime.now(UTC)
+    with serving(promoted) as server:
+        answer = server.post(rows=rows, user_id="u-17").json()
+    found = logged()
+    assert [row["row"] for row in found] == [0, 1, 2]
+    assert [json.loads(row["features"]) for row in found] == [{name: row[name] for name in ROW} for row in rows]
+    for row, prediction in zip(found, answer["predictions"], strict=True):
+        assert row["probability"] == prediction["probability"]
+        assert bool(row["decision"]) == prediction["decision"]
+        assert (row["request_id"], row["version"], row["variant"]) == (answer["request_id"], "v1", None)
+        assert (row["environment"], row["user"]) == ("production", pseudonym(b"tests", "u-17"))
+        assert timedelta() < datetime.fromisoformat(row["time"]) - before < timedelta(minutes=1)
+
+
+def test_a_users_name_is_written_nowhere(promoted: DeliveryProject) -> None:
+    with serving(promoted) as server:
+        server.predict(user_id="jane.doe@example.org")
+    files = [path for path in promoted.root.parent.rglob("*.db*") if path.is_file()]
+    assert spool(promoted) in files
+    assert not any(b"jane.doe" in path.read_bytes() for path in files)
+
+
+def test_a_logged_answer_names_the_flag_that_chose(in_state: InState) -> None:
+    project = in_state("promoted twice")
+    rollout.roll_out(project.production, "v1", 50)
+    with serving(project) as server:
+        answers = [server.predict(user_id=f"user-{number}") for number in range(20)]
+    flags = {"v2": None, "v1": "new_model:on"}
+    expected = {one["request_id"]: (one["version"], flags[one["version"]]) for one in answers}
+    assert {row["request_id"]: (row["version"], row["variant"]) for row in logged()} == expected
+    assert {version for version, _ in expected.values()} == {"v1", "v2"}
+
+
+def test_an_outage_of_the_log_loses_no_row(promoted: DeliveryProject, come_back: Callable[[], None]) -> None:
+    with serving(promoted, workers=2) as server:
+        ids = ask(server, 50)
+        server.await_message("the prediction log of production cannot be used")
+        await_true(lambda: server.metric("champion_follows_store") == {"": 0.0})
+        ids += ask(server, 50)
+        come_back()
+        await_true(lambda: len(rows_if_any()) == 100)
+        await_true(lambda: server.metric("champion_follows_store") == {"": 1.0})
+    assert sorted(row["request_id"] for row in logged()) == sorted(ids)
+
+
+def rows_if_any() -> list[dict[str, Any]]:
+    try:
+        return logged()
+    except sa.exc.OperationalError:
+        return []
+
+
+def test_an_end_in_an_outage_leaves_the_rows_to_the_next_server(
+    promoted: DeliveryProject, come_back: Callable[[], None]
+) -> None:
+    with serving(promoted) as server:
+        ids = ask(server, 20)
+    come_back()
+    with serving(promoted, caller="again"):
+        await_true(lambda: len(rows_if_any()) == 20)
+    assert sorted(row["request_id"] for row in logged()) == sorted(ids)
+
+
+def test_a_kill_of_all_processes_loses_no_row_of_before_the_last_sync(
+    promoted: DeliveryProject, come_back: Callable[[], None]
+) -> None:
+    with serving(promoted, workers=2) as server:
+        ids = ask(server, 40)
+        await_true(lambda: len(kept(promoted)) == 40)
+        kill_all(server)
+    come_back()
+    with serving(promoted, caller="again"):
+        await_true(lambda: len(rows_if_any()) == 40)
+    assert sorted(row["request_id"] for row in logged()) == sorted(ids)
+
+
+def kept(project: DeliveryProject) -> list[Record]:
+    """The records in the spool."""
+    reader, damaged = SpoolReader.open(spool(project))
+    try:
+        assert damaged is None
+        return reader.read(1000)[0]
+    finally:
+        reader.close()
+
+
+def kill_all(server: Server) -> None:
+    for process in (server.process, *server.workers()):
+        process.kill()
+    server.process.wait(10)
+
+
+def test_a_full_spool_refuses_requests_until_there_is_room(
+    promoted: DeliveryProject, come_back: Callable[[], None]
+) -> None:
+    set_predictions(promoted, "{ spool_mb: 16 }")
+    with serving(promoted) as server:
+        answered = 0
+        while (answer := server.post(rows=LARGE)).status_code == 200:
+            answered += 1
+        assert answer.status_code == 503
+        assert answer.json()["detail"] == "The prediction log is full. Try again later."
+        assert answer.headers["retry-after"] == "5"
+        come_back()
+        await_true(lambda: server.post(row=ROW).status_code == 200)
+    assert len(logged()) == len(LARGE) * answered + 1
+
+
+def test_a_full_spool_that_only_counts_refuses_no_request(
+    promoted: DeliveryProject, come_back: Callable[[], None]
+) -> None:
+    set_predictions(promoted, "{ spool_mb: 16, when_full: count }")
+    with serving(promoted) as server:
+        sent = 0
+        while not unlogged(server):
+            assert server.post(rows=LARGE).status_code == 200
+            sent += 1
+        come_back()
+        await_true(lambda: not kept(promoted))
+        lost = unlogged(server)
+    assert len(logged()) == len(LARGE) * sent - lost
+
+
+def unlogged(server: Server) -> float:
+    return sum(server.metric("champion_unlogged_rows_total").values())
+
+
+def test_a_spool_that_was_cut_loses_only_its_end(promoted: DeliveryProject, come_back: Callable[[], None]) -> None:
+    with serving(promoted) as server:
+        ids = []
+        for number in range(3):
+            ids += ask(server, 5)
+            await_true(lambda number=number: len(kept(promoted)) == 5 * (number + 1))  # type: ignore[misc]
+        kill_all(server)
+    ahead = spool(promoted).with_name("spool.db-wal")
+    os.truncate(ahead, ahead.stat().st_size - 10)
+    come_back()
+    with serving(promoted, caller="again"):
+        await_true(lambda: len(rows_if_any()) >= 10)
+    assert ids[:10] == [row["request_id"] for row in logged()][:10]
+
+
+def test_a_damaged_spool_is_moved_away(promoted: DeliveryProject) -> None:
+    spool(promoted).parent.mkdir(parents=True)
+    spool(promoted).write_bytes(b"no database" * 1000)
+    with serving(promoted) as server:
+        assert any("spool.db was damaged, and is spool.db.damaged-" in message for message in server.messages)
+        server.predict()
+    assert len(logged()) == 1
+
+
+def test_sigterm_under_load_loses_no_row(promoted: DeliveryProject) -> None:
+    with serving(promoted, workers=2) as server:
+        ids = ask(server, 200)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(30) == 0
+    assert sorted(row["request_id"] for row in logged()) == sorted(ids)
