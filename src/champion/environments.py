@@ -55,12 +55,14 @@ class Predictions(Section):
     """How answers are logged, where `predictions_url` says where.
 
     A worker writes them to a file of this machine every `sync_seconds`; it has at most `spool_mb`. When it is full, the
-    server refuses requests, or only counts the answers that it does not log.
+    server refuses requests, or only counts the answers that it does not log. A server removes what is older than
+    `retention_days`.
     """
 
     when_full: Literal["refuse", "count"] = "refuse"
     spool_mb: Annotated[int, Field(ge=16)] = 1024
     sync_seconds: Annotated[float, Field(gt=0, le=60)] = 0.2
+    retention_days: Annotated[int, Field(gt=0)] | None = None
 
 
 class Settings(Section):

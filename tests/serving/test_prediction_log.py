@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from champion.delivery import rollout
 from champion.predictions.record import Record
 from champion.predictions.spool import SpoolReader
-from champion.serving.recorder import pseudonym
+from champion.predictions.users import pseudonym
 from support.delivery import DeliveryProject, InState
 from support.serving import ROW, Server, await_true, serving
 

@@ -46,3 +46,6 @@ def refuse_blank(reason: str | None) -> str | None:
     if reason is not None and is_blank(reason):
         raise typer.BadParameter("it is blank. Write a reason that other people understand.")
     return reason
+
+
+Reason = Annotated[str | None, typer.Option(help="The reason, for the ledger.", callback=refuse_blank)]

@@ -8,6 +8,7 @@ from champion.cli.data import app as data
 from champion.cli.delivery import app as delivery
 from champion.cli.experiments import app as experiments
 from champion.cli.pipeline import app as pipeline
+from champion.cli.predictions import app as predictions
 from champion.cli.registry import app as registry
 from champion.cli.serving import app as serving
 
@@ -23,7 +24,7 @@ Start here:
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (pipeline, data, delivery, registry, serving, experiments):
+for group in (pipeline, data, delivery, registry, serving, predictions, experiments):
     app.add_typer(group)
 
 

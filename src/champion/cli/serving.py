@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from champion.cli.command import Command, Env, Json, open_registry, refuse_blank
+from champion.cli.command import Command, Env, Json, Reason, open_registry
 from champion.cli.table import print_json, print_table
 from champion.core.errors import UserError
 from champion.core.values import escaped
@@ -24,7 +24,6 @@ keys = typer.Typer(help="Add, revoke and list the API keys of an environment's s
 app.add_typer(keys, name="keys", rich_help_panel=PANEL)
 key_command = partial(keys.command, cls=Command)
 
-Reason = Annotated[str | None, typer.Option(help="The reason, for the ledger.", callback=refuse_blank)]
 KeyName = Annotated[str, typer.Argument(help="The name of the key, such as the program that uses it.")]
 
 

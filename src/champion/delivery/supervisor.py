@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -127,7 +128,10 @@ class Supervisor:
         environment = self._registry.environment
         if environment.predictions_url is None:
             return None
-        shipper, damaged = Shipper.open(PredictionLog(environment.predictions_url, environment.name), environment.spool)
+        log = PredictionLog(environment.predictions_url, environment.name)
+        days = environment.predictions.retention_days
+        retention = None if days is None else timedelta(days=days)
+        shipper, damaged = Shipper.open(log, environment.spool, retention)
         if damaged is not None:
             self._alert(f"{environment.spool} was damaged, and is {damaged.name} now: what it had is not in the log")
         return shipper

@@ -10,11 +10,21 @@ from champion.core.errors import UnavailableError
 from champion.databases import make_engine, sqlite_file
 
 if TYPE_CHECKING:
+    import polars as pl
     import sqlalchemy as sa
 
     from champion.predictions.record import Record
 
 BUSY_SECONDS = 10.0
+
+
+# The columns that a reader gets.
+READ = (
+    *("time", "user", "request_id", "row", "version", "variant"),
+    *("probability", "decision", "out_of_scope", "features"),
+)
+# Rows that are in memory at a time.
+READ_ROWS = 50_000
 
 
 class PredictionLog:
@@ -38,12 +48,55 @@ class PredictionLog:
             with self._connected() as connection:
                 connection.execute(self._insertion, rows)
 
+    def read(self, since: datetime | None, until: datetime | None) -> "Iterator[pl.DataFrame]":
+        """The environment's rows from `since` on and before `until`, sorted by time, in parts with equal columns.
+
+        The first part is empty.
+        `features` is a JSON object, as versions can read different columns.
+        """
+        import polars as pl
+        import sqlalchemy as sa
+
+        table = self._table
+        query = sa.select(*(table.c[name] for name in READ)).where(table.c.environment == self._environment)
+        if since is not None:
+            query = query.where(table.c.time >= _written(since))
+        if until is not None:
+            query = query.where(table.c.time < _written(until))
+        query = query.order_by(table.c.time, table.c.request_id, table.c.row)
+        types = {"row": pl.Int32, "probability": pl.Float64, "decision": pl.Boolean}
+        schema = {name: types.get(name, pl.String) for name in READ}
+        yield pl.DataFrame(schema=schema | {"time": pl.Datetime("us", "UTC")})
+        moments = pl.col("time").str.to_datetime(time_unit="us", time_zone="UTC")
+        with self._connected() as connection:
+            found = connection.execution_options(stream_results=True, yield_per=READ_ROWS).execute(query)
+            for part in found.partitions():
+                yield pl.DataFrame([tuple(row) for row in part], schema, orient="row").with_columns(moments)
+
+    def erase(self, user: str) -> int:
+        """Remove the rows of the user with this pseudonym. Returns how many they were."""
+        import sqlalchemy as sa
+
+        table = self._table
+        with self._connected() as connection:
+            erasure = sa.delete(table).where(table.c.environment == self._environment, table.c.user == user)
+            return connection.execute(erasure).rowcount
+
+    def remove_before(self, moment: datetime) -> None:
+        """Remove the environment's rows from before this moment."""
+        import sqlalchemy as sa
+
+        table = self._table
+        with self._connected() as connection:
+            old = table.c.time < _written(moment)
+            connection.execute(sa.delete(table).where(table.c.environment == self._environment, old))
+
     def _rows(self, record: "Record") -> "Iterator[dict[str, Any]]":
         shared = {
             "worker": record.worker,
             "sequence": record.sequence,
             "environment": self._environment,
-            "time": datetime.fromtimestamp(record.time, UTC).isoformat(timespec="microseconds"),
+            "time": _written(datetime.fromtimestamp(record.time, UTC)),
             "request_id": record.request_id,
             "user": record.user,
             "version": record.version,
@@ -112,3 +165,8 @@ class PredictionLog:
         if self._engine.dialect.name == "sqlite":
             return sqlite.insert(self._table).on_conflict_do_nothing()
         return postgresql.insert(self._table).on_conflict_do_nothing()
+
+
+def _written(moment: datetime) -> str:
+    """A moment as the log has it: text that sorts as the moments do, in every database."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")

@@ -1,5 +1,7 @@
 """The way of records from the file of this machine to the database."""
 
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
@@ -8,30 +10,36 @@ from champion.predictions.spool import SpoolReader
 
 # Batches of the file that become one transaction.
 BATCHES = 2
+# How often old rows are removed.
+REMOVE_SECONDS = 3600.0
 
 
 class Shipper:
     """Ships what the workers of this machine answered."""
 
-    def __init__(self, log: PredictionLog, reader: SpoolReader) -> None:
+    def __init__(self, log: PredictionLog, reader: SpoolReader, retention: timedelta | None) -> None:
         self._log = log
         self._reader = reader
-        self._is_prepared = False
+        self._retention = retention
+        self._remove_again: float | None = None
 
     @classmethod
-    def open(cls, log: PredictionLog, spool: Path) -> tuple[Self, Path | None]:
-        """A shipper, and where a damaged file was moved to."""
+    def open(cls, log: PredictionLog, spool: Path, retention: timedelta | None = None) -> tuple[Self, Path | None]:
+        """A shipper, and where a damaged file was moved to. What is older than `retention` is removed each hour."""
         reader, damaged = SpoolReader.open(spool)
-        return cls(log, reader), damaged
+        return cls(log, reader, retention), damaged
 
     def ship(self) -> bool:
         """Ship some records. Whether there may be more. Raises `UserError` when the database cannot be used.
 
         If it is killed between the two steps, the records are shipped again, and the database leaves them out.
         """
-        if not self._is_prepared:
+        if self._remove_again is None:
             self._log.prepare()
-            self._is_prepared = True
+        if self._remove_again is None or time.monotonic() > self._remove_again:
+            if self._retention is not None:
+                self._log.remove_before(datetime.now(UTC) - self._retention)
+            self._remove_again = time.monotonic() + REMOVE_SECONDS
         records, number = self._reader.read(BATCHES)
         if not records:
             return False

@@ -1,10 +1,8 @@
 """Keeps what a worker answers, for the prediction log."""
 
-import hmac
 import os
 import time
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from http import HTTPStatus
 from itertools import count
 from typing import Any
@@ -14,6 +12,7 @@ import msgspec
 from champion.environments import Predictions
 from champion.predictions.record import Record, Row, encode
 from champion.predictions.spool import Spool
+from champion.predictions.users import pseudonym
 from champion.serving import metrics
 from champion.serving.live_model import OpenVersion
 from champion.serving.problems import Problem
@@ -68,8 +67,3 @@ class Recorder:
     def close(self) -> None:
         """Let all that was kept reach the file."""
         self._spool.close()
-
-
-def pseudonym(users_key: bytes, user_id: str) -> str:
-    """The same word for the same user, from which nobody without the key can tell the user."""
-    return hmac.digest(users_key, user_id.encode(errors="surrogatepass"), sha256).hex()
