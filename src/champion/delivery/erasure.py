@@ -1,6 +1,7 @@
 """Remove what the prediction log has of one user. The ledger's row names nobody."""
 
 from champion.core.errors import NotFoundError, UserError
+from champion.delivery.listeners import follow
 from champion.environments import Environment
 from champion.predictions.log import PredictionLog
 from champion.predictions.users import pseudonym
@@ -28,4 +29,6 @@ def erase(registry: Registry, user_id: str, reason: str | None = None) -> Row:
         count = log.erase(pseudonym(environment.users_key, user_id))
         if not count:
             raise NotFoundError(f"the prediction log of {environment.name} has no row of this user.")
-        return session.append(ACTION, environment=environment.name, reason=reason, details={"rows": count})
+        row = session.append(ACTION, environment=environment.name, reason=reason, details={"rows": count})
+    follow(registry, row)
+    return row

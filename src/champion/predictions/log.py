@@ -91,6 +91,10 @@ class PredictionLog:
             old = table.c.time < _written(moment)
             connection.execute(sa.delete(table).where(table.c.environment == self._environment, old))
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
     def _rows(self, record: "Record") -> "Iterator[dict[str, Any]]":
         shared = {
             "worker": record.worker,

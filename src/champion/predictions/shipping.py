@@ -48,5 +48,6 @@ class Shipper:
         return True
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file and the log."""
         self._reader.close()
+        self._log.close()
