@@ -3,19 +3,21 @@
 import json
 import os
 import signal
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import sqlalchemy as sa
 
 from champion.delivery import rollout
+from champion.predictions.log import PredictionLog
 from champion.predictions.record import Record
 from champion.predictions.spool import SpoolReader
 from champion.predictions.users import pseudonym
-from support.delivery import DeliveryProject, InState
+from support.delivery import DeliveryProject, InState, project_in_state
 from support.serving import ROW, Server, await_true, serving
 
 
@@ -26,6 +28,15 @@ def promoted(in_state: InState) -> DeliveryProject:
 
 
 LARGE = [ROW | {"region": "x" * 1000}] * 100
+
+
+@pytest.fixture(scope="module")
+def one_server(tmp_path_factory: pytest.TempPathFactory, results: Path, shared: Path) -> Iterator[Server]:
+    """A server for the tests that leave it as it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        project = project_in_state("promoted", tmp_path_factory.mktemp("outcomes"), results, shared, patch)
+        with serving(project) as server:
+            yield server
 
 
 def logged() -> list[dict[str, Any]]:
@@ -225,3 +236,51 @@ def test_sigterm_under_load_loses_no_row(promoted: DeliveryProject) -> None:
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(30) == 0
     assert sorted(row["request_id"] for row in logged()) == sorted(ids)
+
+
+def test_an_outcome_reaches_its_row_and_the_last_one_counts(promoted: DeliveryProject) -> None:
+    with serving(promoted) as server:
+        request_id = server.post(rows=[ROW, ROW, ROW]).json()["request_id"]
+        for outcomes in (
+            [(0, "2026-01-05"), (1, "2026-02-01")],
+            [(0, "2026-01-05")],
+            [(0, "2026-01-04"), (1, None)],
+            [(7, "2026-01-01")],
+        ):
+            said = [{"request_id": request_id, "row": row, "date": day} for row, day in outcomes]
+            answer = server.say(outcomes=said, complete_through="2026-10-31")
+            assert (answer.status_code, answer.json()["outcomes"]) == (202, len(said))
+        assert server.say(outcomes=[{"request_id": "unknown", "date": "2026-01-01"}]).status_code == 202
+    log = PredictionLog(os.environ["CHAMPION_PREDICTIONS_URL"], "production")
+    found = pl.concat(log.read(None, None))
+    assert found["event"].to_list() == [date(2026, 1, 4), None, None]
+    assert log.complete_through() == date(2026, 10, 31)
+    log.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "sentence"),
+    [
+        ({"outcomes": [{"request_id": "r", "date": "2206-01-01"}]}, 422, "An event has not happened yet."),
+        ({"complete_through": "2206-01-01"}, 422, "`complete_through` is in the future."),
+        ({"outcomes": [{"request_id": "r", "date": "1 May"}]}, 422, "The body is not as it should be: "),
+        ({"outcomes": [{"request_id": "a b", "date": None}]}, 422, "The body is not as it should be: "),
+        ({"outcomes": [{"request_id": "r", "date": None}] * 1001}, 413, "The request has 1001 outcomes"),
+        ({"outcomes": [{"request_id": "r", "date": None, "other": "x" * 2_000_000}]}, 413, "The body has more than"),
+    ],
+)
+def test_a_wrong_outcome_is_refused(one_server: Server, said: dict[str, Any], status: int, sentence: str) -> None:
+    answer = one_server.say(**said)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert answer.json()["detail"].startswith(sentence)
+
+
+def test_an_outcome_needs_a_key_and_a_log(promoted: DeliveryProject) -> None:
+    path = promoted.root / "config/environments.yaml"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if "CHAMPION_PREDICTIONS_URL" not in line))
+    with serving(promoted) as server:
+        assert server.predict()["version"] == "v1"
+        assert server.say(outcomes=[]).status_code == 404
+        server.session.headers.pop("Authorization")
+        assert server.say(outcomes=[]).status_code == 401

@@ -13,7 +13,7 @@ from champion.core.errors import NotFoundError, UnavailableError
 from champion.delivery.erasure import ACTION, erase
 from champion.environments import load_environment
 from champion.predictions.log import PredictionLog
-from champion.predictions.record import Record, Row
+from champion.predictions.record import Answered, Row
 from champion.predictions.shipping import Shipper
 from champion.predictions.spool import Spool, SpoolReader
 from champion.predictions.users import pseudonym
@@ -24,12 +24,12 @@ NOW = datetime.now(UTC).replace(microsecond=123)
 HOSTILE = "\0'; DROP TABLE predictions; --<script>\U0001f4a3é"
 
 
-def record(number: int, *, rows: int = 1, user: str | None = None, days_ago: int = 0, worker: str = "w") -> Record:
+def record(number: int, *, rows: int = 1, user: str | None = None, days_ago: int = 0, worker: str = "w") -> Answered:
     values = Row(msgspec.Raw(msgspec.json.encode({"name": HOSTILE, "number": number})), 0.25, False, None)
     outside = Row(msgspec.Raw(b'{"name":null}'), None, None, "rule")
     moment = (NOW - timedelta(days=days_ago)).timestamp()
     every = [values, *[outside] * (rows - 1)]
-    return Record(worker, number, moment, f"r{number}", user, "v1", "new_model:on", every)
+    return Answered(worker, number, moment, f"r{number}", user, "v1", "new_model:on", every)
 
 
 @pytest.fixture
@@ -62,6 +62,7 @@ def test_a_log_holds_each_row_once_however_often_it_is_added(log: PredictionLog)
         "decision": False,
         "out_of_scope": None,
         "features": msgspec.json.encode({"name": HOSTILE, "number": 0}).decode(),
+        "event": None,
     }
     assert found.row(1, named=True)["out_of_scope"] == "rule"
 
@@ -148,7 +149,7 @@ def test_an_empty_export_is_a_table_without_rows(project: DeliveryProject) -> No
     out = project.root / "log.parquet"
     told = Project(project.root).champion("predictions", "export", str(out), "--env", "staging")
     assert told.stdout == "0 rows of staging are in log.parquet\n"
-    assert pl.read_parquet(out).shape == (0, 10)
+    assert pl.read_parquet(out).shape == (0, 11)
 
 
 def test_an_erasure_removes_a_user_and_its_ledger_row_names_nobody(project: DeliveryProject) -> None:

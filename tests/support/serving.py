@@ -64,6 +64,10 @@ class Server:
     def post(self, **body: Any) -> requests.Response:
         return self.session.post(f"{self.url}/v1/predict", json=body, timeout=30)
 
+    def say(self, **body: Any) -> requests.Response:
+        """The answer to what is said of outcomes."""
+        return self.session.post(f"{self.url}/v1/outcomes", json=body, timeout=10)
+
     def predict(self, row: dict[str, Any] | None = None, user_id: str | None = None) -> dict[str, Any]:
         """The answer for one row."""
         answer = self.post(row=ROW | (row or {}), user_id=user_id)

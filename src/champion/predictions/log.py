@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,10 @@ from champion.databases import make_engine, sqlite_file
 if TYPE_CHECKING:
     import polars as pl
     import sqlalchemy as sa
+    from sqlalchemy.dialects import postgresql, sqlite
 
-    from champion.predictions.record import Record
+    from champion.predictions.record import Answered, Complete, Outcome, Record
+    from champion.predictions.tables import Tables
 
 BUSY_SECONDS = 10.0
 
@@ -21,7 +23,7 @@ BUSY_SECONDS = 10.0
 # The columns that a reader gets.
 READ = (
     *("time", "user", "request_id", "row", "version", "variant"),
-    *("probability", "decision", "out_of_scope", "features"),
+    *("probability", "decision", "out_of_scope", "features", "event"),
 )
 # Rows that are in memory at a time.
 READ_ROWS = 50_000
@@ -34,68 +36,100 @@ class PredictionLog:
         self._url, self._environment = url, environment
 
     def prepare(self) -> None:
-        """Make the table if it is missing."""
+        """Make the tables that are missing."""
         path = sqlite_file(self._url)
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
         with self._connected() as connection:
-            self._table.metadata.create_all(connection)
+            self._tables.metadata.create_all(connection)
 
     def add(self, records: "Sequence[Record]") -> None:
-        """Add the records that are not there yet, all or none of them."""
-        rows = [row for record in records for row in self._rows(record)]
-        if rows:
-            with self._connected() as connection:
-                connection.execute(self._insertion, rows)
+        """Add the answers that are not there yet, and what was said of outcomes if it is new: all or nothing."""
+        from champion.predictions.record import Answered, Complete, Outcome
+
+        answered = [row for record in records if isinstance(record, Answered) for row in self._rows(record)]
+        said = [self._said(record) for record in records if isinstance(record, Outcome)]
+        complete = [self._said(record) for record in records if isinstance(record, Complete)]
+        with self._connected() as connection:
+            for rows, insertion in (
+                (answered, self._insertion),
+                (said, self._newest(self._tables.outcomes, "day")),
+                (complete, self._newest(self._tables.completeness, "through")),
+            ):
+                if rows:
+                    connection.execute(insertion, rows)
 
     def read(self, since: datetime | None, until: datetime | None) -> "Iterator[pl.DataFrame]":
         """The environment's rows from `since` on and before `until`, sorted by time, in parts with equal columns.
 
         The first part is empty.
-        `features` is a JSON object, as versions can read different columns.
+        `features` is a JSON object, as versions can read different columns. `event` is the day of the row's event, null
+        while none is known.
         """
         import polars as pl
         import sqlalchemy as sa
 
-        table = self._table
-        query = sa.select(*(table.c[name] for name in READ)).where(table.c.environment == self._environment)
+        table, outcomes = self._tables.predictions, self._tables.outcomes
+        same = [table.c[name] == outcomes.c[name] for name in ("environment", "request_id", "row")]
+        columns = [outcomes.c.day if name == "event" else table.c[name] for name in READ]
+        query = (
+            sa.select(*columns)
+            .select_from(table.outerjoin(outcomes, sa.and_(*same)))
+            .where(table.c.environment == self._environment)
+        )
         if since is not None:
             query = query.where(table.c.time >= _written(since))
         if until is not None:
             query = query.where(table.c.time < _written(until))
         query = query.order_by(table.c.time, table.c.request_id, table.c.row)
-        types = {"row": pl.Int32, "probability": pl.Float64, "decision": pl.Boolean}
+        types = {"row": pl.Int32, "probability": pl.Float64, "decision": pl.Boolean, "event": pl.Date}
         schema = {name: types.get(name, pl.String) for name in READ}
         yield pl.DataFrame(schema=schema | {"time": pl.Datetime("us", "UTC")})
-        moments = pl.col("time").str.to_datetime(time_unit="us", time_zone="UTC")
+        parsed = pl.col("time").str.to_datetime(time_unit="us", time_zone="UTC"), pl.col("event").str.to_date()
+        schema["event"] = pl.String
         with self._connected() as connection:
             found = connection.execution_options(stream_results=True, yield_per=READ_ROWS).execute(query)
             for part in found.partitions():
-                yield pl.DataFrame([tuple(row) for row in part], schema, orient="row").with_columns(moments)
+                yield pl.DataFrame([tuple(row) for row in part], schema, orient="row").with_columns(parsed)
 
     def erase(self, user: str) -> int:
-        """Remove the rows of the user with this pseudonym. Returns how many they were."""
-        import sqlalchemy as sa
-
-        table = self._table
-        with self._connected() as connection:
-            erasure = sa.delete(table).where(table.c.environment == self._environment, table.c.user == user)
-            return connection.execute(erasure).rowcount
+        """Remove the rows of the user with this pseudonym, and their outcomes. Returns how many rows they were."""
+        table = self._tables.predictions
+        return self._remove(table.c.user == user)
 
     def remove_before(self, moment: datetime) -> None:
-        """Remove the environment's rows from before this moment."""
+        """Remove the environment's rows from before this moment, and their outcomes."""
+        self._remove(self._tables.predictions.c.time < _written(moment))
+
+    def complete_through(self) -> date | None:
+        """The day up to which all events are known, the day included; None while nobody said one."""
         import sqlalchemy as sa
 
-        table = self._table
+        table = self._tables.completeness
         with self._connected() as connection:
-            old = table.c.time < _written(moment)
-            connection.execute(sa.delete(table).where(table.c.environment == self._environment, old))
+            found = connection.scalar(sa.select(table.c.through).where(table.c.environment == self._environment))
+        return None if found is None else date.fromisoformat(found)
+
+    def _remove(self, chosen: "sa.ColumnElement[bool]") -> int:
+        import sqlalchemy as sa
+
+        table, outcomes = self._tables.predictions, self._tables.outcomes
+        chosen = sa.and_(table.c.environment == self._environment, chosen)
+        ids = sa.select(table.c.request_id).where(chosen)
+        with self._connected() as connection:
+            here = outcomes.c.environment == self._environment
+            connection.execute(sa.delete(outcomes).where(here, outcomes.c.request_id.in_(ids)))
+            return connection.execute(sa.delete(table).where(chosen)).rowcount
 
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
 
-    def _rows(self, record: "Record") -> "Iterator[dict[str, Any]]":
+    def _said(self, record: "Outcome | Complete") -> dict[str, Any]:
+        fields = {name: getattr(record, name) for name in record.__struct_fields__}
+        return {**fields, "environment": self._environment, "time": _written(datetime.fromtimestamp(record.time, UTC))}
+
+    def _rows(self, record: "Answered") -> "Iterator[dict[str, Any]]":
         shared = {
             "worker": record.worker,
             "sequence": record.sequence,
@@ -139,36 +173,30 @@ class PredictionLog:
         return make_engine(self._url, f"predictions_url of {self._environment}", pool_pre_ping=True, **options)
 
     @cached_property
-    def _table(self) -> "sa.Table":
-        import sqlalchemy as sa
+    def _tables(self) -> "Tables":
+        from champion.predictions.tables import make_tables
 
-        return sa.Table(
-            "predictions",
-            sa.MetaData(),
-            sa.Column("worker", sa.Text, primary_key=True),
-            sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
-            sa.Column("row", sa.Integer, primary_key=True, autoincrement=False),
-            sa.Column("environment", sa.Text, nullable=False),
-            sa.Column("time", sa.Text, nullable=False, index=True),
-            sa.Column("request_id", sa.Text, nullable=False, index=True),
-            sa.Column("user", sa.Text),
-            sa.Column("version", sa.Text, nullable=False),
-            sa.Column("variant", sa.Text),
-            sa.Column("probability", sa.Double),
-            sa.Column("decision", sa.Boolean),
-            sa.Column("out_of_scope", sa.Text),
-            sa.Column("features", sa.Text, nullable=False),
-            sqlite_with_rowid=False,
-        )
+        return make_tables()
 
     @cached_property
     def _insertion(self) -> "sa.Insert":
         """An insertion that leaves out what is there."""
+        return self._insert(self._tables.predictions).on_conflict_do_nothing()
+
+    def _newest(self, table: "sa.Table", column: str) -> "sa.Insert":
+        """An insertion after which the table has what was said last."""
+        insertion = self._insert(table)
+        new = insertion.excluded
+        return insertion.on_conflict_do_update(
+            index_elements=list(table.primary_key),
+            set_={column: new[column], "time": new.time},
+            where=new.time >= table.c.time,
+        )
+
+    def _insert(self, table: "sa.Table") -> "postgresql.Insert | sqlite.Insert":
         from sqlalchemy.dialects import postgresql, sqlite
 
-        if self._engine.dialect.name == "sqlite":
-            return sqlite.insert(self._table).on_conflict_do_nothing()
-        return postgresql.insert(self._table).on_conflict_do_nothing()
+        return sqlite.insert(table) if self._engine.dialect.name == "sqlite" else postgresql.insert(table)
 
 
 def _written(moment: datetime) -> str:

@@ -1,4 +1,4 @@
-"""What is kept of an answer."""
+"""What a server keeps: its answers, and what became of the rows that it answered."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,7 +14,7 @@ class Row(msgspec.Struct, array_like=True):
     out_of_scope: str | None
 
 
-class Record(msgspec.Struct, array_like=True):
+class Answered(msgspec.Struct, array_like=True, tag="answered"):
     """One answered request.
 
     `sequence` numbers the records of one `worker`. `time` is in seconds since 1970, and `user` a pseudonym. `variant`
@@ -30,6 +30,27 @@ class Record(msgspec.Struct, array_like=True):
     variant: str | None
     rows: Sequence[Row]
 
+
+class Outcome(msgspec.Struct, array_like=True, tag="outcome"):
+    """The event of a row happened on this day; None takes back what was said before.
+
+    `day` is written as YYYY-MM-DD. `time` is when this was said, in seconds since 1970.
+    """
+
+    time: float
+    request_id: str
+    row: int
+    day: str | None
+
+
+class Complete(msgspec.Struct, array_like=True, tag="complete"):
+    """All events up to this day, the day included, have been said. `time` is when that was said."""
+
+    time: float
+    through: str
+
+
+Record = Answered | Outcome | Complete
 
 # JSON can hold a whole number of any size, and a text with any character.
 encode = msgspec.json.Encoder().encode

@@ -1,5 +1,6 @@
 """The pages of the HTTP API besides predictions, as an ASGI application."""
 
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from champion.environments import Serving
 from champion.serving.admission import Admission
 from champion.serving.exchange import request_id
 from champion.serving.predictor import Predictor
-from champion.serving.problems import MEDIA_TYPE, Problem, as_problem
-from champion.serving.schema import encode
+from champion.serving.problems import MEDIA_TYPE, Problem, as_problem, check_size, check_type
+from champion.serving.recorder import Recorder
+from champion.serving.schema import encode, read_outcomes
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -33,11 +35,14 @@ _PAGE = """<!doctype html>
 class App:
     """The application of one worker. `leaving` is set once the server ends."""
 
-    def __init__(self, predictor: Predictor, settings: Serving, admission: Admission) -> None:
+    def __init__(
+        self, predictor: Predictor, settings: Serving, admission: Admission, recorder: Recorder | None
+    ) -> None:
         self.leaving = False
         self._predictor = predictor
         self._settings = settings
         self._admission = admission
+        self._recorder = recorder
         self._pages = self._make_pages()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,6 +63,18 @@ class App:
             model = self._predictor.model
             self._admission.admit(dict(request.scope["headers"]), model.keys)
             return _json(model.description)
+
+        async def take_outcomes(request: Request) -> Response:
+            headers = dict(request.scope["headers"])
+            self._admission.admit(headers, self._predictor.model.keys)
+            if self._recorder is None:
+                raise Problem(HTTPStatus.NOT_FOUND, "This environment logs no predictions, so it takes no outcomes.")
+            check_type(headers)
+            body = await _read_body(request, self._settings.max_body_kb * 1024)
+            said = read_outcomes(body, self._settings.max_rows, datetime.now(UTC).date())
+            self._recorder.keep_outcomes(said)
+            answer = {"request_id": request_id(headers), "outcomes": len(said.outcomes)}
+            return Response(encode(answer), HTTPStatus.ACCEPTED, media_type="application/json")
 
         # Adding up the files of all workers takes a while. Starlette runs what is not async in a thread.
         def read_metrics(_: Request) -> Response:
@@ -87,6 +104,7 @@ class App:
                 Route("/health/live", is_live),
                 Route("/health/ready", is_ready),
                 Route("/v1/model", describe_model),
+                Route("/v1/outcomes", take_outcomes, methods=["POST"]),
                 Route("/metrics", read_metrics),
                 Route("/openapi.json", describe_api),
                 Route("/docs", page),
@@ -97,6 +115,14 @@ class App:
         # To redirect, Starlette trusts the request's Host, and forgets https before a proxy.
         pages.router.redirect_slashes = False
         return pages
+
+
+async def _read_body(request: Request, limit: int) -> bytes:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        check_size(len(body), limit)
+    return bytes(body)
 
 
 def _json(body: bytes) -> Response:

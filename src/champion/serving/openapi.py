@@ -47,6 +47,20 @@ def describe_api(manifest: Manifest, settings: Serving) -> dict[str, Any]:
         "security": security,
         "responses": {"200": _described("The model.", "Model"), "401": refused["401"], "429": refused["429"], **always},
     }
+    said = {
+        "summary": "Say which events happened, and up to which day all have been said",
+        "operationId": "take_outcomes",
+        "security": security,
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Outcomes"}}},
+        },
+        "responses": {
+            "202": _described("They are kept, and reach the prediction log soon.", "Kept"),
+            "404": {**refused["400"], "description": "This environment logs no predictions."},
+            **refused,
+        },
+    }
     live = {
         "summary": "Whether the process runs",
         "operationId": "is_live",
@@ -71,6 +85,7 @@ def describe_api(manifest: Manifest, settings: Serving) -> dict[str, Any]:
         "paths": {
             "/v1/predict": {"post": predict},
             "/v1/model": {"get": model},
+            "/v1/outcomes": {"post": said},
             "/health/live": {"get": live},
             "/health/ready": {"get": ready},
             "/metrics": {"get": metrics},
@@ -126,8 +141,21 @@ def _schemas(manifest: Manifest, settings: Serving) -> dict[str, Any]:
         },
     }
     one, many = ({name: one for name, one in request.items() if name != other} for other in ("rows", "row"))
+    day = {"type": "string", "format": "date"}
+    outcome = {
+        "request_id": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
+        "row": {"type": "integer", "minimum": 0, "maximum": (1 << 31) - 1},
+        "date": {**day, "nullable": True, "description": "The day of the event; null takes it back."},
+    }
+    of_row = {**_object(outcome), "required": ["request_id", "date"], "additionalProperties": False}
+    outcomes = {
+        "outcomes": {"type": "array", "maxItems": settings.max_rows, "items": of_row},
+        "complete_through": {**day, "nullable": True, "description": "All events up to this day have been said."},
+    }
     return {
         "Row": row,
+        "Outcomes": {"type": "object", "properties": outcomes, "additionalProperties": False},
+        "Kept": _object({"request_id": text, "outcomes": whole}),
         "Request": {
             "oneOf": [
                 {**_object(one), "required": ["row"], "additionalProperties": False},

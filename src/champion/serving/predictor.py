@@ -18,7 +18,7 @@ from champion.serving.admission import Admission
 from champion.serving.batching import Batcher, Scores
 from champion.serving.exchange import Exchange
 from champion.serving.live_model import LiveModel, OpenVersion
-from champion.serving.problems import MEDIA_TYPE, Problem, as_problem
+from champion.serving.problems import MEDIA_TYPE, Problem, as_problem, check_size, check_type
 from champion.serving.recorder import Recorder
 from champion.serving.routing import Router, fallback
 from champion.serving.schema import Answer, FlagChoice, Prediction, encode, read_rows
@@ -26,7 +26,6 @@ from champion.serving.scoring import Read, count_emptied, in_scope, predictions,
 
 # More rows than these are scored in a thread, so that other requests need not wait.
 FEW_ROWS = 20
-_JSON = b"application/json"
 
 
 class Predictor:
@@ -58,9 +57,9 @@ class Predictor:
         try:
             _check_method(exchange.method)
             self._admission.admit(headers, self.model.keys)
-            _check_type(headers.get(b"content-type", _JSON))
+            check_type(headers)
             # The parser has refused a length that is no number.
-            self._check_size(int(headers.get(b"content-length", b"0")))
+            check_size(int(headers.get(b"content-length", b"0")), self._max_bytes)
             if self._recorder is not None:
                 self._recorder.check_room()
         except Exception as error:
@@ -69,18 +68,11 @@ class Predictor:
     def go_on(self, exchange: Exchange) -> None:
         """Answer a request whose body is whole, and refuse one that grows too large."""
         try:
-            self._check_size(len(exchange.body))
+            check_size(len(exchange.body), self._max_bytes)
             if exchange.is_whole:
                 self._predict(exchange)
         except Exception as error:
             self.refuse(exchange, error)
-
-    def _check_size(self, size: int) -> None:
-        if size > self._max_bytes:
-            raise Problem(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"The body has more than {self._max_bytes // 1024} KB. Send several requests.",
-            )
 
     def _predict(self, exchange: Exchange) -> None:
         model = self.model
@@ -192,8 +184,3 @@ class _Question:
 def _check_method(method: bytes) -> None:
     if method != b"POST":
         raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, "Use POST.", headers={b"allow": b"POST"})
-
-
-def _check_type(media_type: bytes) -> None:
-    if media_type != _JSON and media_type.partition(b";")[0].strip().lower() != _JSON:
-        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json.")

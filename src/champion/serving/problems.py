@@ -9,6 +9,7 @@ import msgspec
 
 LOG = logging.getLogger(__name__)
 MEDIA_TYPE = b"application/problem+json"
+_JSON = b"application/json"
 
 
 class FieldError(msgspec.Struct, omit_defaults=True):
@@ -55,3 +56,18 @@ def as_problem(error: BaseException, request_id: str) -> Problem:
         return error
     LOG.error("request %s failed", request_id, exc_info=error)
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed. Its log says more.")
+
+
+def check_type(headers: Mapping[bytes, bytes]) -> None:
+    """Raise `Problem` when the request's body is not declared as JSON."""
+    media_type = headers.get(b"content-type", _JSON)
+    if media_type != _JSON and media_type.partition(b";")[0].strip().lower() != _JSON:
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json.")
+
+
+def check_size(size: int, limit: int) -> None:
+    """Raise `Problem` when a body of this size is larger than the limit; both in bytes."""
+    if size > limit:
+        raise Problem(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body has more than {limit // 1024} KB. Send several requests."
+        )

@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 
 from champion.environments import Predictions
-from champion.predictions.record import Record, Row, encode
+from champion.predictions.record import Answered, Complete, Outcome, Row, encode
 from champion.predictions.spool import Spool
 from champion.predictions.users import pseudonym
 from champion.serving import metrics
 from champion.serving.live_model import OpenVersion
 from champion.serving.problems import Problem
-from champion.serving.schema import FlagChoice, Prediction
+from champion.serving.schema import FlagChoice, Outcomes, Prediction
 
 
 class Recorder:
@@ -31,11 +31,7 @@ class Recorder:
     def check_room(self) -> None:
         """Raise `Problem` when an answer could not be kept, and must be."""
         if self._refuses and self._spool.is_full:
-            raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "The prediction log is full. Try again later.",
-                headers={b"retry-after": b"5"},
-            )
+            raise _no_room()
 
     def keep(
         self,
@@ -62,8 +58,25 @@ class Recorder:
         user = None if user_id is None else pseudonym(self._users_key, user_id)
         variant = None if choice is None else f"{choice.key}:{choice.variant}"
         number = next(self._numbers)
-        self._spool.append(Record(self._worker, number, time.time(), request_id, user, version.name, variant, kept))
+        self._spool.append(Answered(self._worker, number, time.time(), request_id, user, version.name, variant, kept))
+
+    def keep_outcomes(self, said: Outcomes) -> None:
+        """Keep what a client said of outcomes. Raises `Problem` when there is no room."""
+        if self._spool.is_full:
+            raise _no_room()
+        now = time.time()
+        for one in said.outcomes:
+            day = None if one.date is None else one.date.isoformat()
+            self._spool.append(Outcome(now, one.request_id, one.row, day))
+        if said.complete_through is not None:
+            self._spool.append(Complete(now, said.complete_through.isoformat()))
 
     def close(self) -> None:
         """Let all that was kept reach the file."""
         self._spool.close()
+
+
+def _no_room() -> Problem:
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "The prediction log is full. Try again later.", headers={b"retry-after": b"5"}
+    )

@@ -1,5 +1,6 @@
 """What `/v1/predict` reads and answers."""
 
+import datetime
 import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -62,9 +63,25 @@ class Answer(msgspec.Struct):
     predictions: list[Prediction]
 
 
+class OutcomeOfRow(msgspec.Struct, forbid_unknown_fields=True):
+    """The event of a row happened on this day; null takes back what was said before."""
+
+    request_id: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._-]{1,64}$")]
+    date: datetime.date | None
+    row: Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)] = 0
+
+
+class Outcomes(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `/v1/outcomes`: events of rows, and the day up to which all events have been said."""
+
+    outcomes: list[OutcomeOfRow] = []
+    complete_through: datetime.date | None = None
+
+
 _decode = msgspec.json.Decoder(Request).decode
 # It takes a number that is too large for a float to be infinite, as training does. Slower, so it comes second.
 _decode_infinite = msgspec.json.Decoder(Request, float_hook=float).decode
+_decode_outcomes = msgspec.json.Decoder(Outcomes).decode
 encode = msgspec.json.Encoder().encode
 
 
@@ -82,6 +99,34 @@ def read_rows(body: bytes | bytearray, max_rows: int) -> tuple[list[dict[str, An
             f"The request has {len(rows)} rows, but at most {max_rows} are allowed. Send several requests.",
         )
     return rows, request.user_id
+
+
+def read_outcomes(body: bytes, max_outcomes: int, today: datetime.date) -> Outcomes:
+    """What a client says of outcomes. Raises `Problem` with 400, 413 or 422."""
+    try:
+        said = _decode_outcomes(body)
+    except msgspec.ValidationError as error:
+        detail = f"The body is not as it should be: {_shorten(str(error))}."
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"The body is no valid JSON: {_shorten(str(error))}.") from None
+    if len(said.outcomes) > max_outcomes:
+        raise Problem(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"The request has {len(said.outcomes)} outcomes, but at most {max_outcomes} are allowed. Send several.",
+        )
+    # Somewhere it is already tomorrow.
+    latest = today + datetime.timedelta(days=1)
+    errors = [
+        FieldError("date is in the future", number, "date")
+        for number, one in enumerate(said.outcomes)
+        if one.date is not None and one.date > latest
+    ]
+    if errors:
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "An event has not happened yet.", errors[:MAX_ERRORS])
+    if said.complete_through is not None and said.complete_through > latest:
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "`complete_through` is in the future.")
+    return said
 
 
 def _read(body: bytes | bytearray) -> Request:
