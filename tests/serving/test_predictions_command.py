@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -13,7 +13,7 @@ from champion.core.errors import NotFoundError, UnavailableError
 from champion.delivery.erasure import ACTION, erase
 from champion.environments import load_environment
 from champion.predictions.log import PredictionLog
-from champion.predictions.record import Answered, Row
+from champion.predictions.record import Answered, Complete, Outcome, Row
 from champion.predictions.shipping import Shipper
 from champion.predictions.spool import Spool, SpoolReader
 from champion.predictions.users import pseudonym
@@ -180,3 +180,62 @@ def test_an_environment_without_a_log_says_so(project: DeliveryProject) -> None:
     assert load_environment("production", project.root).predictions_url is None
     told = Project(project.root).champion("predictions", "export", "log.parquet", "--env", "production", check=False)
     assert "production logs no predictions: config/environments.yaml has no `predictions_url`." in told.stderr
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_outcomes_of_a_table_reach_their_rows(project: DeliveryProject, suffix: str) -> None:
+    table = pl.DataFrame(
+        {
+            "request_id": ["r0", "r1", "other", "r0"],
+            "row": [1, 0, 5, 0],
+            "date": ["2026-01-05", "2026-02-01", None, None],
+        }
+    )
+    path = project.root / f"outcomes.{suffix}"
+    if suffix == "csv":
+        table.write_csv(path)
+    else:
+        table.with_columns(pl.col("date").str.to_date()).write_parquet(path)
+    options = ("--env", "production", "--complete-through", "2026-10-31")
+    told = Project(project.root).champion("outcomes", str(path), *options)
+    assert told.stdout == "4 outcomes are in production's prediction log\n"
+    log = PredictionLog(os.environ["CHAMPION_PREDICTIONS_URL"], "production")
+    found = frame(log).filter(pl.col("event").is_not_null()).select("request_id", "row", "event").rows()
+    assert sorted(found) == [("r0", 1, date(2026, 1, 5)), ("r1", 0, date(2026, 2, 1))]
+    assert log.complete_through() == date(2026, 10, 31)
+    log.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("request_id\nr0\n", "outcomes.csv: the column 'date' is missing. Add it."),
+        ("request_id,date\nr0,1 May\n", "outcomes.csv: '1 May' in row 1 of column 'date' is no date such as"),
+        ("request_id,date\nr0,\nr1,2206-01-01\n", "'2206-01-01' in row 2 of column 'date' is in the future. Correct"),
+        ("request_id,date\nr 0,\n", "'r 0' in row 1 of column 'request_id' is no request's id. Correct it."),
+        ("request_id,row,date\nr0,-1,\n", "'-1' in row 1 of column 'row' is no row's number, which counts from 0."),
+        ("", "outcomes.csv: not readable Parquet or CSV ("),
+    ],
+)
+def test_a_wrong_table_of_outcomes_changes_nothing(project: DeliveryProject, text: str, sentence: str) -> None:
+    (project.root / "outcomes.csv").write_text(text)
+    told = Project(project.root).champion("outcomes", "outcomes.csv", "--env", "production", check=False)
+    assert told.returncode == 1
+    assert sentence in told.stderr
+    assert "Traceback" not in told.stderr
+    log = PredictionLog(os.environ["CHAMPION_PREDICTIONS_URL"], "production")
+    assert frame(log)["event"].null_count() == frame(log).height
+    log.close()
+
+
+def test_an_erasure_removes_outcomes_too(log: PredictionLog) -> None:
+    log.add([record(1, user="u"), record(2), Outcome(0.0, "r1", 0, "2026-01-01"), Outcome(0.0, "r2", 0, "2026-01-02")])
+    log.erase("u")
+    log.add([record(1, user="u")])
+    assert frame(log)["event"].to_list() == [None, date(2026, 1, 2)]
+
+
+def test_the_day_up_to_which_events_are_known_is_the_one_said_last(log: PredictionLog) -> None:
+    assert log.complete_through() is None
+    log.add([Complete(2.0, "2026-01-31"), Complete(1.0, "2026-03-31"), Complete(2.0, "2026-02-28")])
+    assert log.complete_through() == date(2026, 2, 28)

@@ -7,12 +7,45 @@ from typing import Annotated
 import typer
 
 from champion.cli.command import Command, Env, Reason, open_registry
+from champion.core.errors import UserError
 from champion.core.values import escaped
 
 app = typer.Typer()
 predictions = typer.Typer(help="Export what a server answered, and erase what it has of a user.", no_args_is_help=True)
 app.add_typer(predictions, name="predictions", rich_help_panel="Serving")
 command = partial(predictions.command, cls=Command)
+
+
+@partial(app.command, cls=Command, rich_help_panel="Serving")("outcomes")
+def add_outcomes(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN",
+            help="A Parquet or CSV file with the columns request_id, date and, for requests of many rows, row.",
+            resolve_path=True,
+        ),
+    ],
+    complete_through: Annotated[
+        str | None, typer.Option(help="The day, such as 2026-10-31, up to which all events have been said.")
+    ] = None,
+    env: Env = None,
+) -> None:
+    """Say when the events of answered rows happened, as `POST /v1/outcomes` does."""
+    from datetime import date
+
+    from champion.delivery.erasure import open_log
+    from champion.environments import load_environment
+    from champion.predictions.outcomes import add_outcomes as add
+
+    try:
+        through = None if complete_through is None else date.fromisoformat(complete_through)
+    except ValueError:
+        raise UserError(f"{complete_through!r} is no day such as 2026-10-31.") from None
+    environment = load_environment(env)
+    count = add(open_log(environment), source, through)
+    typer.echo(escaped(f"{count:,} outcomes are in {environment.name}'s prediction log"))
+
 
 Moment = Annotated[str | None, typer.Option(help="A time such as 2026-11-03 or 2026-11-03T12:00, in UTC.")]
 
