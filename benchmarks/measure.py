@@ -51,6 +51,7 @@ def use_own_staging(folder: str | Path) -> None:
         "ENVIRONMENT": "staging",
         "CHAMPION_DATABASE_URL": f"sqlite:///{folder}/ledger.db",
         "CHAMPION_STORE_URL": f"{folder}/stores",
+        "CHAMPION_USERS_KEY": "benchmark",
     }
     for name in ("CHAMPION_WEBHOOK_URL", "MLFLOW_TRACKING_URI"):
         os.environ.pop(name, None)

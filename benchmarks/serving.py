@@ -43,6 +43,7 @@ ROWS = 500
 SECONDS = 3.0
 ROUNDS = 7
 FOLLOW_SECONDS = 3.0
+LOG = "predictions_url:"
 ANSWER = {
     "request_id": "0" * 32,
     "version": "v1",
@@ -74,7 +75,8 @@ def prepare(folder: Path) -> str:
     shutil.copytree(REPOSITORY / "config", folder / "config")
     config = folder / "config/environments.yaml"
     text = config.read_text().replace("    serving: { keys_required: false }\n", "")
-    config.write_text(text.replace("    thresholds:", "    serving: { requests_per_second: 1000000 }\n    thresholds:"))
+    text = text.replace("    thresholds:", "    serving: { requests_per_second: 1000000 }\n    thresholds:")
+    config.write_text("".join(line for line in text.splitlines(keepends=True) if LOG not in line))
     use_own_staging(folder)
     registered, _ = register(Registry.open(load_environment("staging", REPOSITORY)))
     registry = staging(folder)
@@ -190,6 +192,20 @@ def compare_with_noop(folder: Path, port: int, requests: list[bytes]) -> None:
         time.sleep(FOLLOW_SECONDS)
 
 
+def compare_logged(folder: Path, port: int, requests: list[bytes]) -> None:
+    """A server that logs its answers against the one that does not."""
+    config = folder / "config/environments.yaml"
+    config.write_text(config.read_text().replace("    users_key:", f"    {LOG} sqlite:///log.db\n    users_key:"))
+    other = free_port()
+    with running(serve_command(other), other, folder):
+        sides = {"with the prediction log": lambda: rate(other, requests), "without it": lambda: rate(port, requests)}
+        report("with the prediction log", ratios(sides), "without it")
+
+
+def serve_command(port: int) -> list[str]:
+    return [str(BIN / "champion"), "serve", "--port", str(port), "--workers", "1"]
+
+
 def time_switches(folder: Path, port: int, key: str) -> None:
     """How long after a deployment the server answers with its version."""
     took = []
@@ -228,10 +244,10 @@ def main() -> None:
         key = prepare(folder)
         requests = ask_ours(rows, key)
         port = free_port()
-        serve = [str(BIN / "champion"), "serve", "--port", str(port), "--workers", "1"]
-        with running(serve, port, folder):
+        with running(serve_command(port), port, folder):
             time_switches(folder, port, key)
             compare_with_noop(folder, port, requests)
+            compare_logged(folder, port, requests)
             compare_with_mlflow(folder, port, requests, rows)
     in_process(scorer, rows)
 
