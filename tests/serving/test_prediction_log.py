@@ -16,7 +16,7 @@ from champion.delivery import rollout
 from champion.predictions.log import PredictionLog
 from champion.predictions.record import Record
 from champion.predictions.spool import SpoolReader
-from champion.predictions.users import pseudonym
+from champion.predictions.users import Pseudonyms
 from support.delivery import DeliveryProject, InState, project_in_state
 from support.serving import ROW, Server, await_true, serving
 
@@ -89,7 +89,7 @@ def test_a_logged_answer_is_the_one_that_was_given(
         assert row["probability"] == prediction["probability"]
         assert bool(row["decision"]) == prediction["decision"]
         assert (row["request_id"], row["version"], row["variant"]) == (answer["request_id"], "v1", None)
-        assert (row["environment"], row["user"]) == ("production", pseudonym(b"tests", "u-17"))
+        assert (row["environment"], row["user"]) == ("production", Pseudonyms(b"tests").of("u-17"))
         assert timedelta() < datetime.fromisoformat(row["time"]) - before < timedelta(minutes=1)
 
 

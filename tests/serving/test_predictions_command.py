@@ -16,7 +16,7 @@ from champion.predictions.log import PredictionLog
 from champion.predictions.record import Answered, Complete, Outcome, Row
 from champion.predictions.shipping import Shipper
 from champion.predictions.spool import Spool, SpoolReader
-from champion.predictions.users import pseudonym
+from champion.predictions.users import Pseudonyms
 from support.delivery import DeliveryProject, InState
 from support.project import Project
 
@@ -130,7 +130,7 @@ def project(in_state: InState) -> DeliveryProject:
     project = in_state("promoted")
     log = PredictionLog(os.environ["CHAMPION_PREDICTIONS_URL"], "production")
     log.prepare()
-    users = [pseudonym(b"tests", name) for name in ("ann", "bob")]
+    users = [Pseudonyms(b"tests").of(name) for name in ("ann", "bob")]
     log.add([record(number, rows=2, user=users[number % 2], days_ago=number) for number in range(6)])
     return project
 
@@ -160,7 +160,7 @@ def test_an_erasure_removes_a_user_and_its_ledger_row_names_nobody(project: Deli
     assert told.stdout == f"6 rows erased from production's prediction log (ledger row {row.sequence})\n"
     assert (row.action, row.reason, row.details) == (ACTION, "asked to", {"rows": 6})
     log = PredictionLog(os.environ["CHAMPION_PREDICTIONS_URL"], "production")
-    assert frame(log)["user"].unique().to_list() == [pseudonym(b"tests", "bob")]
+    assert frame(log)["user"].unique().to_list() == [Pseudonyms(b"tests").of("bob")]
     with pytest.raises(NotFoundError, match="the prediction log of production has no row of this user"):
         erase(project.production, "ann")
     assert project.production.rows[-1].sequence == row.sequence

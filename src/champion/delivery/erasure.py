@@ -4,7 +4,7 @@ from champion.core.errors import NotFoundError, UserError
 from champion.delivery.listeners import follow
 from champion.environments import Environment
 from champion.predictions.log import PredictionLog
-from champion.predictions.users import pseudonym
+from champion.predictions.users import Pseudonyms
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
 
@@ -26,7 +26,7 @@ def erase(registry: Registry, user_id: str, reason: str | None = None) -> Row:
     environment = registry.environment
     log = open_log(environment)
     with registry.ledger.appending() as session:
-        count = log.erase(pseudonym(environment.users_key, user_id))
+        count = log.erase(Pseudonyms(environment.users_key).of(user_id))
         if not count:
             raise NotFoundError(f"the prediction log of {environment.name} has no row of this user.")
         row = session.append(ACTION, environment=environment.name, reason=reason, details={"rows": count})

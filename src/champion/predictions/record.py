@@ -6,7 +6,10 @@ import msgspec
 
 
 class Row(msgspec.Struct, array_like=True):
-    """One row of a request: the values that the version read, as a JSON object, and what it said of them."""
+    """One row of a request: the values that the version read, and what it said of them.
+
+    A reader gets the values as JSON. A writer may give any mapping in place of it, which is encoded with the rest.
+    """
 
     features: msgspec.Raw
     probability: float | None

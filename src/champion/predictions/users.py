@@ -1,9 +1,20 @@
 """Pseudonyms of users: the log has no user's name."""
 
 import hmac
-from hashlib import sha256
 
 
-def pseudonym(users_key: bytes, user_id: str) -> str:
-    """The same word for the same user (HMAC with SHA-256), from which nobody without the key can tell the user."""
-    return hmac.digest(users_key, user_id.encode(errors="surrogatepass"), sha256).hex()
+class Pseudonyms:
+    """Words for users, made with a secret key: HMAC with SHA-256, in hexadecimal digits.
+
+    A user always has the same word, from which nobody without the key can tell the user.
+    """
+
+    def __init__(self, users_key: bytes) -> None:
+        # To copy it takes half of the time that a new one does.
+        self._begun = hmac.new(users_key, digestmod="sha256")
+
+    def of(self, user_id: str) -> str:
+        """The word for this user."""
+        one = self._begun.copy()
+        one.update(user_id.encode(errors="surrogatepass"))
+        return one.hexdigest()

@@ -5,14 +5,14 @@ import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
-import msgspec
+from msgspec import Raw
 
 from champion.environments import Predictions
-from champion.predictions.record import Answered, Complete, Outcome, Row, encode
+from champion.predictions.record import Answered, Complete, Outcome, Row
 from champion.predictions.spool import Spool
-from champion.predictions.users import pseudonym
+from champion.predictions.users import Pseudonyms
 from champion.serving import metrics
 from champion.serving.live_model import OpenVersion
 from champion.serving.problems import Problem
@@ -24,7 +24,7 @@ class Recorder:
 
     def __init__(self, spool: Spool, users_key: bytes, settings: Predictions) -> None:
         self._spool = spool
-        self._users_key = users_key
+        self._pseudonyms = Pseudonyms(users_key)
         self._refuses = settings.when_full == "refuse"
         self._worker, self._numbers = os.urandom(8).hex(), count()
 
@@ -46,16 +46,18 @@ class Recorder:
         if not self._refuses and self._spool.is_full:
             metrics.UNLOGGED.inc(len(rows))
             return
+        columns = version.columns
         kept = [
             Row(
-                msgspec.Raw(encode({name: row[name] for name in version.columns})),
+                # A row has all columns, and seldom others.
+                cast(Raw, row if len(row) == len(columns) else {name: row[name] for name in columns}),
                 one.probability,
                 one.decision,
                 one.out_of_scope,
             )
             for row, one in zip(rows, answered, strict=True)
         ]
-        user = None if user_id is None else pseudonym(self._users_key, user_id)
+        user = None if user_id is None else self._pseudonyms.of(user_id)
         variant = None if choice is None else f"{choice.key}:{choice.variant}"
         number = next(self._numbers)
         self._spool.append(Answered(self._worker, number, time.time(), request_id, user, version.name, variant, kept))
