@@ -183,7 +183,7 @@ def test_a_full_spool_refuses_requests_until_there_is_room(
         assert answer.json()["detail"] == "The prediction log is full. Try again later."
         assert answer.headers["retry-after"] == "5"
         come_back()
-        await_true(lambda: server.post(row=ROW).status_code == 200)
+        await_true(lambda: server.post(row=ROW).status_code == 200, 60)
     assert len(logged()) == len(LARGE) * answered + 1
 
 
@@ -197,7 +197,7 @@ def test_a_full_spool_that_only_counts_refuses_no_request(
             assert server.post(rows=LARGE).status_code == 200
             sent += 1
         come_back()
-        await_true(lambda: not kept(promoted))
+        await_true(lambda: not kept(promoted), 60)
         lost = unlogged(server)
     assert len(logged()) == len(LARGE) * sent - lost
 
