@@ -17,7 +17,7 @@ from champion.registry.registry import Registry
 from champion.registry.served import POINTER, read_pointer
 from champion.registry.versions import ONNX_FILE
 from support.delivery import DeliveryProject, InState
-from support.serving import ROW, Server, await_true, serving
+from support.serving import ROW, Server, await_true, serving, set_predictions
 from support.webhook import Webhook
 
 
@@ -120,6 +120,7 @@ def test_a_server_whose_store_is_down_goes_on_and_follows_again(in_state: InStat
 
 def test_a_server_without_room_on_its_disk_goes_on_and_follows_again(in_state: InState) -> None:
     project = in_state("promoted, staged")
+    set_predictions(project, "{ when_full: count }")
     with serving(project, workers=2) as server:
         processes = [psutil.Process(server.process.pid), *server.workers()]
         for process in processes:

@@ -18,7 +18,7 @@ from champion.predictions.record import Record
 from champion.predictions.spool import SpoolReader
 from champion.predictions.users import Pseudonyms
 from support.delivery import DeliveryProject, InState, project_in_state
-from support.serving import ROW, Server, await_true, serving
+from support.serving import ROW, Server, await_true, serving, set_predictions
 
 
 @pytest.fixture
@@ -47,12 +47,6 @@ def logged() -> list[dict[str, Any]]:
         rows = [dict(row) for row in found.mappings()]
     engine.dispose()
     return rows
-
-
-def set_predictions(project: DeliveryProject, settings: str) -> None:
-    path = project.root / "config/environments.yaml"
-    key = "users_key: ${CHAMPION_USERS_KEY}\n"
-    path.write_text(path.read_text().replace(key, f"{key}    predictions: {settings}\n"))
 
 
 def spool(project: DeliveryProject) -> Path:

@@ -117,6 +117,13 @@ def edit_serving(project: DeliveryProject, **settings: float) -> None:
     path.write_text(text.replace("thresholds:", f"serving: {json.dumps(settings)}\n    thresholds:"))
 
 
+def set_predictions(project: DeliveryProject, settings: str) -> None:
+    """Let production log as these settings say, written as YAML."""
+    path = project.root / "config/environments.yaml"
+    key = "users_key: ${CHAMPION_USERS_KEY}\n"
+    path.write_text(path.read_text().replace(key, f"{key}    predictions: {settings}\n"))
+
+
 @contextmanager
 def serving(
     project: DeliveryProject, environment: str = "production", workers: int = 1, caller: str = "tests", **variables: str
