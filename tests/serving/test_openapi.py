@@ -22,16 +22,13 @@ from champion.serving.openapi import describe_api
 from champion.table.columns import ColumnType
 from champion.table.features import Feature
 from champion.table.rows import mistakes
-from support.delivery import project_in_state
-from support.serving import ROW, Server, serving
+from support.serving import ROW, Server, serving_apart
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, results: Path, shared: Path) -> Iterator[Server]:
-    with pytest.MonkeyPatch.context() as patch:
-        project = project_in_state("promoted", tmp_path_factory.mktemp("openapi"), results, shared, patch)
-        with serving(project) as one:
-            yield one
+    with serving_apart(tmp_path_factory.mktemp("openapi"), results, shared) as one:
+        yield one
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from champion.predictions.log import PredictionLog
 from champion.predictions.record import Record
 from champion.predictions.spool import SpoolReader
 from champion.predictions.users import Pseudonyms
-from support.delivery import DeliveryProject, InState, project_in_state
-from support.serving import ROW, Server, await_true, serving, set_predictions
+from support.delivery import DeliveryProject, InState
+from support.serving import ROW, Server, await_true, serving, serving_apart, set_predictions
 
 
 @pytest.fixture
@@ -33,10 +33,8 @@ LARGE = [ROW | {"region": "x" * 1000}] * 100
 @pytest.fixture(scope="module")
 def one_server(tmp_path_factory: pytest.TempPathFactory, results: Path, shared: Path) -> Iterator[Server]:
     """A server for the tests that leave it as it is."""
-    with pytest.MonkeyPatch.context() as patch:
-        project = project_in_state("promoted", tmp_path_factory.mktemp("outcomes"), results, shared, patch)
-        with serving(project) as server:
-            yield server
+    with serving_apart(tmp_path_factory.mktemp("outcomes"), results, shared) as server:
+        yield server
 
 
 def logged() -> list[dict[str, Any]]:
@@ -258,6 +256,7 @@ def test_an_outcome_reaches_its_row_and_the_last_one_counts(promoted: DeliveryPr
         ({"outcomes": [{"request_id": "r", "date": "2206-01-01"}]}, 422, "An event has not happened yet."),
         ({"complete_through": "2206-01-01"}, 422, "`complete_through` is in the future."),
         ({"outcomes": [{"request_id": "r", "date": "1 May"}]}, 422, "The body is not as it should be: "),
+        ({"outcomes": [{"request_id": "r\n", "date": None}]}, 422, "The body is not as it should be: "),
         ({"outcomes": [{"request_id": "a b", "date": None}]}, 422, "The body is not as it should be: "),
         ({"outcomes": [{"request_id": "r", "date": None}] * 1001}, 413, "The request has 1001 outcomes"),
         ({"outcomes": [{"request_id": "r", "date": None, "other": "x" * 2_000_000}]}, 413, "The body has more than"),

@@ -145,6 +145,12 @@ def test_an_export_has_the_rows_of_its_time(project: DeliveryProject) -> None:
     assert found.schema["time"] == pl.Datetime("us", "UTC")
 
 
+def test_an_export_may_end_in_the_future(project: DeliveryProject) -> None:
+    between = ("--since", f"{NOW - timedelta(days=1)}", "--until", "2206-01-01")
+    told = Project(project.root).champion("predictions", "export", "log.parquet", "--env", "production", *between)
+    assert told.stdout == "4 rows of production are in log.parquet\n"
+
+
 def test_an_empty_export_is_a_table_without_rows(project: DeliveryProject) -> None:
     out = project.root / "log.parquet"
     told = Project(project.root).champion("predictions", "export", str(out), "--env", "staging")
@@ -214,6 +220,10 @@ def test_outcomes_of_a_table_reach_their_rows(project: DeliveryProject, suffix: 
         ("request_id,date\nr0,\nr1,2206-01-01\n", "'2206-01-01' in row 2 of column 'date' is in the future. Correct"),
         ("request_id,date\nr 0,\n", "'r 0' in row 1 of column 'request_id' is no request's id. Correct it."),
         ("request_id,row,date\nr0,-1,\n", "'-1' in row 1 of column 'row' is no row's number, which counts from 0."),
+        (
+            "request_id,row,date\nr0,x,\n",
+            "'x' in row 1 of column 'row' is no row's number, which counts from 0. Correct",
+        ),
         ("", "outcomes.csv: not readable Parquet or CSV ("),
     ],
 )
@@ -226,6 +236,12 @@ def test_a_wrong_table_of_outcomes_changes_nothing(project: DeliveryProject, tex
     log = PredictionLog(os.environ["CHAMPION_PREDICTIONS_URL"], "production")
     assert frame(log)["event"].null_count() == frame(log).height
     log.close()
+
+
+def test_a_column_of_another_type_is_refused(project: DeliveryProject) -> None:
+    pl.DataFrame({"request_id": [["r0"]], "date": [timedelta(1)]}).write_parquet(project.root / "outcomes.parquet")
+    told = Project(project.root).champion("outcomes", "outcomes.parquet", "--env", "production", check=False)
+    assert "outcomes.parquet: the column 'request_id' holds List(String), not text. Convert it." in told.stderr
 
 
 def test_an_erasure_removes_outcomes_too(log: PredictionLog) -> None:

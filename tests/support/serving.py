@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 import requests
 
 from champion.delivery.keys import add
-from support.delivery import DeliveryProject
+from support.delivery import DeliveryProject, project_in_state
 
 CHAMPION = Path(sys.executable).parent / "champion"
 GREETING = re.compile(r"serves (\S+) at (http://\S+) with")
@@ -155,3 +156,11 @@ def serving(
             process.kill()
             server.reader.join()
             process.stdout.close()  # type: ignore[union-attr]
+
+
+@contextmanager
+def serving_apart(folder: Path, results: Path, shared: Path) -> Iterator[Server]:
+    """A server of production in a folder of its own, for the tests of a module that leave it as it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        with serving(project_in_state("promoted", folder, results, shared, patch)) as server:
+            yield server

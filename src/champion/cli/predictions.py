@@ -34,8 +34,8 @@ def add_outcomes(
     """Say when the events of answered rows happened, as `POST /v1/outcomes` does."""
     from datetime import date
 
-    from champion.delivery.erasure import open_log
     from champion.environments import load_environment
+    from champion.predictions.log import PredictionLog
     from champion.predictions.outcomes import add_outcomes as add
 
     try:
@@ -43,7 +43,7 @@ def add_outcomes(
     except ValueError:
         raise UserError(f"{complete_through!r} is no day such as 2026-10-31.") from None
     environment = load_environment(env)
-    count = add(open_log(environment), source, through)
+    count = add(PredictionLog.open(environment), source, through)
     typer.echo(escaped(f"{count:,} outcomes are in {environment.name}'s prediction log"))
 
 
@@ -60,14 +60,14 @@ def export(
     env: Env = None,
 ) -> None:
     """Write the prediction log to a Parquet file: the rows from --since on and before --until, sorted by time."""
-    from champion.delivery.erasure import open_log
     from champion.environments import load_environment
     from champion.predictions.export import export as export_log
-    from champion.registry.history import moment
+    from champion.predictions.log import PredictionLog
+    from champion.registry.history import parse_moment
 
     environment = load_environment(env)
-    first, last = (None if one is None else moment(one) for one in (since, until))
-    count = export_log(open_log(environment), target, first, last)
+    first, last = (None if one is None else parse_moment(one) for one in (since, until))
+    count = export_log(PredictionLog.open(environment), target, first, last)
     typer.echo(escaped(f"{count:,} rows of {environment.name} are in {target.name}"))
 
 

@@ -1,8 +1,7 @@
 """Remove what the prediction log has of one user. The ledger's row names nobody."""
 
-from champion.core.errors import NotFoundError, UserError
+from champion.core.errors import NotFoundError
 from champion.delivery.listeners import follow
-from champion.environments import Environment
 from champion.predictions.log import PredictionLog
 from champion.predictions.users import Pseudonyms
 from champion.registry.chain import Row
@@ -11,20 +10,10 @@ from champion.registry.registry import Registry
 ACTION = "erase-predictions"
 
 
-def open_log(environment: Environment) -> PredictionLog:
-    """The environment's prediction log. Raises `UserError` when it has none."""
-    url = environment.predictions_url
-    if url is None:
-        raise UserError(f"{environment.name} logs no predictions: config/environments.yaml has no `predictions_url`.")
-    log = PredictionLog(url, environment.name)
-    log.prepare()
-    return log
-
-
 def erase(registry: Registry, user_id: str, reason: str | None = None) -> Row:
     """Remove the user's rows; the ledger's new row. Raises `NotFoundError` when there are none."""
     environment = registry.environment
-    log = open_log(environment)
+    log = PredictionLog.open(environment)
     with registry.ledger.appending() as session:
         count = log.erase(Pseudonyms(environment.users_key).of(user_id))
         if not count:

@@ -11,11 +11,8 @@ import signal
 import socket
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -25,9 +22,8 @@ from champion.core.values import escaped
 from champion.delivery import rollout, webhook
 from champion.delivery.deployment import record_refusal
 from champion.delivery.followed import RETRY_SECONDS, Followed, Refused
+from champion.delivery.log_shipping import LogShipping, told
 from champion.delivery.worker_process import METRICS_VARIABLE, WorkerProcess
-from champion.predictions.log import PredictionLog
-from champion.predictions.shipping import Shipper
 from champion.registry.registry import Registry
 from champion.serving import limits
 from champion.serving.orders import Orders
@@ -39,8 +35,6 @@ if TYPE_CHECKING:
 # A switch is followed within a second; most of it is the test of the model.
 LOOK_SECONDS = 0.2
 START_SECONDS = 60.0
-SHIP_SECONDS = 0.5
-LAST_SHIP_SECONDS = 10.0
 
 
 def open_listener(host: str, port: int) -> socket.socket:
@@ -77,8 +71,6 @@ class Supervisor:
         # The state that the workers were told, and what is said of those that are behind.
         self._written = 0
         self._late: list[str] = []
-        self._unshipped: list[str] = []
-        self._shipping = ThreadPoolExecutor(1, "shipping", _give_way)
         self._tell_again = 0.0
         self._leaving = asyncio.Event()
 
@@ -96,69 +88,33 @@ class Supervisor:
             state.write(folder)
             self._written = state.number
             environment = self._registry.environment
-            shipper = self._open_shipper()
+            shipping = LogShipping.open(environment, self._alert)
             follows = _measure(folder / "metrics")
             limits.make_file(folder, self._count)
             orders = [self._orders(folder, number) for number in range(self._count)]
-            users_key = environment.users_key if environment.predictions_url is not None else b""
+            users_key = None if shipping is None else environment.users_key
             self._workers = [WorkerProcess(one, users_key, self._hear, self._alert) for one in orders]
             keeping = [asyncio.create_task(worker.keep()) for worker in self._workers]
-            shipping = asyncio.create_task(self._keep_shipping(shipper)) if shipper is not None else None
+            if shipping is not None:
+                shipping.begin()
             try:
                 await self._await_start()
                 if not self._leaving.is_set():
                     self._greet(state)
-                await self._follow(followed, folder, follows)
+                await self._follow(followed, folder, follows, shipping)
             finally:
                 # Only when no process has the socket open do clients know that nobody will answer.
                 self._listener.close()
                 await asyncio.gather(*(worker.end() for worker in self._workers))
                 await asyncio.gather(*keeping, return_exceptions=True)
-                if shipper is not None and shipping is not None:
-                    shipping.cancel()
-                    await self._ship_last(shipper)
+                if shipping is not None:
+                    await shipping.end()
 
     def _orders(self, folder: Path, number: int) -> Orders:
         environment = self._registry.environment
         settings, predictions = environment.serving.model_dump(), environment.predictions.model_dump()
         spool = None if environment.predictions_url is None else str(environment.spool)
         return Orders(number, self._count, str(folder), self._listener.fileno(), -1, settings, spool, predictions)
-
-    def _open_shipper(self) -> Shipper | None:
-        environment = self._registry.environment
-        if environment.predictions_url is None:
-            return None
-        log = PredictionLog(environment.predictions_url, environment.name)
-        days = environment.predictions.retention_days
-        retention = None if days is None else timedelta(days=days)
-        shipper, damaged = Shipper.open(log, environment.spool, retention)
-        if damaged is not None:
-            self._alert(f"{environment.spool} was damaged, and is {damaged.name} now: what it had is not in the log")
-        return shipper
-
-    async def _keep_shipping(self, shipper: Shipper) -> None:
-        """Ship what the workers keep, until this is cancelled."""
-        loop = asyncio.get_running_loop()
-        while True:
-            pause = SHIP_SECONDS
-            try:
-                pause = 0.0 if await loop.run_in_executor(self._shipping, shipper.ship) else SHIP_SECONDS
-                self._unshipped = []
-            except Exception as error:
-                # The workers go on, and keep what they answer.
-                self._unshipped, pause = [_told(error)], RETRY_SECONDS
-            await asyncio.sleep(pause)
-
-    async def _ship_last(self, shipper: Shipper) -> None:
-        """Ship what the workers left; what does not find its way in time waits for the next server."""
-        loop, until = asyncio.get_running_loop(), time.monotonic() + LAST_SHIP_SECONDS
-        try:
-            while time.monotonic() < until and await loop.run_in_executor(self._shipping, shipper.ship):
-                pass
-        except Exception as error:
-            self._say(_told(error))
-        await loop.run_in_executor(self._shipping, shipper.close)
-        self._shipping.shutdown()
 
     async def _await_start(self) -> None:
         started = asyncio.create_task(self._all_serve())
@@ -183,7 +139,7 @@ class Supervisor:
             command = f"`champion keys add NAME --env {state.environment}`"
             self._say(f"there is no API key yet, so every request is refused. Make one: {command}")
 
-    async def _follow(self, followed: Followed, folder: Path, follows: "Gauge") -> None:
+    async def _follow(self, followed: Followed, folder: Path, follows: "Gauge", shipping: LogShipping | None) -> None:
         """Take up each change, until the end; `follows` is 1 while there is no trouble."""
         live, pause = followed.state.live if followed.state is not None else "", LOOK_SECONDS
         while not await self._is_leaving(pause):
@@ -196,10 +152,15 @@ class Supervisor:
                     self._tell_again = time.monotonic() + RETRY_SECONDS
                     for worker in self._workers:
                         worker.tell()
-                troubles = [*followed.troubles, *self._behind(followed), *await self._act(followed), *self._unshipped]
+                troubles = [
+                    *followed.troubles,
+                    *self._behind(followed),
+                    *await self._act(followed),
+                    *(shipping.troubles if shipping else ()),
+                ]
             except Exception as error:
                 # Whatever fails, the workers go on, and the next look tries again.
-                troubles, pause = [_told(error)], RETRY_SECONDS
+                troubles, pause = [told(error)], RETRY_SECONDS
             if followed.state is not None and followed.state.live != live:
                 live = followed.state.live
                 _print(f"{followed.state.environment} serves {live} now", sys.stdout)
@@ -264,7 +225,7 @@ class Supervisor:
             await asyncio.to_thread(effect)
         except Exception as error:
             # The server goes on, and tries again.
-            self._failed.append(_told(error))
+            self._failed.append(told(error))
             return False
         return True
 
@@ -306,17 +267,6 @@ def _print(text: str, stream: TextIO) -> None:
     """Print a line; that nobody reads it any more must not end the server."""
     with contextlib.suppress(BrokenPipeError):
         print(text, file=stream, flush=True)
-
-
-def _give_way() -> None:
-    """Let the workers have the processor first."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
-
-
-def _told(error: Exception) -> str:
-    """What a person can read of the error. The text of an unexpected one may hold a secret."""
-    return str(error) if isinstance(error, UserError | OSError) else f"an unexpected {type(error).__name__} happened"
 
 
 def _measure(folder: Path) -> "Gauge":

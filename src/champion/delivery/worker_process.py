@@ -35,7 +35,7 @@ class WorkerProcess:
     def __init__(
         self,
         orders: Orders,
-        users_key: bytes,
+        users_key: bytes | None,
         hear: Callable[[dict[str, Any]], None],
         alert: Callable[[str], None],
     ) -> None:
@@ -100,7 +100,7 @@ class WorkerProcess:
             # The end came while it was being started.
             process.terminate()
         reader, self._writer = await asyncio.open_connection(sock=own)
-        if orders.spool is not None:
+        if self._users_key is not None:
             self._writer.write(self._users_key.hex().encode() + b"\n")
         # A state that came while the process started may be newer than the one that it read.
         self.tell()

@@ -1,25 +1,24 @@
 """The database of what was answered. It is not the ledger's, and has a role of its own."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from champion.core.errors import UnavailableError
+from champion.core.errors import UnavailableError, UserError
 from champion.databases import make_engine, sqlite_file
+from champion.environments import FILE, Environment
 
 if TYPE_CHECKING:
     import polars as pl
     import sqlalchemy as sa
     from sqlalchemy.dialects import postgresql, sqlite
 
-    from champion.predictions.record import Answered, Complete, Outcome, Record
+    from champion.predictions.record import Answered, Record
     from champion.predictions.tables import Tables
 
 BUSY_SECONDS = 10.0
-
-
 # The columns that a reader gets.
 READ = (
     *("time", "user", "request_id", "row", "version", "variant"),
@@ -35,6 +34,15 @@ class PredictionLog:
     def __init__(self, url: str, environment: str) -> None:
         self._url, self._environment = url, environment
 
+    @classmethod
+    def open(cls, environment: Environment) -> Self:
+        """The environment's log, with its tables. Raises `UserError` when it has none or it cannot be used."""
+        if environment.predictions_url is None:
+            raise UserError(f"{environment.name} logs no predictions: {FILE} has no `predictions_url`. Add it.")
+        log = cls(environment.predictions_url, environment.name)
+        log.prepare()
+        return log
+
     def prepare(self) -> None:
         """Make the tables that are missing."""
         path = sqlite_file(self._url)
@@ -45,26 +53,28 @@ class PredictionLog:
 
     def add(self, records: "Sequence[Record]") -> None:
         """Add the answers that are not there yet, and what was said of outcomes if it is new: all or nothing."""
+        from msgspec.structs import asdict
+
         from champion.predictions.record import Answered, Complete, Outcome
 
         answered = [row for record in records if isinstance(record, Answered) for row in self._rows(record)]
-        said = [self._said(record) for record in records if isinstance(record, Outcome)]
-        complete = [self._said(record) for record in records if isinstance(record, Complete)]
+        outcomes = [asdict(record) for record in records if isinstance(record, Outcome)]
+        complete = [asdict(record) for record in records if isinstance(record, Complete)]
         with self._connected() as connection:
-            for rows, insertion in (
-                (answered, self._insertion),
-                (said, self._newest(self._tables.outcomes, "day")),
-                (complete, self._newest(self._tables.completeness, "through")),
-            ):
-                if rows:
-                    connection.execute(insertion, rows)
+            if answered:
+                connection.execute(self._insertion, answered)
+            self._say(connection, outcomes, complete)
+
+    def say(self, outcomes: Sequence[Mapping[str, Any]], complete: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Add what was said of outcomes, if it is new: mappings with the fields of `Outcome` and of `Complete`."""
+        with self._connected() as connection:
+            self._say(connection, outcomes, complete)
 
     def read(self, since: datetime | None, until: datetime | None) -> "Iterator[pl.DataFrame]":
         """The environment's rows from `since` on and before `until`, sorted by time, in parts with equal columns.
 
-        The first part is empty.
-        `features` is a JSON object, as versions can read different columns. `event` is the day of the row's event, null
-        while none is known.
+        The first part is empty. `features` is a JSON object, as versions can read different columns. `event` is the day
+        of the row's event, null while none is known.
         """
         import polars as pl
         import sqlalchemy as sa
@@ -125,9 +135,20 @@ class PredictionLog:
         """Close the connections."""
         self._engine.dispose()
 
-    def _said(self, record: "Outcome | Complete") -> dict[str, Any]:
-        fields = {name: getattr(record, name) for name in record.__struct_fields__}
-        return {**fields, "environment": self._environment, "time": _written(datetime.fromtimestamp(record.time, UTC))}
+    def _say(
+        self,
+        connection: "sa.Connection",
+        outcomes: Sequence[Mapping[str, Any]],
+        complete: Sequence[Mapping[str, Any]],
+    ) -> None:
+        for said, table, column in (
+            (outcomes, self._tables.outcomes, "day"),
+            (complete, self._tables.completeness, "through"),
+        ):
+            times = [_written(datetime.fromtimestamp(one["time"], UTC)) for one in said]
+            rows = [{**one, "environment": self._environment, "time": at} for one, at in zip(said, times, strict=True)]
+            if rows:
+                connection.execute(self._newest(table, column), rows)
 
     def _rows(self, record: "Answered") -> "Iterator[dict[str, Any]]":
         shared = {

@@ -10,8 +10,8 @@ from champion.predictions.spool import SpoolReader
 
 # Batches of the file that become one transaction.
 BATCHES = 2
-# How often old rows are removed.
-REMOVE_SECONDS = 3600.0
+# How often old rows are removed, and missing tables made.
+TIDY_SECONDS = 3600.0
 
 
 class Shipper:
@@ -21,7 +21,7 @@ class Shipper:
         self._log = log
         self._reader = reader
         self._retention = retention
-        self._remove_again: float | None = None
+        self._tidy_again = 0.0
 
     @classmethod
     def open(cls, log: PredictionLog, spool: Path, retention: timedelta | None = None) -> tuple[Self, Path | None]:
@@ -34,12 +34,11 @@ class Shipper:
 
         If it is killed between the two steps, the records are shipped again, and the database leaves them out.
         """
-        if self._remove_again is None:
+        if time.monotonic() >= self._tidy_again:
             self._log.prepare()
-        if self._remove_again is None or time.monotonic() > self._remove_again:
             if self._retention is not None:
                 self._log.remove_before(datetime.now(UTC) - self._retention)
-            self._remove_again = time.monotonic() + REMOVE_SECONDS
+            self._tidy_again = time.monotonic() + TIDY_SECONDS
         records, number = self._reader.read(BATCHES)
         if not records:
             return False

@@ -39,13 +39,18 @@ def live_at(rows: Iterable[Row], environment: str, moment: datetime) -> Row | No
     return next((row for row in reversed(_switches(rows, environment)) if row.when <= moment), None)
 
 
-def moment(text: str) -> datetime:
-    """The time that a user wrote, in UTC without a zone. Raises `UserError` when it is not a time or in the future."""
+def parse_moment(text: str) -> datetime:
+    """The time that a user wrote, in UTC without a zone. Raises `UserError` when it is not a time."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
         raise UserError(f"{text!r} is not a time such as 2026-11-03T12:00.") from None
-    time = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def moment(text: str) -> datetime:
+    """The same of a time that is past. Raises `UserError` when it is in the future."""
+    time = parse_moment(text)
     if time > datetime.now(UTC):
         raise UserError(f"{text} is in the future, but the ledger has only the past. Give an earlier time.")
     return time

@@ -1,6 +1,5 @@
 """The pages of the HTTP API besides predictions, as an ASGI application."""
 
-from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from champion.environments import Serving
+from champion.predictions.limits import latest_day
 from champion.serving.admission import Admission
 from champion.serving.exchange import request_id
 from champion.serving.predictor import Predictor
@@ -71,7 +71,7 @@ class App:
                 raise Problem(HTTPStatus.NOT_FOUND, "This environment logs no predictions, so it takes no outcomes.")
             check_type(headers)
             body = await _read_body(request, self._settings.max_body_kb * 1024)
-            said = read_outcomes(body, self._settings.max_rows, datetime.now(UTC).date())
+            said = read_outcomes(body, self._settings.max_rows, latest_day())
             self._recorder.keep_outcomes(said)
             answer = {"request_id": request_id(headers), "outcomes": len(said.outcomes)}
             return Response(encode(answer), HTTPStatus.ACCEPTED, media_type="application/json")

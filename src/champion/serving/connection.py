@@ -21,41 +21,8 @@ LINGER_SECONDS = 2.0
 MAX_WAITING = 100
 # Connections beyond the limit that are told so. Even more are closed without a word, as each takes a file.
 MAX_TOLD = 100
-
-
-# The answer to a client that asks whether it may send its body. It is not yet the answer to its request.
+# What a client gets that asks whether it may send its body.
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class _Answer:
-    """A transport that sends the head of an answer together with its body: one system call, where uvicorn has two."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-        self._head: bytes | None = None
-        self._is_head_sent = False
-
-    def write(self, data: bytes) -> None:
-        if self._is_head_sent or data.startswith(_CONTINUE):
-            self._transport.write(data)
-        elif self._head is None:
-            self._head = data
-        else:
-            self._is_head_sent = True
-            self._transport.write(self._head + data)
-
-    def flush(self) -> None:
-        """Send a head that no body follows, as in the answer to HEAD."""
-        if self._head is not None and not self._is_head_sent:
-            self._is_head_sent = True
-            self._transport.write(self._head)
-
-    def close(self) -> None:
-        self.flush()
-        self._transport.close()
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
 
 
 class Connection(HttpToolsProtocol):
@@ -159,7 +126,6 @@ class Connection(HttpToolsProtocol):
             self._add_exchange()
         else:
             super().on_headers_complete()
-            self.cycle.transport = cast(Transport, _Answer(self.transport))
         self._in_body = True
         # What follows a body is no header: a proxy may have checked only the headers.
         self.headers = []
@@ -201,8 +167,6 @@ class Connection(HttpToolsProtocol):
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        if isinstance(self._running, RequestResponseCycle):
-            cast(_Answer, self._running.transport).flush()
         super().on_response_complete()
         if self.transport.is_closing():
             self._hurry()

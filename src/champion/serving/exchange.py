@@ -9,8 +9,10 @@ from itertools import count
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from champion.predictions.limits import REQUEST_ID
+
 _PROCESS_ID, _NUMBERS = os.urandom(8).hex(), count()
-_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_ID = re.compile(REQUEST_ID.encode())
 _JSON = b"application/json"
 
 

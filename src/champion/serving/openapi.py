@@ -5,6 +5,7 @@ from typing import Any
 
 from champion.environments import Serving
 from champion.model.manifest import Manifest
+from champion.predictions.limits import LAST_ROW, REQUEST_ID
 from champion.serving.schema import MAX_USER_ID, required_columns
 from champion.table.features import EXPECTED, Feature
 
@@ -143,8 +144,8 @@ def _schemas(manifest: Manifest, settings: Serving) -> dict[str, Any]:
     one, many = ({name: one for name, one in request.items() if name != other} for other in ("rows", "row"))
     day = {"type": "string", "format": "date"}
     outcome = {
-        "request_id": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
-        "row": {"type": "integer", "minimum": 0, "maximum": (1 << 31) - 1},
+        "request_id": {"type": "string", "pattern": f"^{REQUEST_ID}$"},
+        "row": {"type": "integer", "minimum": 0, "maximum": LAST_ROW},
         "date": {**day, "nullable": True, "description": "The day of the event; null takes it back."},
     }
     of_row = {**_object(outcome), "required": ["request_id", "date"], "additionalProperties": False}

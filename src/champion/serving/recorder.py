@@ -1,5 +1,6 @@
 """Keeps what a worker answers, for the prediction log."""
 
+import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,8 @@ from champion.serving import metrics
 from champion.serving.live_model import OpenVersion
 from champion.serving.problems import Problem
 from champion.serving.schema import FlagChoice, Outcomes, Prediction
+
+LOG = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -75,7 +78,8 @@ class Recorder:
 
     def close(self) -> None:
         """Let all that was kept reach the file."""
-        self._spool.close()
+        if not self._spool.close():
+            LOG.error("the last answers are lost: the spool of the prediction log has no room for them")
 
 
 def _no_room() -> Problem:

@@ -1,14 +1,16 @@
-"""What `/v1/predict` reads and answers."""
+"""What `/v1/predict` reads and answers, and what `/v1/outcomes` reads."""
 
 import datetime
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Annotated, Any
 
 import msgspec
 
 from champion.model.manifest import Manifest
+from champion.predictions.limits import LAST_ROW, REQUEST_ID
 from champion.serving.problems import FieldError, Problem
 from champion.table.features import Feature
 from champion.table.rows import mistakes
@@ -66,9 +68,9 @@ class Answer(msgspec.Struct):
 class OutcomeOfRow(msgspec.Struct, forbid_unknown_fields=True):
     """The event of a row happened on this day; null takes back what was said before."""
 
-    request_id: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._-]{1,64}$")]
+    request_id: Annotated[str, msgspec.Meta(pattern=rf"\A{REQUEST_ID}\Z")]
     date: datetime.date | None
-    row: Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)] = 0
+    row: Annotated[int, msgspec.Meta(ge=0, le=LAST_ROW)] = 0
 
 
 class Outcomes(msgspec.Struct, forbid_unknown_fields=True):
@@ -101,22 +103,15 @@ def read_rows(body: bytes | bytearray, max_rows: int) -> tuple[list[dict[str, An
     return rows, request.user_id
 
 
-def read_outcomes(body: bytes, max_outcomes: int, today: datetime.date) -> Outcomes:
-    """What a client says of outcomes. Raises `Problem` with 400, 413 or 422."""
-    try:
+def read_outcomes(body: bytes, max_outcomes: int, latest: datetime.date) -> Outcomes:
+    """What a client says of outcomes until the latest day. Raises `Problem` with 400, 413 or 422."""
+    with _refusing():
         said = _decode_outcomes(body)
-    except msgspec.ValidationError as error:
-        detail = f"The body is not as it should be: {_shorten(str(error))}."
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(HTTPStatus.BAD_REQUEST, f"The body is no valid JSON: {_shorten(str(error))}.") from None
     if len(said.outcomes) > max_outcomes:
         raise Problem(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             f"The request has {len(said.outcomes)} outcomes, but at most {max_outcomes} are allowed. Send several.",
         )
-    # Somewhere it is already tomorrow.
-    latest = today + datetime.timedelta(days=1)
     errors = [
         FieldError("date is in the future", number, "date")
         for number, one in enumerate(said.outcomes)
@@ -130,13 +125,20 @@ def read_outcomes(body: bytes, max_outcomes: int, today: datetime.date) -> Outco
 
 
 def _read(body: bytes | bytearray) -> Request:
-    try:
+    with _refusing():
         try:
             return _decode(body)
         except msgspec.ValidationError as error:
             if not str(error).startswith("Number out of range"):
                 raise
         return _decode_infinite(body)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Raise `Problem` for what a decoder says of a body."""
+    try:
+        yield
     except msgspec.ValidationError as error:
         reason = str(error)
         found = _ROW.search(reason)
