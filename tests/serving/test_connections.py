@@ -119,15 +119,6 @@ def test_many_refused_requests_are_each_answered(server: Server) -> None:
     assert statuses(talk(server, PAGE + without_key(b"{}") * 90 + last)) == [200] + [401] * 90 + [200]
 
 
-def test_nobody_looks_at_a_request_after_the_last_one(server: Server) -> None:
-    def refused() -> float:
-        return server.metric("champion_requests_total").get('{status="401"}', 0)
-
-    before = refused()
-    assert statuses(talk(server, without_key(b"{}", CLOSE) + without_key(b"{}") * 5)) == [401]
-    assert refused() == before + 1
-
-
 def test_a_refusal_says_that_the_connection_ends(server: Server) -> None:
     assert b"\r\nconnection: close\r\n" in talk(server, without_key(b"{}", CLOSE))
     assert b"\r\nconnection: close\r\n" in talk(server, without_key().replace(b"1.1", b"1.0"))

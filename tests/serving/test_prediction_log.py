@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import requests
 import sqlalchemy as sa
 
 from champion.delivery import rollout
@@ -19,6 +20,7 @@ from champion.predictions.spool import SpoolReader
 from champion.predictions.users import Pseudonyms
 from support.delivery import DeliveryProject, InState
 from support.serving import ROW, Server, await_true, serving, serving_apart, set_predictions
+from support.wire import as_bytes, body_of, connect, read_all, statuses
 
 
 @pytest.fixture
@@ -228,6 +230,16 @@ def test_sigterm_under_load_loses_no_row(promoted: DeliveryProject) -> None:
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(30) == 0
     assert sorted(row["request_id"] for row in logged()) == sorted(ids)
+
+
+def test_a_request_after_the_last_one_is_neither_answered_nor_logged(promoted: DeliveryProject) -> None:
+    with serving(promoted) as server, connect(server) as wire:
+        server.process.send_signal(signal.SIGTERM)
+        await_true(lambda: requests.get(f"{server.url}/health/ready", timeout=5).status_code == 503)
+        refused = b"POST /v1/predict HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}"
+        wire.sendall(refused + as_bytes(server, body_of()))
+        assert statuses(read_all(wire)) == [401]
+    assert rows_if_any() == []
 
 
 def test_an_outcome_reaches_its_row_and_the_last_one_counts(promoted: DeliveryProject) -> None:

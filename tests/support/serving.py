@@ -161,6 +161,8 @@ def serving(
 @contextmanager
 def serving_apart(folder: Path, results: Path, shared: Path) -> Iterator[Server]:
     """A server of production in a folder of its own, for the tests of a module that leave it as it is."""
-    with pytest.MonkeyPatch.context() as patch:
-        with serving(project_in_state("promoted", folder, results, shared, patch)) as server:
-            yield server
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        serving(project_in_state("promoted", folder, results, shared, patch)) as server,
+    ):
+        yield server

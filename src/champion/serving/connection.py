@@ -109,8 +109,6 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        if self.transport.is_closing():
-            raise HttpParserError("the connection ends with the request before")
         if self._unread_bytes > MAX_HEADER_BYTES and self._head_bytes() > MAX_HEADER_BYTES:
             self._is_head_too_large = True
             raise HttpParserError("the headers are too large")

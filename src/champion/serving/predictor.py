@@ -118,6 +118,9 @@ class Predictor:
     def answer(self, question: "_Question", version: OpenVersion, answered: list[Prediction]) -> None:
         """Send the version's answer, and measure it."""
         exchange = question.exchange
+        if exchange.disconnected:
+            # Nobody gets this answer, so it is neither logged nor counted.
+            return
         if self._recorder is not None:
             self._recorder.keep(
                 exchange.request_id, question.user_id, version, question.choice, question.rows, answered
