@@ -79,6 +79,16 @@ class Server:
         """Wait until the server answers with the version: several times, as a new connection may reach any worker."""
         await_true(lambda: {self._ask_anew() for _ in range(8)} == {version})
 
+    def await_leaving(self) -> None:
+        """Wait until the server has begun to end, or nobody listens any more."""
+        await_true(self._is_leaving)
+
+    def _is_leaving(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/health/ready", timeout=5).status_code == 503
+        except requests.ConnectionError:
+            return True
+
     def _ask_anew(self) -> str:
         headers = dict(self.session.headers)
         return str(

@@ -165,9 +165,12 @@ class Connection(HttpToolsProtocol):
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
+        is_last = self._refused and not self.pipeline
         super().on_response_complete()
         if self.transport.is_closing():
             self._hurry()
+        elif is_last:
+            self._take_leave()
         elif self.pipeline:
             # Nobody looks at the size of a body that waits.
             self.flow.pause_reading()
@@ -333,8 +336,7 @@ class Connection(HttpToolsProtocol):
             return
         self._refused = True
         arriving = self.cycle if self._in_body else None
-        if (waiting := self._last_waiting(arriving)) is not None:
-            waiting.keep_alive = False
+        if self._waits_for_earlier(arriving):
             return
         begun = arriving is not None and arriving.response_started
         if not begun and not (status == 408 and self._arrived):
@@ -349,16 +351,17 @@ class Connection(HttpToolsProtocol):
         self._stop_waiting()
         self.pipeline.clear()
         self.transport.write_eof()
-        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+        seconds = self.request_seconds if self.flow.write_paused else LINGER_SECONDS
+        self.loop.call_later(seconds, self.transport.abort)
 
-    def _last_waiting(self, arriving: RequestResponseCycle | Exchange | None) -> RequestResponseCycle | Exchange | None:
-        """The last request before the arriving one, if it still waits for its answer."""
+    def _waits_for_earlier(self, arriving: RequestResponseCycle | Exchange | None) -> bool:
+        """Whether a request before the arriving one, which is dropped then, still waits for its answer."""
         if arriving is None:
-            return self.cycle if self.cycle is not None and not self.cycle.response_complete else None
+            return self.cycle is not None and not self.cycle.response_complete
         if not self.pipeline or self.pipeline[0][0] is not arriving:
-            return None
+            return False
         self.pipeline.popleft()
-        return self.pipeline[0][0] if self.pipeline else self._running
+        return True
 
 
 def _forsake(cycle: RequestResponseCycle | Exchange) -> None:
