@@ -17,7 +17,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # Imports make millions of objects that stay. To look for garbage among them took a fifth of the time of the imports.
 gc.set_threshold(100_000, 50, 50)
-pytest_plugins = ["support.delivery", "support.postgresql"]
+pytest_plugins = ["support.browser", "support.delivery", "support.postgresql"]
 
 # A worker runs whole files. The longest files start first, so that no worker has to run one alone at the end.
 LONGEST = (

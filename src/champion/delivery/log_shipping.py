@@ -28,7 +28,7 @@ class LogShipping:
         self.troubles: list[str] = []
         self._shipper = shipper
         self._alert = alert
-        self._pool = ThreadPoolExecutor(1, "shipping", _give_way)
+        self._pool = ThreadPoolExecutor(1, "shipping", give_way)
         self._task: asyncio.Task[None] | None = None
 
     @classmethod
@@ -75,7 +75,7 @@ class LogShipping:
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._shipper.ship)
 
 
-def _give_way() -> None:
+def give_way() -> None:
     """Let the workers have the processor first."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

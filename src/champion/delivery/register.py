@@ -19,6 +19,7 @@ from champion.core.layout import (
     PARAMS,
     PARTS,
     REFERENCE,
+    REHEARSALS,
     REHEARSED,
     RUNTIME_LOCK,
     SCHEMA,
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 EXAMPLES = 20
 # The files of a version that the pipeline made.
 MADE = {MODEL_FILE: MODEL, ONNX_FILE: MODEL_ONNX, REHEARSED_FILE: REHEARSED, REFERENCE_FILE: REFERENCE}
-READ = (*MADE.values(), AT_SPLIT, TEST, SCHEMA, PARTS, EVALUATION, EXPORT, GATES, TRAINING)
+READ = (*MADE.values(), AT_SPLIT, TEST, SCHEMA, PARTS, EVALUATION, EXPORT, GATES, REHEARSALS, TRAINING)
 
 
 def register(registry: Registry) -> tuple[Version, bool]:
@@ -95,6 +96,7 @@ def register(registry: Registry) -> tuple[Version, bool]:
         "metrics": read_metrics(root / EVALUATION),
         "training": read_metrics(root / TRAINING),
         "export": read_metrics(root / EXPORT),
+        "rehearsals": read_json(root / REHEARSALS)["rehearsals"],
         "window": window,
         "features": describe_features(model.features),
         "environment_lock_sha256": sha256_of(root / RUNTIME_LOCK),

@@ -23,6 +23,7 @@ from champion.delivery import rollout, webhook
 from champion.delivery.deployment import record_refusal
 from champion.delivery.followed import RETRY_SECONDS, Followed, Refused
 from champion.delivery.log_shipping import LogShipping, told
+from champion.delivery.observer import Observer
 from champion.delivery.worker_process import METRICS_VARIABLE, WorkerProcess
 from champion.registry.registry import Registry
 from champion.serving import limits
@@ -97,12 +98,15 @@ class Supervisor:
             keeping = [asyncio.create_task(worker.keep()) for worker in self._workers]
             if shipping is not None:
                 shipping.begin()
+            observer = Observer(self._open_registry, folder, lambda: sorted(self._troubles))
+            observer.begin()
             try:
                 await self._await_start()
                 if not self._leaving.is_set():
                     self._greet(state)
                 await self._follow(followed, folder, follows, shipping)
             finally:
+                observer.end()
                 # Only when no process has the socket open do clients know that nobody will answer.
                 self._listener.close()
                 await asyncio.gather(*(worker.end() for worker in self._workers))

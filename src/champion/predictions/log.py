@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from champion.predictions.record import Answered, Record
     from champion.predictions.tables import Tables
+    from champion.predictions.variants import Tally
 
 BUSY_SECONDS = 10.0
 # The columns that a reader gets.
@@ -49,6 +50,9 @@ class PredictionLog:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
         with self._connected() as connection:
+            if path is not None:
+                # Who reads the log must not hold up who adds to it.
+                connection.exec_driver_sql("PRAGMA journal_mode = WAL")
             self._tables.metadata.create_all(connection)
 
     def add(self, records: "Sequence[Record]") -> None:
@@ -101,6 +105,18 @@ class PredictionLog:
             found = connection.execution_options(stream_results=True, yield_per=READ_ROWS).execute(query)
             for part in found.partitions():
                 yield pl.DataFrame([tuple(row) for row in part], schema, orient="row").with_columns(parsed)
+
+    def tally(self) -> "list[Tally]":
+        """All rows of the environment, counted. It reads the whole log, which takes seconds for a million rows."""
+        import msgspec
+
+        from champion.predictions.tally import tally_query
+        from champion.predictions.variants import Tally
+
+        with self._connected() as connection:
+            found = connection.execute(tally_query(self._tables, self._environment)).mappings().all()
+        # Days are texts, and SQLAlchemy's names are not quite texts.
+        return msgspec.convert([{str(name): value for name, value in one.items()} for one in found], list[Tally])
 
     def erase(self, user: str) -> int:
         """Remove the rows of the user with this pseudonym, and their outcomes. Returns how many rows they were."""

@@ -34,9 +34,10 @@ class Version:
     """A registered pair of models, delivered and judged. The same pair is always the same version.
 
     `files` are SHA-256 by name, `window` is the data that the models were made from.
-    `metrics` are those of the judged model on its test rows. `lineage` is the MD5 of every output of its pipeline;
-    `dirty` whether its commit alone does not make them, None for a version that was registered before this was
-    recorded.
+    `metrics` are those of the judged model on its test rows, and `rehearsals` those of its recipe at earlier dates:
+    none for a version that was registered before they were recorded. `lineage` is the MD5 of every output of its
+    pipeline; `dirty` whether its commit alone does not make them, None for a version that was registered before this
+    was recorded.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Version:
     git_commit: str | None
     files: Mapping[str, str]
     metrics: Mapping[str, Any]
+    rehearsals: Sequence[Mapping[str, Any]]
     training: Mapping[str, Any]
     window: Mapping[str, Any]
     features: Sequence[Mapping[str, Any]]
@@ -65,6 +67,7 @@ class Version:
             git_commit=row.git_commit,
             files=details["files"],
             metrics=details["metrics"],
+            rehearsals=details.get("rehearsals", []),
             training=details["training"],
             window=details["window"],
             features=details["features"],

@@ -1,4 +1,4 @@
-"""The pages of the HTTP API besides predictions, as an ASGI application."""
+"""What a server answers besides predictions, as an ASGI application."""
 
 from http import HTTPStatus
 from pathlib import Path
@@ -6,15 +6,18 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from champion.environments import Serving
 from champion.predictions.limits import latest_day
+from champion.serving import pages
 from champion.serving.admission import Admission
 from champion.serving.exchange import request_id
+from champion.serving.measured import measure, read_registry
+from champion.serving.overview import Overview
 from champion.serving.predictor import Predictor
 from champion.serving.problems import MEDIA_TYPE, Problem, as_problem, check_size, check_type
 from champion.serving.recorder import Recorder
@@ -33,12 +36,18 @@ _PAGE = """<!doctype html>
 
 
 class App:
-    """The application of one worker. `leaving` is set once the server ends."""
+    """The application of one worker. `leaving` is set once the server ends. `folder` has the supervisor's files."""
 
     def __init__(
-        self, predictor: Predictor, settings: Serving, admission: Admission, recorder: Recorder | None
+        self,
+        folder: Path,
+        predictor: Predictor,
+        settings: Serving,
+        admission: Admission,
+        recorder: Recorder | None,
     ) -> None:
         self.leaving = False
+        self._folder = folder
         self._predictor = predictor
         self._settings = settings
         self._admission = admission
@@ -78,17 +87,23 @@ class App:
 
         # Adding up the files of all workers takes a while. Starlette runs what is not async in a thread.
         def read_metrics(_: Request) -> Response:
-            from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-            from prometheus_client.multiprocess import MultiProcessCollector
+            from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-            return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+            return Response(generate_latest(read_registry()), media_type=CONTENT_TYPE_LATEST)
+
+        def show_state(request: Request) -> Response:
+            model = self._predictor.model
+            self._admission.admit_person(dict(request.scope["headers"]), model.keys)
+            shown = pages.render(Overview.read(self._folder), model, measure())
+            return HTMLResponse(shown, headers=pages.HEADERS)
+
+        async def style(_: Request) -> Response:
+            return FileResponse(pages.STYLE)
 
         def describe_api(_: Request) -> Response:
             return _json(self._predictor.model.document(self._settings))
 
-        async def page(_: Request) -> Response:
+        async def show_api(_: Request) -> Response:
             return HTMLResponse(_PAGE)
 
         async def refuse(request: Request, error: Exception) -> Response:
@@ -99,22 +114,24 @@ class App:
             return Response(problem.body(its_id), problem.status, headers, MEDIA_TYPE.decode())
 
         bundle = Path(swagger_ui_bundle.swagger_ui_path)
-        pages = Starlette(
+        application = Starlette(
             routes=[
+                Route("/", show_state),
+                Route("/assets/page.css", style),
                 Route("/health/live", is_live),
                 Route("/health/ready", is_ready),
                 Route("/v1/model", describe_model),
                 Route("/v1/outcomes", take_outcomes, methods=["POST"]),
                 Route("/metrics", read_metrics),
                 Route("/openapi.json", describe_api),
-                Route("/docs", page),
+                Route("/docs", show_api),
                 Mount("/docs/assets", StaticFiles(directory=bundle)),
             ],
             exception_handlers={Problem: refuse, HTTPException: refuse, Exception: refuse},
         )
         # To redirect, Starlette trusts the request's Host, and forgets https before a proxy.
-        pages.router.redirect_slashes = False
-        return pages
+        application.router.redirect_slashes = False
+        return application
 
 
 async def _read_body(request: Request, limit: int) -> bytes:

@@ -74,7 +74,7 @@ class _Worker:
         counts = Buffer()
         admission = Admission(self._settings, limit)
         predictor = Predictor(model, self._settings, self._router, admission, counts, recorder)
-        app = App(predictor, self._settings, admission, recorder)
+        app = App(self._folder, predictor, self._settings, admission, recorder)
         SERVED.labels(model.state.live).set(1)
         Connection.predictor = predictor
         Connection.request_seconds = self._settings.request_seconds

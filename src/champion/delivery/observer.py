@@ -1,0 +1,182 @@
+"""The task of a server's parent that reads what the page shows, as no worker reaches the ledger and the log."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from champion.core.errors import UserError
+from champion.delivery.log_shipping import give_way, told
+from champion.predictions.labels import Labels
+from champion.predictions.log import PredictionLog
+from champion.predictions.variants import calibrate, count_variants
+from champion.registry import api_keys, history, rollouts
+from champion.registry.chain import Row
+from champion.registry.registry import Registry
+from champion.registry.served import status_of
+from champion.registry.versions import Version
+from champion.serving.overview import Answers, Contested, Event, Live, Overview, Scored, Span
+
+LOOK_SECONDS = 5.0
+# To count a large log takes long, so it is at most a 20th of the time.
+COUNT_SHARE = 20
+EVENTS, CHALLENGES = 20, 10
+# What else a ledger has says nothing of what is served.
+_SHOWN = {
+    *("register", "challenge", "retire", "smoke", "realised", rollouts.ROLL_OUT),
+    *history.SWITCHES,
+    *api_keys.ACTIONS,
+}
+
+
+class Observer:
+    """Writes an overview into the folder again and again, from `begin` to `end`. `troubles` says what else is wrong."""
+
+    def __init__(
+        self, open_registry: Callable[[], Registry], folder: Path, troubles: Callable[[], Sequence[str]]
+    ) -> None:
+        self._open_registry = open_registry
+        self._folder = folder
+        self._troubles = troubles
+        self._answers: Answers | None = None
+        self._count_again = 0.0
+        self._pool = ThreadPoolExecutor(1, "observing", give_way)
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Observe from now on."""
+        self._task = asyncio.create_task(self._keep_looking())
+
+    def end(self) -> None:
+        """Observe no more."""
+        if self._task is not None:
+            self._task.cancel()
+        # A long query must not hold up the end.
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _keep_looking(self) -> None:
+        failed: list[str] = []
+        while True:
+            troubles = [*self._troubles(), *failed]
+            try:
+                failed = await asyncio.get_running_loop().run_in_executor(self._pool, self._look, troubles)
+            except Exception as error:
+                # The page goes on to show what was read last, and when that was.
+                failed = [f"the record could not be read: {told(error)}"]
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _look(self, troubles: Sequence[str]) -> list[str]:
+        """Write an overview. Returns why the log could not be counted."""
+        registry, failed = self._open_registry(), []
+        began = time.monotonic()
+        if began >= self._count_again:
+            try:
+                self._answers = count_answers(registry)
+            except UserError as error:
+                failed = [str(error)]
+            now = time.monotonic()
+            self._count_again = now + COUNT_SHARE * (now - began)
+        read_overview(registry, self._answers, [*troubles, *failed]).write(self._folder)
+        return failed
+
+
+def read_overview(registry: Registry, answers: Answers | None = None, troubles: Sequence[str] = ()) -> Overview:
+    """What there is to see of the environment now. Raises `UserError` when the ledger cannot be read."""
+    rows, environment, version = registry.rows, registry.environment, _live_version(registry)
+    shown = [row for row in reversed(rows) if row.action in _SHOWN]
+    challenges = [row for row in reversed(rows) if row.action == "challenge"]
+    return Overview(
+        time=_now(),
+        environment=environment.name,
+        champion=history.champion(rows),
+        statuses={name: status_of(other) for name, other in registry.sharing.items()},
+        live=None if version is None else _live(version, rows),
+        challenges=[_contested(row) for row in challenges[:CHALLENGES]],
+        events=[_event(row) for row in shown[:EVENTS]],
+        answers=answers,
+        troubles=list(troubles),
+    )
+
+
+def count_answers(registry: Registry) -> Answers | None:
+    """What the environment's prediction log says; None where answers are not logged.
+
+    Raises `UserError` when the log cannot be read.
+    """
+    environment, live = registry.environment, _live_version(registry)
+    if environment.predictions_url is None:
+        return None
+    log = PredictionLog.open(environment)
+    try:
+        tallies, complete = log.tally(), log.complete_through()
+    finally:
+        log.close()
+    labels = Labels(complete, None if live is None else live.params["label"].get("horizon"))
+    calibration = [] if live is None else calibrate(tallies, labels, live.name)
+    through = None if complete is None else complete.isoformat()
+    return Answers(_now(), count_variants(tallies, labels), calibration, through)
+
+
+def _live_version(registry: Registry) -> Version | None:
+    row = history.live(registry.rows, registry.environment.name)
+    return None if row is None else history.versions(registry.rows).get(str(row.version))
+
+
+def _live(version: Version, rows: Sequence[Row]) -> Live:
+    metrics = version.metrics
+    low, high = (metrics.get(f"rehearsed_roc_auc_{end}") for end in ("low", "high"))
+    realised = [row for row in rows if row.action == "realised" and row.version == version.name]
+    return Live(
+        version=version.name,
+        registered=version.registered,
+        git_commit=version.git_commit,
+        as_of=version.params.get("as_of"),
+        test=_span(metrics, "roc_auc"),
+        rehearsals=[
+            Scored(f"rehearsal of {one['rehearsal']}", Span(one["roc_auc"]), one["chose"]) for one in version.rehearsals
+        ],
+        promised=None if low is None or high is None else (low, high),
+        realised=[scored for row in realised if (scored := _realised(row.details)) is not None],
+        observed_expected=_span(metrics, "observed_expected"),
+    )
+
+
+def _realised(details: Mapping[str, Any]) -> Scored | None:
+    after = details["after"]
+    span = _span(after["metrics"] or {}, "roc_auc")
+    return None if span is None else Scored(f"came true, {after['first']} to {after['last']}", span)
+
+
+def _contested(row: Row) -> Contested:
+    compared = row.details.get("comparison")
+    gain = compared["gain"] if compared else None
+    return Contested(
+        row=row.sequence,
+        time=row.time,
+        challenger=str(row.version),
+        champion=row.from_version,
+        won=row.outcome is True,
+        metric=compared["metric"] if compared else None,
+        difference=Span(gain["difference"], gain["low"], gain["high"]) if gain else None,
+        reason=row.reason,
+    )
+
+
+def _event(row: Row) -> Event:
+    result = rollouts.describe(row) if row.action == rollouts.ROLL_OUT else row.result
+    action = f"{row.action}, emergency" if row.is_emergency else row.action
+    return Event(
+        row.sequence, row.time, row.environment, action, row.version, row.from_version, row.actor, row.reason, result
+    )
+
+
+def _span(metrics: Mapping[str, Any], name: str) -> Span | None:
+    value = metrics.get(name)
+    return None if value is None else Span(value, metrics.get(f"{name}_low"), metrics.get(f"{name}_high"))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

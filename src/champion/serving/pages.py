@@ -1,0 +1,91 @@
+"""The page for people: what is served, what it was worth and what came true. It changes nothing."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from champion.serving.live_model import LiveModel
+from champion.serving.measured import Measured
+from champion.serving.overview import Live, Overview
+
+STYLE = Path(__file__).parent / "templates" / "page.css"
+# The page loads its style, and nothing else; no script runs in it, and no other page can frame it.
+HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "cache-control": "no-store",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """An axis from `low` to `high`, as percent of a picture's width."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def over(cls, values: Iterable[float | None], *, around: float | None = None) -> "Scale":
+        """An axis with some room beside the values and, if given, `around` in it."""
+        known = [value for value in (*values, around) if value is not None]
+        if not known:
+            return cls(0.0, 1.0)
+        low, high = min(known), max(known)
+        room = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
+        return cls(low - room, high + room)
+
+    def at(self, value: float) -> str:
+        """Where the value lies."""
+        share = (value - self.low) / (self.high - self.low)
+        return f"{100 * min(max(share, 0.0), 1.0):.2f}%"
+
+    def width(self, low: float, high: float) -> str:
+        """How wide it is from one value to another."""
+        return f"{100 * (high - low) / (self.high - self.low):.2f}%"
+
+
+def render(overview: Overview | None, model: LiveModel, measured: Measured) -> str:
+    """The page as HTML, with what was read of record and log, if anything was yet."""
+    return _template().render(
+        overview=overview,
+        environment=model.state.environment,
+        serves=model.state.live,
+        cut=model.live.scorer.manifest.cut,
+        measured=measured,
+        Scale=Scale,
+        infinity=math.inf,
+        scored=[] if overview is None or overview.live is None else _scored(overview.live),
+    )
+
+
+def _scored(live: Live) -> Sequence[object]:
+    """What the version was worth, from its rehearsals to what came true."""
+    from champion.serving.overview import Scored
+
+    test = [] if live.test is None else [Scored("test of the judged model", live.test)]
+    return [*live.rehearsals, *test, *live.realised]
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("champion.serving"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": lambda share: f"{100 * share:.1f}%",
+        "number": lambda value: f"{value:,.3f}",
+        "count": lambda value: f"{value:,}",
+        "time": lambda text: f"{text[:16].replace('T', ' ')} UTC",
+        "milliseconds": lambda seconds: f"{1000 * seconds:.3g} ms",
+    }
+    return environment.get_template("page.html.j2")

@@ -1,0 +1,194 @@
+"""The page of a server in a real browser: what it shows, to whom, and that everybody can read it."""
+
+import base64
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+import sqlalchemy as sa
+
+from champion.delivery import rollout
+from champion.delivery.observer import count_answers, read_overview
+from champion.serving.overview import Overview
+from support.delivery import DeliveryProject, InState, project_in_state
+from support.serving import ROW, Server, await_true, serving
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+HOSTILE = "<script>document.title = 'owned'</script><img src=x onerror=alert(1)>{{ 7*7 }}"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, results: Path, shared: Path) -> Iterator[DeliveryProject]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield project_in_state("promoted, staged", tmp_path_factory.mktemp("page"), results, shared, patch)
+
+
+@pytest.fixture(scope="module")
+def server(project: DeliveryProject) -> Iterator[Server]:
+    """A server with a rollout, hostile texts, and outcomes of what it answered two years ago."""
+    with serving(project) as one:
+        rollout.roll_out(project.production, "v2", 50.0, reason=HOSTILE)
+        await_true(lambda: one.predict(user_id="u1")["version"] == "v2")
+        for number in range(40):
+            rows = [ROW | {"region": HOSTILE, "income": place - 5} for place in range(10)]
+            assert one.post(rows=rows, user_id=f"u{number}").status_code == 200
+        with sa.create_engine(os.environ["CHAMPION_PREDICTIONS_URL"]).begin() as log:
+            count, moved = "SELECT count(*) FROM predictions", "UPDATE predictions SET time = '2024' || substr(time, 5)"
+            await_true(lambda: log.scalar(sa.text(count)) >= 400)
+            log.execute(sa.text(moved))
+            ids = list(log.scalars(sa.text("SELECT DISTINCT request_id FROM predictions")))
+        said = [{"request_id": its_id, "row": 9, "date": "2024-12-01"} for its_id in ids]
+        assert one.say(outcomes=said, complete_through="2026-10-31").status_code == 202
+        await_true(lambda: "Answered probability" in look(one).text, 30)
+        yield one
+
+
+def look(server: Server, password: str | None = None) -> requests.Response:
+    """The page as the person with this password gets it, by default with the valid key."""
+    key = server.authorization.removeprefix("Bearer ") if password is None else password
+    return requests.get(f"{server.url}/", auth=("anybody", key), timeout=10)
+
+
+@pytest.fixture
+def page(server: Server, browser: "Browser") -> "Iterator[Page]":
+    """The page of the server in the browser, which must find no mistake in it."""
+    page, mistakes = browser.new_page(), []
+    page.on("console", lambda message: mistakes.append(message.text))
+    page.on("pageerror", lambda error: mistakes.append(str(error)))
+    page.on("dialog", lambda dialog: mistakes.append(dialog.message))
+    key = base64.b64encode(f"me:{server.authorization.removeprefix('Bearer ')}".encode()).decode()
+    page.set_extra_http_headers({"Authorization": f"Basic {key}"})
+    page.goto(f"{server.url}/")
+    yield page
+    assert mistakes == []
+
+
+def section(page: "Page", title: str) -> str:
+    """The text of the section with this title, on one line."""
+    return " ".join(page.get_by_role("region", name=title, exact=True).inner_text().split())
+
+
+def test_a_page_shows_what_is_served_and_what_came_of_it(page: "Page") -> None:
+    assert page.get_by_role("heading", level=1).inner_text() == "production serves v1"
+    environments = section(page, "Environments")
+    assert "staging v2 since 20" in environments
+    assert "50% to v2 by new_model (ledger row 11)" in environments
+    assert "champion v2" in environments
+    assert "v2 against v1 won row 7" in section(page, "Champion against challenger")
+    outcomes = section(page, "Outcomes by variant")
+    assert "v2 by new_model:on" in outcomes
+    counted = [(int(events), int(rows)) for events, rows in re.findall(r"(\d+) of (\d+)", outcomes)]
+    # Of both variants, all rows and those that were not flagged.
+    assert sum(events for events, _ in counted[::2]) == 40
+    assert sum(rows for _, rows in counted[::2]) >= 400
+    assert all(accepted[1] < all_rows[1] for all_rows, accepted in zip(counted[::2], counted[1::2], strict=True))
+    assert "All events up to 2026-10-31 are known." in outcomes
+    assert "Answered probability" in section(page, "Calibration of v1")
+    server = section(page, "This server")
+    assert "half within" in server
+    assert "rows answered by v2" in server
+    assert "rollout v2 (from v1) 50% to v2 by new_model" in section(page, "Last changes, and who made them")
+
+
+def test_a_page_shows_hostile_text_as_text(page: "Page", server: Server) -> None:
+    assert page.title() == "production serves v1 · Champion"
+    assert HOSTILE in page.get_by_role("region", name="Last changes, and who made them", exact=True).inner_text()
+    assert page.locator("script, img").count() == 0
+    # What users sent is not on the page.
+    assert look(server).text.count("owned") == 1
+    policy = look(server).headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script" not in policy
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1100])
+def test_a_page_can_be_read_by_everybody(page: "Page", scheme: Any, width: int) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    found = Axe().run(page)
+    assert found.response["violations"] == [], found.generate_report()
+    assert len(found.response["passes"]) > 20
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_page_can_be_used_with_the_keyboard(page: "Page") -> None:
+    page.keyboard.press("Tab")
+    focused = page.locator(":focus")
+    assert focused.inner_text() == "Skip to the content"
+    assert focused.is_visible()
+    reached = set()
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.getAttribute('aria-label') ?? document.activeElement.text"))
+    assert reached == {"The API", "metrics for Prometheus", "Table of the last changes"}
+
+
+def test_a_page_is_only_for_who_has_a_key(server: Server) -> None:
+    for refused in (
+        requests.get(f"{server.url}/", timeout=10),
+        requests.get(f"{server.url}/", headers={"Authorization": server.authorization}, timeout=10),
+        requests.get(f"{server.url}/", headers={"Authorization": "Basic %%%"}, timeout=10),
+        requests.get(f"{server.url}/", headers={"Authorization": "Basic"}, timeout=10),
+        look(server, "wrong"),
+        look(server, ""),
+    ):
+        assert refused.status_code == 401
+        assert refused.headers["www-authenticate"] == 'Basic realm="Champion", charset="UTF-8"'
+        assert "production" not in refused.text
+    assert look(server).status_code == 200
+    assert requests.post(f"{server.url}/", timeout=10).status_code == 405
+    # What a browser knows for the page is no key for the API.
+    asked = requests.get(
+        f"{server.url}/v1/model", auth=("me", server.authorization.removeprefix("Bearer ")), timeout=10
+    )
+    assert asked.status_code == 401
+
+
+def test_a_page_of_the_api_opens_without_a_mistake(server: Server, browser: "Browser") -> None:
+    page, mistakes = browser.new_page(), []
+    page.on("console", lambda message: mistakes.append(message.text))
+    page.on("pageerror", lambda error: mistakes.append(str(error)))
+    page.goto(f"{server.url}/docs")
+    page.get_by_text("/v1/predict").first.click()
+    page.get_by_text("Try it out").first.wait_for()
+    assert mistakes == []
+
+
+def test_a_page_says_when_the_record_cannot_be_read(in_state: InState) -> None:
+    project = in_state("promoted")
+    ledger = Path(os.environ["CHAMPION_DATABASE_URL"].removeprefix("sqlite:///"))
+    with serving(project) as server:
+        await_true(lambda: "Nothing was answered yet." in look(server).text, 30)
+        ledger.rename(ledger.with_suffix(".away"))
+        ledger.write_bytes(b"no database")
+        await_true(lambda: "What is wrong now" in look(server).text, 30)
+        ledger.unlink()
+        ledger.with_suffix(".away").rename(ledger)
+        await_true(lambda: "What is wrong now" not in look(server).text, 30)
+
+
+def test_an_overview_has_what_was_worth_and_came_true(in_state: InState) -> None:
+    promoted = in_state("promoted")
+    with promoted.production.ledger.appending() as session:
+        metrics = {"roc_auc": 0.7, "roc_auc_low": 0.6, "roc_auc_high": 0.8}
+        after = {"first": "2021-01-01", "last": "2021-12-31", "metrics": metrics}
+        session.append("realised", version="v1", details={"after": after})
+    overview = read_overview(promoted.production, count_answers(promoted.production))
+    assert overview.live is not None
+    assert overview.live.test is not None
+    assert overview.live.test.low is not None
+    (realised,) = overview.live.realised
+    assert (realised.rows, realised.roc_auc.value) == ("came true, 2021-01-01 to 2021-12-31", 0.7)
+    assert overview.answers is not None
+    assert overview.answers.variants == []
+    overview.write(promoted.root)
+    assert Overview.read(promoted.root) == overview
