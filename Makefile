@@ -17,7 +17,7 @@ ifneq ($(filter-out $(GROUPS),$(GROUP)),)
 $(error GROUP is one or more of $(GROUPS))
 endif
 
-.PHONY: help repro setup test test-fast test-all lint bench docs lock s3 ui
+.PHONY: help repro demo setup test test-fast test-all lint bench docs lock s3 ui
 
 help: ## list these targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,9 @@ help: ## list these targets
 repro: $(BIN)/.runtime ## set everything up and run the pipeline: dvc repro
 	@champion check
 	dvc repro
+
+demo: $(BIN)/.serving ## run the pipeline, deliver its model to this machine, serve it with traffic and show a page, until Ctrl-C
+	@champion demo
 
 setup: $(BIN)/.runtime $(GROUP:%=$(BIN)/.%) ## set .venv up; GROUP=tracking, serving, report or s3 adds their packages
 	@echo '.venv is set up. `. .venv/bin/activate` puts champion and dvc on the path.'

@@ -14,7 +14,7 @@ import pytest
 from support.project import built_once
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Playwright
 
 PACKAGE = "@sparticuz/chromium@147.0.0"
 SHA512 = (
@@ -37,7 +37,7 @@ ARGUMENTS = (
 def chromium(shared: Path) -> Path:
     """The folder of the browser, which is unpacked once for all workers."""
     folder = shared / "chromium"
-    built_once(shared / "chromium.done", lambda: _unpack(folder))
+    built_once(shared / "chromium.done", lambda: unpack(folder))
     return folder
 
 
@@ -47,20 +47,26 @@ def browser(chromium: Path) -> "Iterator[Browser]":
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(
-            executable_path=chromium / "chromium",
-            args=ARGUMENTS,
-            env={
-                "LD_LIBRARY_PATH": str(chromium / "lib"),
-                "FONTCONFIG_PATH": str(chromium / "fonts"),
-                "HOME": str(chromium),
-            },
-        )
+        running = launch(playwright, chromium)
         yield running
         running.close()
 
 
-def _unpack(folder: Path) -> None:
+def launch(playwright: "Playwright", folder: Path) -> "Browser":
+    """The browser that was unpacked in the folder."""
+    return playwright.chromium.launch(
+        executable_path=folder / "chromium",
+        args=ARGUMENTS,
+        env={
+            "LD_LIBRARY_PATH": str(folder / "lib"),
+            "FONTCONFIG_PATH": str(folder / "fonts"),
+            "HOME": str(folder),
+        },
+    )
+
+
+def unpack(folder: Path) -> Path:
+    """Get the browser's package, check it, and unpack it in this new folder, which is returned."""
     import brotli
 
     folder.mkdir()
@@ -79,3 +85,4 @@ def _unpack(folder: Path) -> None:
                 with tarfile.open(fileobj=io.BytesIO(content)) as files:
                     files.extractall(folder, filter="data")
     packed.unlink()
+    return folder

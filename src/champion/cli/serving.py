@@ -56,6 +56,19 @@ def serve(
 
 
 @command()
+def demo(
+    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)] = 8080,
+) -> None:
+    """Make a model, deliver it to a staging and a production in var/demo, serve it with traffic, until Ctrl-C.
+
+    The traffic are the loans approved in the year after the model was made, and what became of them.
+    """
+    from champion.delivery.demo import demonstrate
+
+    demonstrate(Path(), port)
+
+
+@command()
 def rollout(
     what: Annotated[str, typer.Argument(help="A percent of users such as 10 or 0.25, `stop` or `shadow`.")],
     version: Annotated[

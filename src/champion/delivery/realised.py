@@ -56,16 +56,9 @@ def realise(registry: Registry, name: str, known_by: str) -> Row:
     or only one class, is known of the rows in `after`.
     """
     version, day = registry.resolve(name), _parse(known_by)
-    params = _params(version)
-    model = load_bytes(registry.read_file(version, MODEL_FILE), version.model_sha256)
+    params, model = _params(version), _load(registry, version)
     calendar = _calendar(version, params, model)
-    _check_date(version, calendar, day)
-    try:
-        data = _read(registry, params, calendar, day)
-    except UserError as error:
-        raise type(error)(
-            f"{version.name}: with its registered params the rows cannot be read today: {error}"
-        ) from None
+    data = _read_unseen(registry, version, params, calendar, day)
     when, made = data.rows[str(data.schema.date)], calendar.as_of
     after = data.only((when >= made).to_numpy())
     _refuse_unscorable(version, after, made, day)
@@ -91,13 +84,27 @@ def realise(registry: Registry, name: str, known_by: str) -> Row:
     return row
 
 
+def next_rows(registry: Registry, version: Version) -> tuple["Dataset", Calendar]:
+    """The rows of the first test after the version's delivered model was made, with their label, and its dates.
+
+    Raises `UserError` when the model is of no date, or the labels of these rows are not known or cannot be read.
+    """
+    params = _params(version)
+    calendar = _calendar(version, params, _load(registry, version))
+    data = _read_unseen(registry, version, params, calendar, calendar.known(calendar.as_of))
+    when = data.rows[str(data.schema.date)]
+    return data.only((when >= calendar.as_of).to_numpy()), calendar
+
+
+def _load(registry: Registry, version: Version) -> "Model":
+    return load_bytes(registry.read_file(version, MODEL_FILE), version.model_sha256)
+
+
 def _parse(text: str) -> date:
     try:
         day = date.fromisoformat(text)
     except ValueError:
         raise UserError(f"{text!r} is not a date such as 2014-07-01.") from None
-    if day > datetime.now(UTC).date():
-        raise UserError(f"{day} is in the future, when more labels will be known than today. Give an earlier date.")
     return day
 
 
@@ -134,6 +141,8 @@ def _calendar(version: Version, params: RealisedParams, model: "Model") -> Calen
 
 
 def _check_date(version: Version, calendar: Calendar, day: date) -> None:
+    if day > datetime.now(UTC).date():
+        raise UserError(f"{day} is in the future, when more labels will be known than today. Give an earlier date.")
     made = calendar.as_of
     # Without a horizon a label is known on the row's date, but the rows of `day` itself are not read.
     first = max(shift(made, calendar.horizon, 1), made + timedelta(days=1))
@@ -144,8 +153,20 @@ def _check_date(version: Version, calendar: Calendar, day: date) -> None:
         )
 
 
-def _read(registry: Registry, params: RealisedParams, calendar: Calendar, day: date) -> "Dataset":
+def _read_unseen(
+    registry: Registry, version: Version, params: RealisedParams, calendar: Calendar, day: date
+) -> "Dataset":
     """The rows whose label is known on the day, but was not when the model was made."""
+    _check_date(version, calendar, day)
+    try:
+        return _read(registry, params, calendar, day)
+    except UserError as error:
+        raise type(error)(
+            f"{version.name}: with its registered params the rows cannot be read today: {error}"
+        ) from None
+
+
+def _read(registry: Registry, params: RealisedParams, calendar: Calendar, day: date) -> "Dataset":
     import polars as pl
 
     from champion.pipeline.ingest.stage import ingest
