@@ -157,10 +157,11 @@ def report(name: str, rounds: list[dict[str, float]], peer: str) -> None:
     print(f"{name}: {each[name]:,.0f} requests per second, {ratio:.2f} of {peer} ({each[peer]:,.0f})", flush=True)
 
 
-def ask_ours(rows: list[dict[str, Any]], key: str) -> list[bytes]:
+def ask_ours(rows: list[dict[str, Any]], key: str, query: str = "") -> list[bytes]:
     """Each row as a request of a user of its own."""
     bodies = [{"row": row, "user_id": f"user-{number}"} for number, row in enumerate(rows)]
-    return [post("/v1/predict", json.dumps(body).encode(), {"authorization": f"Bearer {key}"}) for body in bodies]
+    path, headers = f"/v1/predict{query}", {"authorization": f"Bearer {key}"}
+    return [post(path, json.dumps(body).encode(), headers) for body in bodies]
 
 
 def ask_mlflow(rows: list[dict[str, Any]]) -> list[bytes]:
@@ -202,6 +203,12 @@ def compare_logged(folder: Path, port: int, requests: list[bytes]) -> None:
     with running(serve_command(other), other, folder):
         sides = {"with the prediction log": lambda: rate(other, requests), "without it": lambda: rate(port, requests)}
         report("with the prediction log", ratios(sides), "without it")
+
+
+def compare_explained(port: int, requests: list[bytes], explained: list[bytes]) -> None:
+    """The same requests with four reasons against those without."""
+    sides = {"with reasons=4": lambda: rate(port, explained), "without reasons": lambda: rate(port, requests)}
+    report("with reasons=4", ratios(sides), "without reasons")
 
 
 def serve_command(port: int) -> list[str]:
@@ -249,6 +256,7 @@ def main() -> None:
         with running(serve_command(port), port, folder):
             time_switches(folder, port, key)
             compare_with_noop(folder, port, requests)
+            compare_explained(port, requests, ask_ours(rows, key, "?reasons=4"))
             compare_logged(folder, port, requests)
             compare_with_mlflow(folder, port, requests, rows)
     in_process(scorer, rows)

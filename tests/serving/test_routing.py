@@ -1,6 +1,5 @@
 """A rollout reaches users by flags, harms nobody, and ends by itself when its version is unsound."""
 
-import hashlib
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -10,12 +9,12 @@ from typing import Any
 import onnx
 import pytest
 import requests
-from onnx import helper, numpy_helper, parser
+from onnx import helper, parser
 
 from champion.delivery import deployment, keys, rollout
 from champion.registry import history
-from champion.registry.versions import ONNX_FILE
 from support.delivery import DeliveryProject, InState
+from support.edited import fail_on_unseen_text, register_edited
 from support.serving import ROW, Server, await_true, edit_serving, serving
 from support.webhook import Webhook
 
@@ -40,31 +39,6 @@ def await_answer(server: Server, holds: Callable[[dict[str, Any]], bool], user: 
 
 def last_rollout(project: DeliveryProject) -> Any:
     return history.rollout(project.staging.rows, "staging")
-
-
-def register_edited(project: DeliveryProject, edit: Callable[[onnx.ModelProto], object]) -> str:
-    """Register v2 once more, as the next version, with an edited ONNX file."""
-    registry = project.staging
-    row = history.registration(registry.rows, "v2")
-    version = registry.resolve("v2")
-    model = onnx.load_from_string(registry.read_file(version, ONNX_FILE))
-    edit(model)
-    content = model.SerializeToString()
-    sha256 = hashlib.sha256(content).hexdigest()
-    registry.files.write(f"{sha256}/{ONNX_FILE}", content)
-    files = {**version.files, ONNX_FILE: sha256}
-    name = f"v{len(history.versions(registry.rows)) + 1}"
-    with registry.ledger.appending() as session:
-        session.append("register", version=name, model_sha256=row.model_sha256, details={**row.details, "files": files})
-    return name
-
-
-def fail_on_unseen_text(model: onnx.ModelProto) -> None:
-    """Let it raise an error for a region that nobody saw. It passes its smoke test."""
-    # The codes of the only category have a row for each known text, for missing, and for any other text.
-    looked_up = [node.input[0] for node in model.graph.node if node.op_type == "Gather" and "constant" in node.input[0]]
-    codes = next(one for one in model.graph.initializer if one.name == looked_up[0])
-    codes.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(codes)[:-1], codes.name))
 
 
 def hang_on_large_number(model: onnx.ModelProto) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from champion.core.files import parse_yaml, write_json, write_parquet
-from champion.core.layout import FITTED, REFITTED, TRAINED
+from champion.core.layout import FITTED, REFITTED, SCHEMA, TRAINED
 from champion.model.calibration import Calibration
 from champion.pipeline.evaluate.__main__ import main as evaluate
 from champion.pipeline.export.__main__ import main as export
@@ -121,10 +121,16 @@ def _md5(path: Path) -> str:
 
 def recalibrate(folder: Path, slope: float) -> None:
     """Let both models of the result multiply their log odds by the slope, as if training had found that."""
+    package_again(folder, calibration=Calibration("sigmoid", (slope,), (0.0,)).describe())
+
+
+def package_again(folder: Path, exclusions: dict[str, Any] | None = None, **facts: Any) -> None:
+    """Package and export the result's models again, with these facts of both and these rules for excluded rows."""
     with contextlib.chdir(folder):
         for path in (TRAINED / FITTED, REFITTED / FITTED):
-            facts = json.loads(path.read_text())
-            write_json(path, facts | {"calibration": Calibration("sigmoid", (slope,), (0.0,)).describe()})
+            write_json(path, json.loads(path.read_text()) | facts)
+        if exclusions is not None:
+            write_json(SCHEMA, json.loads(SCHEMA.read_text()) | {"exclusions": exclusions})
         for stage in (package, evaluate, export):
             stage()
 

@@ -1,4 +1,4 @@
-"""The drift reference: the distribution of each column, as JSON and back, and the usual row."""
+"""The drift reference: the distribution of each column, as JSON and back."""
 
 import contextlib
 import json
@@ -83,29 +83,9 @@ def dataset(**columns: tuple[ColumnType, list[Any]]) -> Dataset:
     return Dataset(rows, Schema(features, None, None, None, []))
 
 
-def test_the_usual_row_has_a_value_of_each_features_type() -> None:
-    data = dataset(
-        whole=("integer", [1, 2, 3, None]),
-        even=("integer", [1, 2, 3, 4]),
-        number=("number", [0.5, 0.25, None, 1.0]),
-        tied=("category", ["b", "a", "a", "b"]),
-        often=("category", ["z", "z", "a", None]),
-        flag=("boolean", [True, True, None, False]),
-        tie=("boolean", [True, False, None, None]),
-        nothing=("category", [None] * 4),
-        none=("number", [None] * 4),
-    )
-    row = describe_reference(data, np.full(4, 0.1))["row"]
-    assert row == {
-        "whole": 2, "even": 2, "number": 0.5, "tied": "a", "often": "z", "flag": 1, "tie": 0, "nothing": None,
-        "none": None,
-    }  # fmt: skip
-    assert [type(row[name]) for name in ("whole", "number", "flag")] == [int, float, int]
-
-
 def test_without_rows_the_reference_says_so() -> None:
     data = dataset(age=("integer", []), town=("category", []))
-    expected = {"rows": 0, "features": {}, "score": None, "row": {"age": None, "town": None}}
+    expected = {"rows": 0, "features": {}, "score": None}
     assert describe_reference(data, np.empty(0)) == expected
 
 
@@ -128,12 +108,6 @@ def test_the_reference_is_made_from_the_newest_rows_and_the_delivered_model(date
     score = ColumnReference.parse(found["score"])
     assert score.psi(pl.Series(scores)) == 0
     assert score.psi(pl.Series(load(dated / REHEARSED).predict(newest))) > 0
-
-
-def test_the_delivered_model_scores_the_usual_row(dated: Path) -> None:
-    row = read_json(dated / REFERENCE)["row"]
-    assert 0 < load(dated / MODEL).predict_row(row) < 1
-    assert row["region"] in ("north", "south", "east")
 
 
 def test_without_dates_the_reference_is_the_rows_that_the_model_learned_from(tmp_path: Path) -> None:

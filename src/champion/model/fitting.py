@@ -22,6 +22,7 @@ from champion.model.calibration import Calibration
 from champion.model.estimators import build_pipeline, drop_machine_state
 from champion.model.model_file import save_pipeline
 from champion.model.recipe import Recipe
+from champion.model.reference_row import typical_row
 from champion.model.scores import REHEARSED_AT, SCORE
 from champion.table.columns import TARGET
 from champion.table.dataset import Dataset, Rehearsal
@@ -122,6 +123,7 @@ def write_fitted(
         "rows": len(trained.target),
         "positives": int(trained.target.sum()),
         "calibration": None if calibration is None else calibration.describe(),
+        "reference": typical_row(trained),
     }
     write_json(folder / FITTED, facts)
     write_parquet(folder / CUT_SCORES, pl.DataFrame({SCORE: cut_scores}))

@@ -110,7 +110,7 @@ class OnnxScorer:
         found = np.empty(treated.height)
         for start in range(0, treated.height, ROWS_AT_ONCE):
             rows = order[start : start + ROWS_AT_ONCE]
-            found[rows] = self._probabilities(numbers[rows], texts[codes[rows]])
+            found[rows] = self.probabilities(numbers[rows], texts[codes[rows]])
         return found
 
     def predict_row(self, values: Mapping[str, Any]) -> float:
@@ -141,7 +141,7 @@ class OnnxScorer:
 
     def score(self, rows: Sequence[Reading]) -> NDArray[np.float64]:
         """A probability for each of these rows, which are at least one, shape (rows,)."""
-        return self._probabilities([row.numbers for row in rows], [row.texts for row in rows])
+        return self.probabilities([row.numbers for row in rows], [row.texts for row in rows])
 
     @cached_property
     def _reader(self) -> RowReader:
@@ -171,8 +171,9 @@ class OnnxScorer:
             texts += [UNSEEN if text == MISSING else text for text in pl.Series(coded.dictionary)]
         return np.array(texts, object), codes
 
-    def _probabilities(self, numbers: Any, texts: Any) -> NDArray[np.float64]:
-        """The graph's output for treated rows. A graph without numbers, or without categories, has no such input."""
+    def probabilities(self, numbers: Any, texts: Any) -> NDArray[np.float64]:
+        """The probabilities of rows that are read already: their numbers and texts, each of shape (rows, columns)."""
+        # A graph without numbers, or without categories, has no such input.
         given = {NUMBERS: np.asarray(numbers, np.float64), CATEGORIES: np.asarray(texts, object)}
         given = {name: array for name, array in given.items() if array.shape[1]}
         found: NDArray[np.float64] = self.session.run([PROBABILITY], given)[0]

@@ -23,7 +23,7 @@ MODEL_FILE = "model.skops"
 ONNX_FILE = "model.onnx"
 # The model that gate, challenge and metrics judge: the same recipe, made before the test rows.
 REHEARSED_FILE = "rehearsed.skops"
-# What drift and reasons compare rows with.
+# What drift compares rows with.
 REFERENCE_FILE = "reference.json"
 EXAMPLES_FILE = "examples.json"
 TRAINING_ROWS_FILE = "training_rows.u64"

@@ -58,6 +58,8 @@ class Connection(HttpToolsProtocol):
         self._unread_bytes = 0
         self._arrived = True
         self._in_body = False
+        # Of the request that asks for a prediction.
+        self._query = b""
         # Whether the connection ends once the request has arrived and is answered.
         self._closes = False
         self._refused = False
@@ -216,12 +218,19 @@ class Connection(HttpToolsProtocol):
         return b""
 
     def _asks_for_prediction(self) -> bool:
-        return self.url == PREDICT or unquote_to_bytes(parse_url(self.url).path or b"") == PREDICT
+        if self.url == PREDICT:
+            self._query = b""
+            return True
+        parsed = parse_url(self.url)
+        self._query = parsed.query or b""
+        return unquote_to_bytes(parsed.path or b"") == PREDICT
 
     def _add_exchange(self) -> None:
         """Let the request begin, or wait for those before it."""
         before = self.cycle
-        exchange = Exchange(self.parser.get_method(), dict(self.headers), self.expect_100_continue, self._write_answer)
+        exchange = Exchange(
+            self.parser.get_method(), dict(self.headers), self.expect_100_continue, self._write_answer, self._query
+        )
         exchange.keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         self.cycle = cast(RequestResponseCycle, exchange)
         if before is None or before.response_complete:

@@ -21,7 +21,7 @@ class Exchange:
 
     `is_begun` says that its turn has come. `body` is whole once `is_whole`, and empty again once it is answered.
     `awaits_body` says that the client sends the body only when it is told to. uvicorn's connection keeps it among its
-    own cycles of requests and answers, and knows what they have in common.
+    own cycles of requests and answers, and knows what they have in common. `query` is what follows the address's `?`.
     """
 
     __slots__ = (
@@ -34,6 +34,7 @@ class Exchange:
         "is_whole",
         "keep_alive",
         "method",
+        "query",
         "request_id",
         "response_complete",
         "response_started",
@@ -46,9 +47,11 @@ class Exchange:
         headers: Mapping[bytes, bytes],
         awaits_body: bool,
         write: "Callable[[Exchange, bytes], None]",
+        query: bytes = b"",
     ) -> None:
         self.started = time.perf_counter()
         self.method = method
+        self.query = query
         self.headers = headers
         self.awaits_body = awaits_body
         self.body = bytearray()

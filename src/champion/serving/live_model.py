@@ -11,7 +11,7 @@ from prometheus_client import Counter
 from champion.core.errors import UserError
 from champion.environments import Serving
 from champion.flags import Flags
-from champion.model.onnx_scorer import OnnxScorer
+from champion.model.onnx_scorer import OnnxScorer, Reading
 from champion.registry.api_keys import ApiKeys
 from champion.serving.metrics import ROWS
 from champion.serving.openapi import describe_api
@@ -51,6 +51,12 @@ class OpenVersion:
     def features(self) -> list[Feature]:
         """The columns that the model reads."""
         return self.scorer.features
+
+    @cached_property
+    def reference(self) -> Reading | None:
+        """What the model reads in the row with which reasons compare; None in a version of before there was one."""
+        reference = self.scorer.manifest.reference
+        return None if reference is None else self.scorer.read(reference)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 from champion.environments import Serving
 from champion.model.manifest import Manifest
 from champion.predictions.limits import LAST_ROW, REQUEST_ID
-from champion.serving.schema import MAX_USER_ID, required_columns
+from champion.serving.schema import MAX_USER_ID, max_explained, required_columns
 from champion.table.features import EXPECTED, Feature
 
 
@@ -17,13 +17,14 @@ def describe_api(manifest: Manifest, settings: Serving) -> dict[str, Any]:
         "400": "The request is no valid HTTP, or its body no valid JSON.",
         "401": "The API key is missing or wrong.",
         "408": "The request took too long to arrive.",
+        "409": "The version was made before there were reference rows, so it can give no reasons.",
         "413": "The body is too large, or has too many rows.",
         "415": "The body is not declared as JSON.",
-        "422": "A value has a wrong type, or a key is absent. `errors` names row and field.",
+        "422": "A value has a wrong type, or a key is absent. `errors` names row and field. Or `reasons` is wrong.",
         "429": "The key sent too many requests in this second.",
         "431": "The headers are too large.",
         "500": "The server failed.",
-        "503": "The server has too many connections, or is about to end.",
+        "503": "The server has too many connections or too many requests for reasons, or is about to end.",
     }
     refused = {
         status: {"description": text, "content": {"application/problem+json": {"schema": problem}}}
@@ -36,6 +37,7 @@ def describe_api(manifest: Manifest, settings: Serving) -> dict[str, Any]:
         "summary": "The probability and the decision for one row or many",
         "operationId": "predict",
         "security": security,
+        "parameters": [] if manifest.reference is None else [_reasons(len(manifest.features))],
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Request"}, "example": example}},
@@ -105,11 +107,27 @@ def _schemas(manifest: Manifest, settings: Serving) -> dict[str, Any]:
     properties |= {name: {} for name in required_columns(manifest)}
     row = {"type": "object", "required": list(properties), "properties": properties}
     warned = {"field": text, "reason": {"type": "string", "enum": ["invalid", "unseen"]}}
+    reason = {
+        "field": text,
+        "value": {},
+        "reference": {},
+        "effect": {
+            "type": "number",
+            "minimum": -1,
+            "maximum": 1,
+            "description": "How much the value moved the probability away from that of the reference row.",
+        },
+    }
     prediction = {
         "probability": {"type": "number", "minimum": 0, "maximum": 1},
         "decision": {"type": "boolean", "description": f"Whether the probability is at least {manifest.cut:.4g}."},
         "out_of_scope": {"type": "string", "description": "The rule by which training excludes such a row."},
         "warnings": {"type": "array", "items": _object(warned)},
+        "reasons": {
+            "type": "array",
+            "items": _object(reason),
+            "description": "What moved the probability most, if `reasons` asks for it; the largest effect first.",
+        },
     }
     choice = {"key": text, "variant": text, "reason": text}
     answer = {
@@ -167,6 +185,16 @@ def _schemas(manifest: Manifest, settings: Serving) -> dict[str, Any]:
         "Problem": {**_object(problem), "required": ["type", "title", "status", "detail"]},
         "Model": {"type": "object"},
         "Health": _object({"status": text}),
+    }
+
+
+def _reasons(columns: int) -> dict[str, Any]:
+    rows = max_explained(columns)
+    return {
+        "name": "reasons",
+        "in": "query",
+        "description": f"How many fields to name that moved each probability most; for at most {rows} rows.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": columns},
     }
 
 

@@ -17,11 +17,12 @@ from champion.serving import metrics
 from champion.serving.admission import Admission
 from champion.serving.batching import Batcher, Scores
 from champion.serving.exchange import Exchange
+from champion.serving.explainer import Explainer, busy
 from champion.serving.live_model import LiveModel, OpenVersion
 from champion.serving.problems import MEDIA_TYPE, Problem, as_problem, check_size, check_type
 from champion.serving.recorder import Recorder
 from champion.serving.routing import Router, fallback
-from champion.serving.schema import Answer, FlagChoice, Prediction, encode, read_rows
+from champion.serving.schema import Answer, FlagChoice, Prediction, encode, read_most, read_rows
 from champion.serving.scoring import Read, count_emptied, in_scope, predictions, read_each, score
 
 # More rows than these are scored in a thread, so that other requests need not wait.
@@ -47,6 +48,7 @@ class Predictor:
         self._recorder = recorder
         self._max_bytes, self._max_rows = settings.max_body_kb * 1024, settings.max_rows
         self._batcher = Batcher()
+        self._explainer = Explainer()
         self._tasks: set[asyncio.Task[None]] = set()
         self._answered = 0
         self._ok = metrics.REQUESTS.labels("200")
@@ -79,6 +81,8 @@ class Predictor:
         rows, user_id = read_rows(exchange.body, self._max_rows)
         version, choice = self._router.choose(model, user_id)
         question = _Question(self, exchange, model, rows, user_id, choice)
+        if exchange.query:
+            question.most_reasons = read_most(exchange.query, len(version.features))
         if version is not model.live:
             self._start(exchange, self._ask_challenger(question, version))
         elif len(rows) <= FEW_ROWS:
@@ -107,16 +111,50 @@ class Predictor:
         else:
             scores = await self._router.ask_challenger(version, in_scope(read))
         if scores is not None:
+            question.read = read
             self.answer(question, version, predictions(version, read, scores))
             return
+        await self._fall_back(question)
+
+    async def _fall_back(self, question: "_Question") -> None:
+        """Let the live version answer in place of a challenger."""
         question.choice = None if question.choice is None else fallback(question.choice.key)
-        if few:
+        if len(question.rows) <= FEW_ROWS:
             self._ask_live(question)
         else:
             await self._ask_live_in_thread(question)
 
     def answer(self, question: "_Question", version: OpenVersion, answered: list[Prediction]) -> None:
-        """Send the version's answer, and measure it."""
+        """Send the version's answer, with its reasons if they are asked for."""
+        if question.most_reasons:
+            self._start(question.exchange, self._explain(question, version, answered))
+        else:
+            self._send(question, version, answered)
+
+    async def _explain(self, question: "_Question", version: OpenVersion, answered: list[Prediction]) -> None:
+        is_live = version is question.model.live
+        explainer = self._explainer if is_live else self._router.explainer(version)
+        try:
+            reasons = await explainer.explain(
+                version, question.rows, question.read, question.most_reasons, question.is_open
+            )
+        except Problem:
+            raise
+        except Exception as error:
+            is_slow = isinstance(error, TimeoutError)
+            if not is_live:
+                self._router.count_failure(version, "slow" if is_slow else "error")
+                await self._fall_back(question)
+                return
+            if is_slow:
+                raise busy() from None
+            raise
+        for one, found in zip(answered, reasons, strict=True):
+            one.reasons = found
+        self._send(question, version, answered)
+
+    def _send(self, question: "_Question", version: OpenVersion, answered: list[Prediction]) -> None:
+        """Send the answer, and measure it."""
         exchange = question.exchange
         if exchange.disconnected:
             # Nobody gets this answer, so it is neither logged nor counted.
@@ -167,11 +205,17 @@ class _Question:
     rows: list[dict[str, Any]]
     user_id: str | None
     choice: FlagChoice | None
-    # What the live version reads in the rows.
+    # What the version that answers reads in the rows.
     read: Sequence[Read] = ()
+    # How many reasons each row gets at most.
+    most_reasons: int = 0
 
     def done(self) -> bool:
         return self.exchange.disconnected
+
+    def is_open(self) -> bool:
+        """Whether the client still waits for an answer."""
+        return not (self.exchange.disconnected or self.exchange.response_started)
 
     def set_result(self, scores: Scores) -> None:
         live = self.model.live

@@ -18,6 +18,7 @@ from champion.environments import Serving
 from champion.model.onnx_scorer import Reading
 from champion.serving import metrics
 from champion.serving.batching import Batcher
+from champion.serving.explainer import Explainer
 from champion.serving.live_model import LiveModel, OpenVersion
 from champion.serving.schema import FlagChoice, Prediction
 from champion.serving.scoring import predictions, score
@@ -35,9 +36,14 @@ class _Challenger:
     def __init__(self) -> None:
         self.pool = ThreadPoolExecutor(1, "challenger")
         self.batcher = Batcher(self.pool)
+        self.explainer = Explainer()
         # How its last answers failed, or None.
         self.last: deque[str | None] = deque(maxlen=LOOKED_AT)
         self.is_unsound = False
+
+    def pools(self) -> list[ThreadPoolExecutor]:
+        """Its threads."""
+        return [self.pool, self.explainer.pool]
 
 
 class _Shadow:
@@ -46,6 +52,10 @@ class _Shadow:
     def __init__(self) -> None:
         self.pool = ThreadPoolExecutor(1, "shadow")
         self.waiting = 0
+
+    def pools(self) -> list[ThreadPoolExecutor]:
+        """Its thread."""
+        return [self.pool]
 
     def end_waiting(self, rows: int, _: Any) -> None:
         """Note that these rows wait no more."""
@@ -65,8 +75,8 @@ class Router:
         """Forget the versions that this one does not use. What their threads still do, they may end."""
         for name in {*self._challengers, *self._shadows} - set(live.versions):
             for one in (self._challengers.pop(name, None), self._shadows.pop(name, None)):
-                if one is not None:
-                    one.pool.shutdown(wait=False)
+                for pool in one.pools() if one is not None else ():
+                    pool.shutdown(wait=False)
 
     def choose(self, live: LiveModel, user_id: str | None) -> tuple[OpenVersion, FlagChoice | None]:
         """The version for a user, and the flag that chose it; None without a rollout or a user."""
@@ -94,11 +104,22 @@ class Router:
             failure = "error"
         if scores is not None and not np.isfinite(scores).all():
             failure, scores = "error", None
-        challenger.last.append(failure)
         if failure is not None:
-            metrics.FALLBACKS.labels(version.name, failure).inc()
-            self._judge(version.name, challenger)
+            self.count_failure(version, failure)
+        else:
+            challenger.last.append(None)
         return scores
+
+    def explainer(self, version: OpenVersion) -> Explainer:
+        """Who finds the reasons of the challenger's answers."""
+        return self._challengers[version.name].explainer
+
+    def count_failure(self, version: OpenVersion, failure: str) -> None:
+        """Note that the challenger was `slow`, or raised an `error`, and ask it no more when it did so too often."""
+        challenger = self._challengers[version.name]
+        challenger.last.append(failure)
+        metrics.FALLBACKS.labels(version.name, failure).inc()
+        self._judge(version.name, challenger)
 
     def ask_shadow(self, version: OpenVersion, rows: Sequence[dict[str, Any]], answered: Sequence[Prediction]) -> None:
         """Let the shadow score the rows, without waiting for it."""
@@ -112,7 +133,8 @@ class Router:
 
     def close(self) -> None:
         """Wait for no thread: a challenger may never end."""
-        for pool in (one.pool for known in (self._challengers, self._shadows) for one in known.values()):
+        known: list[_Challenger | _Shadow] = [*self._challengers.values(), *self._shadows.values()]
+        for pool in (pool for one in known for pool in one.pools()):
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _judge(self, name: str, challenger: _Challenger) -> None:

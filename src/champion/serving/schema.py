@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
 import msgspec
 
 from champion.model.manifest import Manifest
+from champion.model.reasons import rows_to_score
 from champion.predictions.limits import LAST_ROW, REQUEST_ID
 from champion.serving.problems import FieldError, Problem
 from champion.table.features import Feature
@@ -19,6 +21,9 @@ from champion.table.rows import mistakes
 MAX_ERRORS = 100
 # The choices for many users are remembered, so no user may have a name that fills the memory.
 MAX_USER_ID = 256
+# Rows that may have to be scored to explain those of one request: enough for 20 rows with 12 features.
+MAX_SCORED = 20 * rows_to_score(12)
+_NUMBER = re.compile("[1-9][0-9]{0,8}")
 # What the decoder says can quote the body.
 _MAX_REASON = 200
 _ROW = re.compile(r" - at `\$\.(?:row\b|rows\[(\d+)\])")
@@ -39,13 +44,26 @@ class Warned(msgspec.Struct):
     reason: str
 
 
+class Reason(msgspec.Struct):
+    """How much a field's value, as it was given, moved the probability away from that of the reference row."""
+
+    field: str
+    value: Any
+    reference: Any
+    effect: float
+
+
 class Prediction(msgspec.Struct, omit_defaults=True):
-    """The answer for one row: a probability and the decision, or the rule by which training excludes such a row."""
+    """The answer for one row: a probability and the decision, or the rule by which training excludes such a row.
+
+    `reasons` are those that were asked for, the largest effect first.
+    """
 
     warnings: list[Warned]
     probability: float | None = None
     decision: bool | None = None
     out_of_scope: str | None = None
+    reasons: list[Reason] | None = None
 
 
 class FlagChoice(msgspec.Struct):
@@ -101,6 +119,24 @@ def read_rows(body: bytes | bytearray, max_rows: int) -> tuple[list[dict[str, An
             f"The request has {len(rows)} rows, but at most {max_rows} are allowed. Send several requests.",
         )
     return rows, request.user_id
+
+
+def read_most(query: bytes, columns: int) -> int:
+    """How many reasons a query asks for, 0 when it asks for none. Raises `Problem` unless it is one of the columns."""
+    given = [value for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True) if name == "reasons"]
+    if not given:
+        return 0
+    if len(given) > 1 or not _NUMBER.fullmatch(given[0]) or int(given[0]) > columns:
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"`reasons` says how many fields to name for each row. Give one whole number from 1 to {columns}.",
+        )
+    return int(given[0])
+
+
+def max_explained(columns: int) -> int:
+    """How many rows of a model with so many features a request may ask reasons for."""
+    return max(MAX_SCORED // rows_to_score(columns), 1)
 
 
 def read_outcomes(body: bytes, max_outcomes: int, latest: datetime.date) -> Outcomes:

@@ -49,6 +49,7 @@ def _manifest(folder: Path, cut: float) -> Manifest:
         None if calibration is None else Calibration.parse(calibration),
         schema["exclusions"],
         facts["made"],
+        facts["reference"],
     )
 
 
