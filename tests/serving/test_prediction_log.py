@@ -1,8 +1,11 @@
 """What was answered reaches the prediction log, whatever fails on the way."""
 
+import contextlib
 import json
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -10,6 +13,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import requests
 import sqlalchemy as sa
 
 from champion.delivery import rollout
@@ -289,3 +293,39 @@ def test_an_outcome_needs_a_key_and_a_log(promoted: DeliveryProject) -> None:
         assert server.say(outcomes=[]).status_code == 404
         server.session.headers.pop("Authorization")
         assert server.say(outcomes=[]).status_code == 401
+
+
+@pytest.mark.sweep
+def test_a_minute_without_the_log_under_load_loses_only_what_killed_workers_had_not_synced(
+    promoted: DeliveryProject, come_back: Callable[[], None]
+) -> None:
+    answered: list[tuple[float, str]] = []
+    stop = threading.Event()
+    with serving(promoted, workers=2) as server:
+        clients = [threading.Thread(target=_ask_until, args=(server, stop, answered)) for _ in range(4)]
+        for client in clients:
+            client.start()
+        killed = []
+        for worker in server.workers():
+            time.sleep(20)
+            worker.kill()
+            killed.append(time.monotonic())
+        time.sleep(20)
+        come_back()
+        stop.set()
+        for client in clients:
+            client.join()
+    found = {row["request_id"] for row in logged()}
+    lost = [moment for moment, its_id in answered if its_id not in found]
+    assert len(answered) > 1000
+    assert all(any(0 <= at - moment < 1 for at in killed) for moment in lost)
+
+
+def _ask_until(server: Server, stop: threading.Event, answered: list[tuple[float, str]]) -> None:
+    """Ask without a pause, on a new connection each time, as a killed worker takes its connections with it."""
+    while not stop.is_set():
+        with contextlib.suppress(requests.ConnectionError):
+            body, headers = {"row": ROW}, {"Authorization": server.authorization}
+            answer = requests.post(f"{server.url}/v1/predict", json=body, headers=headers, timeout=10)
+            if answer.status_code == 200:
+                answered.append((time.monotonic(), answer.json()["request_id"]))

@@ -1,9 +1,10 @@
 """The database of what was answered. It is not the ledger's, and has a role of its own."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
 from champion.core.errors import UnavailableError, UserError
@@ -20,13 +21,6 @@ if TYPE_CHECKING:
     from champion.predictions.variants import Tally
 
 BUSY_SECONDS = 10.0
-# The columns that a reader gets.
-READ = (
-    *("time", "user", "request_id", "row", "version", "variant"),
-    *("probability", "decision", "out_of_scope", "features", "event"),
-)
-# Rows that are in memory at a time.
-READ_ROWS = 50_000
 
 
 class PredictionLog:
@@ -66,7 +60,7 @@ class PredictionLog:
         complete = [asdict(record) for record in records if isinstance(record, Complete)]
         with self._connected() as connection:
             if answered:
-                connection.execute(self._insertion, answered)
+                connection.exec_driver_sql(self._insertion, answered)
             self._say(connection, outcomes, complete)
 
     def say(self, outcomes: Sequence[Mapping[str, Any]], complete: Sequence[Mapping[str, Any]] = ()) -> None:
@@ -80,31 +74,11 @@ class PredictionLog:
         The first part is empty. `features` is a JSON object, as versions can read different columns. `event` is the day
         of the row's event, null while none is known.
         """
-        import polars as pl
-        import sqlalchemy as sa
+        from champion.predictions.reading import read_rows
 
-        table, outcomes = self._tables.predictions, self._tables.outcomes
-        same = [table.c[name] == outcomes.c[name] for name in ("environment", "request_id", "row")]
-        columns = [outcomes.c.day if name == "event" else table.c[name] for name in READ]
-        query = (
-            sa.select(*columns)
-            .select_from(table.outerjoin(outcomes, sa.and_(*same)))
-            .where(table.c.environment == self._environment)
-        )
-        if since is not None:
-            query = query.where(table.c.time >= _written(since))
-        if until is not None:
-            query = query.where(table.c.time < _written(until))
-        query = query.order_by(table.c.time, table.c.request_id, table.c.row)
-        types = {"row": pl.Int32, "probability": pl.Float64, "decision": pl.Boolean, "event": pl.Date}
-        schema = {name: types.get(name, pl.String) for name in READ}
-        yield pl.DataFrame(schema=schema | {"time": pl.Datetime("us", "UTC")})
-        parsed = pl.col("time").str.to_datetime(time_unit="us", time_zone="UTC"), pl.col("event").str.to_date()
-        schema["event"] = pl.String
-        with self._connected() as connection:
-            found = connection.execution_options(stream_results=True, yield_per=READ_ROWS).execute(query)
-            for part in found.partitions():
-                yield pl.DataFrame([tuple(row) for row in part], schema, orient="row").with_columns(parsed)
+        first, last = (None if moment is None else _written(moment) for moment in (since, until))
+        with self._usable():
+            yield from read_rows(self._engine, self._tables, self._environment, first, last)
 
     def tally(self) -> "list[Tally]":
         """All rows of the environment, counted. It reads the whole log, which takes seconds for a million rows."""
@@ -161,42 +135,32 @@ class PredictionLog:
             (outcomes, self._tables.outcomes, "day"),
             (complete, self._tables.completeness, "through"),
         ):
-            times = [_written(datetime.fromtimestamp(one["time"], UTC)) for one in said]
+            times = [_written_at(one["time"]) for one in said]
             rows = [{**one, "environment": self._environment, "time": at} for one, at in zip(said, times, strict=True)]
             if rows:
                 connection.execute(self._newest(table, column), rows)
 
-    def _rows(self, record: "Answered") -> "Iterator[dict[str, Any]]":
-        shared = {
-            "worker": record.worker,
-            "sequence": record.sequence,
-            "environment": self._environment,
-            "time": _written(datetime.fromtimestamp(record.time, UTC)),
-            "request_id": record.request_id,
-            "user": record.user,
-            "version": record.version,
-            "variant": record.variant,
-        }
+    def _rows(self, record: "Answered") -> "Iterator[tuple[Any, ...]]":
+        """The record's rows with a value for each column of the table, in their order."""
+        written = _written_at(record.time)
+        said = (self._environment, record.request_id, record.user, record.version, record.variant)
         for number, row in enumerate(record.rows):
-            yield {
-                **shared,
-                "row": number,
-                "probability": row.probability,
-                "decision": row.decision,
-                "out_of_scope": row.out_of_scope,
-                # It stays JSON, as PostgreSQL takes no NUL in a text.
-                "features": bytes(row.features).decode(),
-            }
+            # The features stay JSON, as PostgreSQL takes no NUL in a text.
+            answer = (row.probability, row.decision, row.out_of_scope, bytes(row.features).decode())
+            yield (written, record.worker, record.sequence, number, *said, *answer)
 
     @contextmanager
     def _connected(self) -> "Iterator[sa.Connection]":
         """A transaction."""
-        import sqlalchemy as sa
+        with self._usable(), self._engine.begin() as connection:
+            yield connection
 
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        """Raise `UnavailableError` where the database raises its own errors."""
         try:
-            with self._engine.begin() as connection:
-                yield connection
-        except sa.exc.SQLAlchemyError as error:
+            yield
+        except _errors() as error:
             reason = type(getattr(error, "orig", None) or error).__name__
             raise UnavailableError(
                 f"the prediction log of {self._environment} cannot be used ({reason}). Check that its database runs, "
@@ -207,6 +171,8 @@ class PredictionLog:
     def _engine(self) -> "sa.Engine":
         is_sqlite = sqlite_file(self._url) is not None
         options: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS} if is_sqlite else {"connect_timeout": 5}}
+        # Values have no names, so that many rows reach the database as they are.
+        options["paramstyle"] = "qmark" if is_sqlite else "format"
         return make_engine(self._url, f"predictions_url of {self._environment}", pool_pre_ping=True, **options)
 
     @cached_property
@@ -216,9 +182,10 @@ class PredictionLog:
         return make_tables()
 
     @cached_property
-    def _insertion(self) -> "sa.Insert":
-        """An insertion that leaves out what is there."""
-        return self._insert(self._tables.predictions).on_conflict_do_nothing()
+    def _insertion(self) -> str:
+        """An insertion that leaves out what is there, in the database's words: SQLAlchemy would look at each value."""
+        insertion = self._insert(self._tables.predictions).on_conflict_do_nothing()
+        return str(insertion.compile(dialect=self._engine.dialect))
 
     def _newest(self, table: "sa.Table", column: str) -> "sa.Insert":
         """An insertion after which the table has what was said last."""
@@ -239,3 +206,23 @@ class PredictionLog:
 def _written(moment: datetime) -> str:
     """A moment as the log has it: text that sorts as the moments do, in every database."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _written_at(seconds: float) -> str:
+    """The same of seconds since 1970."""
+    second, microsecond = divmod(round(seconds * 1_000_000), 1_000_000)
+    return f"{_written_second(second)}.{microsecond:06d}+00:00"
+
+
+@lru_cache(8)
+def _written_second(second: int) -> str:
+    # Most rows are of the same second as the one before, and this takes longer than all else that is done with a row.
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """The errors of SQLAlchemy, and of the drivers that read many rows, if they are in use."""
+    import sqlalchemy as sa
+
+    drivers: Any = sys.modules.get("adbc_driver_manager")
+    return (sa.exc.SQLAlchemyError,) if drivers is None else (sa.exc.SQLAlchemyError, drivers.Error)

@@ -23,12 +23,12 @@ def make_tables() -> Tables:
         sa.Table(
             "predictions",
             metadata,
-            # With these, a row that is shipped again is known.
+            # With these, a row that is shipped again is known, and rows of one time lie together.
+            sa.Column("time", sa.Text, primary_key=True),
             sa.Column("worker", sa.Text, primary_key=True),
             sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
             sa.Column("row", sa.Integer, primary_key=True, autoincrement=False),
             sa.Column("environment", sa.Text, nullable=False),
-            sa.Column("time", sa.Text, nullable=False, index=True),
             sa.Column("request_id", sa.Text, nullable=False, index=True),
             sa.Column("user", sa.Text),
             sa.Column("version", sa.Text, nullable=False),
