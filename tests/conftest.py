@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,9 @@ from support.project import Project, built_once, copy_working_tree, use_loan_sam
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Else each worker and each program that a test starts would compile all modules again. Git ignores what is written.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Imports make millions of objects that stay. To look for garbage among them took a fifth of the time of the imports.
 gc.set_threshold(100_000, 50, 50)
 pytest_plugins = ["support.browser", "support.delivery", "support.postgresql"]

@@ -9,12 +9,7 @@ from urllib.parse import urljoin
 
 import pytest
 import requests
-import schemathesis
 from jsonschema import Draft4Validator
-from schemathesis.config import SchemathesisConfig
-from schemathesis.engine import from_schema
-from schemathesis.engine.events import ScenarioFinished
-from schemathesis.specs.openapi.definitions import OPENAPI_30_VALIDATOR
 
 from champion.environments import Serving
 from champion.model.manifest import Manifest
@@ -40,6 +35,12 @@ def document(server: Server) -> dict[str, Any]:
 
 
 def test_each_answer_is_one_that_the_document_describes(server: Server) -> None:
+    # Imported here, because other workers than this one would wait for it too.
+    import schemathesis
+    from schemathesis.config import SchemathesisConfig
+    from schemathesis.engine import from_schema
+    from schemathesis.engine.events import ScenarioFinished
+
     config = SchemathesisConfig.from_dict(
         {
             "seed": 1,
@@ -71,6 +72,8 @@ def test_each_answer_is_one_that_the_document_describes(server: Server) -> None:
 
 
 def test_the_document_is_valid_and_names_the_fields_of_the_model(document: dict[str, Any], server: Server) -> None:
+    from schemathesis.specs.openapi.definitions import OPENAPI_30_VALIDATOR
+
     assert document["openapi"] == "3.0.3"
     OPENAPI_30_VALIDATOR.validate(document)
     row = document["components"]["schemas"]["Row"]
