@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from champion.repository.local_s3 import LocalServer
 from support.github_api import Hub
 from support.project import REPOSITORY, Project
 from support.s3 import REGION
-from support.warm import warm_python
+from support.warm import warm_programs
 
 WORKFLOWS = sorted((REPOSITORY / ".github/workflows").glob("*.yml"))
 STAND_INS = Path(__file__).parent / "actions"
@@ -41,6 +42,9 @@ def use_this_environment(project: Project) -> None:
     programs.mkdir(parents=True)
     for program in (Path(sys.prefix) / "bin").iterdir():
         (programs / program.name).symlink_to(program)
+    for program in ("dvc", "champion"):
+        (programs / program).unlink()
+        shutil.copy(warm_programs() / program, programs)
     for stamp in (".bootstrap", ".runtime", ".report", ".development"):
         (programs / stamp).touch()
 
@@ -164,7 +168,7 @@ class Runner:
             "STAND_IN_CACHE": str(cache),
             "STAND_IN_CREDENTIALS": str(self.folder / "credentials"),
             "STAND_IN_ENVIRONMENT": sys.prefix,
-            "STAND_IN_PYTHON": str(warm_python()),
+            "STAND_IN_PROGRAMS": str(warm_programs()),
             "STAND_IN_ROLES": str(roles),
             "STAND_IN_RUN": str(number),
         }

@@ -18,7 +18,7 @@ from filelock import FileLock
 from ruamel.yaml import YAML
 
 from champion.cli.main import app
-from support.warm import warm, warm_python
+from support.warm import warm, warm_dvc, warm_programs
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -44,8 +44,8 @@ class Project:
     def run(
         self, *command: str, check: bool = True, environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command there; with `check`, a failure shows what the command printed."""
-        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        """Run a command there; with `check`, a failure shows what the command printed. DVC is imported already."""
+        programs = os.pathsep.join(map(str, [warm_dvc(), Path(sys.executable).parent, os.environ["PATH"]]))
         env = os.environ | {"PATH": programs, "PYTHONPATH": str(self.folder / "src")} | dict(environment or {})
         result = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, check=False)
         if check and result.returncode:
@@ -62,15 +62,15 @@ class Project:
         """Run the `champion` command in this process, which is faster, with this working tree's code.
 
         The result includes the output of programs that the command runs. With `warm_stages`, stages that it runs need
-        not import the libraries again.
+        not import the libraries again: they are forks of a process that had this environment from its start.
         """
         status: int = 0
         with TemporaryFile("w+") as output, TemporaryFile("w+") as error:
             with pytest.MonkeyPatch.context() as patch, redirected(1, output), redirected(2, error):
                 patch.chdir(self.folder)
-                if warm_stages:
-                    # The command looks for its programs next to Python.
-                    patch.setattr(sys, "executable", str(warm_python()))
+                # The command looks for its programs next to Python.
+                programs = warm_programs(environment) if warm_stages else warm_dvc()
+                patch.setattr(sys, "executable", str(programs / "python"))
                 for name, value in (environment or {}).items():
                     patch.setenv(name, value)
                 with redirect_stdout(output), redirect_stderr(error):
