@@ -8,7 +8,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from champion.core.metrics_file import read_metrics
@@ -73,6 +72,8 @@ def set_param(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
 
 def stale(project: Project) -> list[str]:
     """The stages DVC would run, in order: those it calls changed, and those behind what these hand on."""
+    from dvc.repo import Repo
+
     with contextlib.chdir(project.folder), Repo() as repo:
         changed = list(repo.status())
     behind = {name for stage in changed for name in HANDS_ON.get(stage, [])}

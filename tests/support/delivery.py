@@ -5,7 +5,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from champion.delivery.challenge import challenge
 from champion.delivery.register import register
 from champion.environments import Environment, load_environment
 from champion.registry import history
+from champion.registry.chain import canonical
+from champion.registry.ledger_table import Table
 from champion.registry.registry import Registry
 from support.project import built_once
 
@@ -113,11 +115,19 @@ def deploy_both(project: DeliveryProject) -> None:
         deployment.deploy(project.staging, "challenger")
 
 
+def register_three(project: DeliveryProject) -> None:
+    for result in ("weak", "strong", "same"):
+        project.use_result(result)
+        register(project.staging)
+    deployment.deploy(project.staging, "v1")
+
+
 # By name: the state from which it starts, and what is done then.
 STATES: dict[str, tuple[str | None, Callable[[DeliveryProject], object]]] = {
     "new": (None, create),
     "both deployed": ("new", deploy_both),
     "both deployed, tested": ("both deployed", lambda project: deployment.smoke_test(project.staging)),
+    "three registered, the first deployed": ("new", register_three),
     "staged": ("new", lambda project: project.bring_to_staging("weak")),
     "promoted": ("staged", lambda project: deployment.promote(project.production)),
     "promoted, staged": ("promoted", lambda project: project.bring_to_staging("strong")),
@@ -163,6 +173,17 @@ def project_in_state(
     built_once(shared / "states" / f"{state}.done", build)
     shutil.copytree(kept, folder, dirs_exist_ok=True)
     return project_in(folder, patch)
+
+
+def move_ledger(project: DeliveryProject, url: str) -> None:
+    """Copy the rows of the project's ledger to a new database."""
+    import sqlalchemy as sa
+
+    table = Table()
+    rows = [asdict(row) | {"details": canonical(row.details)} for row in project.staging.rows]
+    with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
+        table.prepare(connection)
+        connection.execute(table.definition.insert(), rows)
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 On a small table, a stage takes three seconds to import scikit-learn, six for Great Expectations, and one for its work.
 A command of DVC takes one second to import DVC, before it does anything. So `warm` puts a `python`, a `dvc` and a
-`champion` first on the path that ask this process for a fork. The fork has the program's arguments, folder, environment
-and streams, and imports the project's own code. Stages start as a user's do in the run on the whole loan file and in
-the experiments.
+`champion` first on the path that ask this process for a fork; `python` does so for a stage or a file. The fork has the
+program's arguments, folder, environment and streams, and imports the project's own code. Stages start as a user's do in
+the run on the whole loan file and in the experiments.
 """
 
 import contextlib
@@ -57,6 +57,7 @@ LIBRARIES = (
     "onnxruntime",
     "pandas",
     "polars",
+    "psycopg",
     "pyarrow.parquet",
     "pydantic",
     "pygit2",
@@ -71,6 +72,7 @@ LIBRARIES = (
     "sklearn.metrics",
     "sklearn.model_selection",
     "skops.io",
+    "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite",
     "vl_convert",
 )
@@ -87,7 +89,8 @@ name, words = os.path.basename(sys.argv[0]), sys.argv[1:]
 real = [{python!r}] if name == "python" else [{python!r}, os.path.join({programs!r}, name)]
 with socket.socket(socket.AF_UNIX) as connection:
     try:
-        if name == "python" and (len(words) != 2 or words[0] != "-m" or not words[1].startswith("champion.pipeline.")):
+        stage = len(words) == 2 and words[0] == "-m" and words[1].startswith("champion.pipeline.")
+        if name == "python" and not stage and not words[0].endswith(".py"):
             raise ConnectionError
         connection.connect({address!r})
     except OSError:
@@ -108,7 +111,7 @@ def warm() -> dict[str, str]:
 
 
 def warm_programs(environment: Mapping[str, str] | None = None) -> Path:
-    """The folder of a `python` whose stages are forks, and of a `dvc` and a `champion` that are.
+    """The folder of a `python` whose stages and files are forks, and of a `dvc` and a `champion` that are.
 
     With an environment, they are forks of another process, which had it from its start.
     """
@@ -213,12 +216,16 @@ def _become_program(connection: socket.socket) -> None:
     sys.path[:] = [folder if path.name == "python" else str(path.parent), *own, *sys.path[1:]]
     status = 0
     try:
-        if path.name == "python":
+        if path.name != "python":
+            sys.argv[:] = [program, *words]
+            sys.exit(pkgutil.resolve_name(MAINS[path.name])())
+        elif words[0] == "-m":
             sys.argv[:] = [words[1]]
             runpy.run_module(words[1], run_name="__main__", alter_sys=True)
         else:
-            sys.argv[:] = [program, *words]
-            sys.exit(pkgutil.resolve_name(MAINS[path.name])())
+            sys.argv[:] = words
+            sys.path[0] = str(Path(words[0]).parent)
+            runpy.run_path(words[0], run_name="__main__")
     except SystemExit as end:
         if isinstance(end.code, str):
             print(end.code, file=sys.stderr)
