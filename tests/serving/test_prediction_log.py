@@ -318,7 +318,7 @@ def test_a_minute_without_the_log_under_load_loses_only_what_killed_workers_had_
     found = {row["request_id"] for row in logged()}
     lost = [moment for moment, its_id in answered if its_id not in found]
     assert len(answered) > 1000
-    assert all(any(0 <= at - moment < 1 for at in killed) for moment in lost)
+    assert all(any(-0.5 < at - moment < 1 for at in killed) for moment in lost)
 
 
 def _ask_until(server: Server, stop: threading.Event, answered: list[tuple[float, str]]) -> None:
