@@ -3,8 +3,10 @@
 import os
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
 
 import msgspec
 import polars as pl
@@ -43,6 +45,20 @@ def log(database_url: str) -> Iterator[PredictionLog]:
 
 def frame(log: PredictionLog, since: datetime | None = None, until: datetime | None = None) -> pl.DataFrame:
     return pl.concat(log.read(since, until))
+
+
+def test_a_log_can_be_prepared_by_many_at_once(database_url: str) -> None:
+    logs, ready = [PredictionLog(database_url, "production") for _ in range(4)], Barrier(4)
+
+    def prepare(log: PredictionLog) -> None:
+        ready.wait()
+        log.prepare()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(prepare, logs))
+    for log in logs:
+        assert log.tally() == []
+        log.close()
 
 
 def test_a_log_holds_each_row_once_however_often_it_is_added(log: PredictionLog) -> None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from champion.predictions.variants import Tally
 
 BUSY_SECONDS = 10.0
+# Until the transaction ends, nobody else makes tables.
+_SQLITE_LOCK = "BEGIN IMMEDIATE"
+_POSTGRESQL_LOCK = "SELECT pg_advisory_xact_lock(hashtext('champion predictions'))"
 
 
 class PredictionLog:
@@ -47,6 +50,8 @@ class PredictionLog:
             if path is not None:
                 # Who reads the log must not hold up who adds to it.
                 connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+            # A server's threads begin at once, and the second one must see the tables of the first.
+            connection.exec_driver_sql(_SQLITE_LOCK if self._is_sqlite else _POSTGRESQL_LOCK)
             self._tables.metadata.create_all(connection)
 
     def add(self, records: "Sequence[Record]") -> None:
@@ -175,6 +180,10 @@ class PredictionLog:
         options["paramstyle"] = "qmark" if is_sqlite else "format"
         return make_engine(self._url, f"predictions_url of {self._environment}", pool_pre_ping=True, **options)
 
+    @property
+    def _is_sqlite(self) -> bool:
+        return self._engine.dialect.name == "sqlite"
+
     @cached_property
     def _tables(self) -> "Tables":
         from champion.predictions.tables import make_tables
@@ -200,7 +209,7 @@ class PredictionLog:
     def _insert(self, table: "sa.Table") -> "postgresql.Insert | sqlite.Insert":
         from sqlalchemy.dialects import postgresql, sqlite
 
-        return sqlite.insert(table) if self._engine.dialect.name == "sqlite" else postgresql.insert(table)
+        return sqlite.insert(table) if self._is_sqlite else postgresql.insert(table)
 
 
 def _written(moment: datetime) -> str:
