@@ -1,9 +1,11 @@
 """The page of a server in a real browser: what it shows, to whom, and that everybody can read it."""
 
+import asyncio
 import base64
 import os
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +14,8 @@ import requests
 import sqlalchemy as sa
 
 from champion.delivery import rollout
-from champion.delivery.observer import count_answers, read_overview
-from champion.serving.overview import Overview
+from champion.delivery.observer import Observer, count_answers, read_overview
+from champion.serving.overview import FILE, Overview
 from support.delivery import DeliveryProject, InState, project_in_state
 from support.serving import ROW, Server, await_true, serving
 
@@ -163,17 +165,42 @@ def test_a_page_of_the_api_opens_without_a_mistake(server: Server, browser: "Bro
     assert mistakes == []
 
 
-def test_a_page_says_when_the_record_cannot_be_read(in_state: InState) -> None:
+def test_a_page_says_while_the_record_cannot_be_read(in_state: InState) -> None:
     project = in_state("promoted")
     ledger = Path(os.environ["CHAMPION_DATABASE_URL"].removeprefix("sqlite:///"))
     with serving(project) as server:
         await_true(lambda: "Nothing was answered yet." in look(server).text, 30)
+        assert "What is wrong now" not in look(server).text
         ledger.rename(ledger.with_suffix(".away"))
         ledger.write_bytes(b"no database")
-        await_true(lambda: "What is wrong now" in look(server).text, 30)
+        await_true(lambda: "the record cannot be read: the database of production" in look(server).text, 30)
+        assert "Nothing was answered yet." in look(server).text
         ledger.unlink()
         ledger.with_suffix(".away").rename(ledger)
         await_true(lambda: "What is wrong now" not in look(server).text, 30)
+
+
+@pytest.mark.parametrize("metrics", [{}, {"after": {"first": "", "last": "", "metrics": {"roc_auc": "high"}}}])
+def test_a_page_says_that_the_ledger_has_a_row_that_it_cannot_show(in_state: InState, metrics: dict[str, Any]) -> None:
+    promoted = in_state("promoted")
+    with promoted.production.ledger.appending() as session:
+        session.append("realised", version="v1", details=metrics)
+
+    async def observe() -> Overview:
+        observer = Observer(lambda: promoted.production, promoted.root, lambda: ["the store is down"])
+        observer.begin()
+        while not (promoted.root / FILE).exists():
+            await asyncio.sleep(0.05)
+        observer.end()
+        return Overview.read(promoted.root)
+
+    # The browser's event loop runs in this thread.
+    with ThreadPoolExecutor(1) as pool:
+        overview = pool.submit(asyncio.run, observe()).result()
+    assert overview.time is None
+    store, record = overview.troubles
+    assert store == "the store is down"
+    assert "the record cannot be read: an unexpected" in record
 
 
 def test_an_overview_has_what_was_worth_and_came_true(in_state: InState) -> None:
@@ -182,13 +209,13 @@ def test_an_overview_has_what_was_worth_and_came_true(in_state: InState) -> None
         metrics = {"roc_auc": 0.7, "roc_auc_low": 0.6, "roc_auc_high": 0.8}
         after = {"first": "2021-01-01", "last": "2021-12-31", "metrics": metrics}
         session.append("realised", version="v1", details={"after": after})
-    overview = read_overview(promoted.production, count_answers(promoted.production))
+    answers, overview = count_answers(promoted.production), read_overview(promoted.production)
     assert overview.live is not None
     assert overview.live.test is not None
     assert overview.live.test.low is not None
     (realised,) = overview.live.realised
     assert (realised.rows, realised.roc_auc.value) == ("came true, 2021-01-01 to 2021-12-31", 0.7)
-    assert overview.answers is not None
-    assert overview.answers.variants == []
+    assert answers is not None
+    assert answers.variants == []
     overview.write(promoted.root)
     assert Overview.read(promoted.root) == overview

@@ -4,11 +4,13 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from champion.core.errors import UserError
+from msgspec.structs import replace
+
 from champion.delivery.log_shipping import give_way, told
 from champion.predictions.labels import Labels
 from champion.predictions.log import PredictionLog
@@ -41,7 +43,10 @@ class Observer:
         self._open_registry = open_registry
         self._folder = folder
         self._troubles = troubles
+        self._read = Overview()
         self._answers: Answers | None = None
+        # Why the log could not be counted last.
+        self._uncounted: list[str] = []
         self._count_again = 0.0
         self._pool = ThreadPoolExecutor(1, "observing", give_way)
         self._task: asyncio.Task[None] | None = None
@@ -58,46 +63,51 @@ class Observer:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _keep_looking(self) -> None:
-        failed: list[str] = []
         while True:
-            troubles = [*self._troubles(), *failed]
-            try:
-                failed = await asyncio.get_running_loop().run_in_executor(self._pool, self._look, troubles)
-            except Exception as error:
-                # The page goes on to show what was read last, and when that was.
-                failed = [f"the record could not be read: {told(error)}"]
+            await asyncio.get_running_loop().run_in_executor(self._pool, self._look, self._troubles())
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _look(self, troubles: Sequence[str]) -> list[str]:
-        """Write an overview. Returns why the log could not be counted."""
-        registry, failed = self._open_registry(), []
+    def _look(self, troubles: Sequence[str]) -> None:
+        """Write an overview. What cannot be read now stays as it was read last, and the page says why."""
+        failed = []
+        try:
+            registry = self._open_registry()
+            overview = read_overview(registry)
+            self._count(registry)
+            self._read = replace(overview, answers=self._answers).checked()
+        except Exception as error:
+            failed.append(f"the record cannot be read: {told(error)}")
+        found = [*troubles, *self._uncounted, *failed]
+        with suppress(OSError):
+            # Of a full disk the troubles of the server say enough, and the next look tries again.
+            replace(self._read, troubles=list(dict.fromkeys(found))).write(self._folder)
+
+    def _count(self, registry: Registry) -> None:
+        """Count the log, if it is time for that."""
         began = time.monotonic()
-        if began >= self._count_again:
-            try:
-                self._answers = count_answers(registry)
-            except UserError as error:
-                failed = [str(error)]
-            now = time.monotonic()
-            self._count_again = now + COUNT_SHARE * (now - began)
-        read_overview(registry, self._answers, [*troubles, *failed]).write(self._folder)
-        return failed
+        if began < self._count_again:
+            return
+        try:
+            self._answers, self._uncounted = count_answers(registry), []
+        except Exception as error:
+            self._uncounted = [f"the prediction log cannot be counted: {told(error)}"]
+        now = time.monotonic()
+        self._count_again = now + COUNT_SHARE * (now - began)
 
 
-def read_overview(registry: Registry, answers: Answers | None = None, troubles: Sequence[str] = ()) -> Overview:
-    """What there is to see of the environment now. Raises `UserError` when the ledger cannot be read."""
+def read_overview(registry: Registry) -> Overview:
+    """What the record says of the environment now. Raises `UserError` when the ledger cannot be read."""
     rows, environment, version = registry.rows, registry.environment, _live_version(registry)
     shown = [row for row in reversed(rows) if row.action in _SHOWN]
     challenges = [row for row in reversed(rows) if row.action == "challenge"]
     return Overview(
         time=_now(),
-        environment=environment.name,
+        logs_answers=environment.settings.predictions_url is not None,
         champion=history.champion(rows),
         statuses={name: status_of(other) for name, other in registry.sharing.items()},
         live=None if version is None else _live(version, rows),
         challenges=[_contested(row) for row in challenges[:CHALLENGES]],
         events=[_event(row) for row in shown[:EVENTS]],
-        answers=answers,
-        troubles=list(troubles),
     )
 
 

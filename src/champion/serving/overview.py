@@ -1,6 +1,7 @@
 """What the page shows of the record and of the log: a file that the supervisor writes, as no worker reaches them."""
 
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
@@ -82,20 +83,24 @@ class Answers(msgspec.Struct):
 
 
 class Overview(msgspec.Struct):
-    """What was read at `time`. `answers` is None where answers are not logged.
+    """What was read at `time`, None before anything was. `answers` is None until they are counted, if they are logged.
 
     `troubles` are sentences about what is wrong now. The lists of challenges and events have the newest first.
     """
 
-    time: str
-    environment: str
-    champion: str | None
-    statuses: dict[str, Status]
-    live: Live | None
-    challenges: list[Contested]
-    events: list[Event]
-    answers: Answers | None
-    troubles: list[str]
+    time: str | None = None
+    logs_answers: bool = False
+    champion: str | None = None
+    statuses: dict[str, Status] = {}
+    live: Live | None = None
+    challenges: list[Contested] = []
+    events: list[Event] = []
+    answers: Answers | None = None
+    troubles: list[str] = []
+
+    def checked(self) -> Self:
+        """The same, as workers read it. Raises `msgspec.ValidationError` when they cannot: a ledger can be edited."""
+        return msgspec.json.decode(msgspec.json.encode(self), type=type(self))
 
     def write(self, folder: Path) -> None:
         """Let the workers of this folder show this."""
@@ -103,9 +108,9 @@ class Overview(msgspec.Struct):
             draft.write_bytes(msgspec.json.encode(self))
 
     @classmethod
-    def read(cls, folder: Path) -> "Overview | None":
-        """What was written last; None before the first time."""
+    def read(cls, folder: Path) -> "Overview":
+        """What was written last; an empty one before the first time."""
         try:
             return msgspec.json.decode((folder / FILE).read_bytes(), type=cls)
         except FileNotFoundError:
-            return None
+            return cls()

@@ -50,8 +50,8 @@ class Scale:
         return f"{100 * (high - low) / (self.high - self.low):.2f}%"
 
 
-def render(overview: Overview | None, model: LiveModel, measured: Measured) -> str:
-    """The page as HTML, with what was read of record and log, if anything was yet."""
+def render(overview: Overview, model: LiveModel, measured: Measured) -> str:
+    """The page as HTML, with what was read of record and log."""
     return _template().render(
         overview=overview,
         environment=model.state.environment,
@@ -60,7 +60,7 @@ def render(overview: Overview | None, model: LiveModel, measured: Measured) -> s
         measured=measured,
         Scale=Scale,
         infinity=math.inf,
-        scored=[] if overview is None or overview.live is None else _scored(overview.live),
+        scored=[] if overview.live is None else _scored(overview.live),
     )
 
 
