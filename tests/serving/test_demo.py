@@ -11,7 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
+from filelock import FileLock
 
+from champion.delivery.demo import FOLDER, LOCK
 from support.delivery import InState
 from support.project import Project
 from support.serving import await_true
@@ -72,3 +74,15 @@ def test_a_demonstration_ends_at_the_first_step_that_fails(in_state: InState) ->
     assert result.returncode == 1
     assert result.stderr.endswith("error: `dvc repro` failed, so the demonstration ends here.\n")
     assert "champion register" not in result.stdout
+
+
+def test_a_demonstration_leaves_the_folder_of_another_one_alone(in_state: InState) -> None:
+    root = in_state("new").root
+    kept = root / FOLDER / "ledger.db"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    with FileLock(root / LOCK):
+        result = Project(root).champion("demo", check=False)
+    assert result.stderr == ("error: another demonstration uses var/demo. End it with Ctrl-C, or look at its page.\n")
+    assert result.stdout == ""
+    assert kept.exists()

@@ -13,9 +13,9 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from champion.core.errors import UnavailableError, UserError
+from champion.core.errors import ConflictError, UnavailableError, UserError
 from champion.core.stage import progress
-from champion.delivery import keys
+from champion.delivery import keys, webhook
 from champion.delivery.realised import next_rows
 from champion.environments import load_environment
 from champion.registry.registry import Registry
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # It belongs to the demonstration alone, which begins anew each time.
 FOLDER = Path("var/demo")
+LOCK = FOLDER.with_suffix(".lock")
 STEPS = (
     "dvc repro",
     "champion register --env staging",
@@ -52,10 +53,12 @@ def demonstrate(root: Path, port: int) -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    shutil.rmtree(root / FOLDER, ignore_errors=True)
-    (root / FOLDER).mkdir(parents=True)
     os.environ |= _variables(root)
-    with suppress(KeyboardInterrupt):
+    # It would tell other people of a promotion in production.
+    os.environ.pop(webhook.VARIABLE, None)
+    with suppress(KeyboardInterrupt), _alone(root):
+        shutil.rmtree(root / FOLDER, ignore_errors=True)
+        (root / FOLDER).mkdir(parents=True)
         for step in STEPS:
             _run(step, root)
         registry = Registry.open(load_environment("production", root))
@@ -67,6 +70,22 @@ def demonstrate(root: Path, port: int) -> None:
             print(f"\nThe page is {url}/ (name: demo, password: {key})\nCtrl-C ends everything.", flush=True)
             for line in server.stdout or ():
                 print(line, end="", flush=True)
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Keep the folder of the demonstration from other demonstrations during the block."""
+    from filelock import FileLock, Timeout
+
+    path = root / LOCK
+    path.parent.mkdir(exist_ok=True)
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ConflictError(f"another demonstration uses {FOLDER}. End it with Ctrl-C, or look at its page.") from None
+    with lock:
+        yield
 
 
 def _variables(root: Path) -> dict[str, str]:
