@@ -1,7 +1,6 @@
 """The prediction log as a file, without a user, and without what is old."""
 
 import os
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
@@ -203,14 +202,6 @@ def test_an_environment_without_a_log_says_so(project: DeliveryProject) -> None:
     assert load_environment("production", project.root).predictions_url is None
     told = Project(project.root).champion("predictions", "export", "log.parquet", "--env", "production", check=False)
     assert "production logs no predictions: config/environments.yaml has no `predictions_url`." in told.stderr
-
-
-def test_an_export_says_which_packages_it_needs(project: DeliveryProject, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "adbc_driver_sqlite.dbapi", None)
-    told = Project(project.root).champion("predictions", "export", "log.parquet", "--env", "production", check=False)
-    assert told.returncode == 1
-    assert "needs more packages: `make setup GROUP=serving`" in told.stderr
-    assert not (project.root / "log.parquet").exists()
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])

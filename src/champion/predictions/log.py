@@ -1,6 +1,5 @@
 """The database of what was answered. It is not the ledger's, and has a role of its own."""
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -82,8 +81,8 @@ class PredictionLog:
         from champion.predictions.reading import read_rows
 
         first, last = (None if moment is None else _written(moment) for moment in (since, until))
-        with self._usable():
-            yield from read_rows(self._engine, self._tables, self._environment, first, last)
+        with self._connected() as connection:
+            yield from read_rows(connection, self._tables, self._environment, first, last)
 
     def tally(self) -> "list[Tally]":
         """All rows of the environment, counted. It reads the whole log, which takes seconds for a million rows."""
@@ -157,15 +156,12 @@ class PredictionLog:
     @contextmanager
     def _connected(self) -> "Iterator[sa.Connection]":
         """A transaction."""
-        with self._usable(), self._engine.begin() as connection:
-            yield connection
+        import sqlalchemy as sa
 
-    @contextmanager
-    def _usable(self) -> Iterator[None]:
-        """Raise `UnavailableError` where the database raises its own errors."""
         try:
-            yield
-        except _errors() as error:
+            with self._engine.begin() as connection:
+                yield connection
+        except sa.exc.SQLAlchemyError as error:
             reason = type(getattr(error, "orig", None) or error).__name__
             raise UnavailableError(
                 f"the prediction log of {self._environment} cannot be used ({reason}). Check that its database runs, "
@@ -227,11 +223,3 @@ def _written_at(seconds: float) -> str:
 def _written_second(second: int) -> str:
     # Most rows are of the same second as the one before, and this takes longer than all else that is done with a row.
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def _errors() -> tuple[type[Exception], ...]:
-    """The errors of SQLAlchemy, and of the drivers that read many rows, if they are in use."""
-    import sqlalchemy as sa
-
-    drivers: Any = sys.modules.get("adbc_driver_manager")
-    return (sa.exc.SQLAlchemyError,) if drivers is None else (sa.exc.SQLAlchemyError, drivers.Error)
