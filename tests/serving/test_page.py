@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from champion.delivery import rollout
 from champion.delivery.observer import Observer, count_answers, read_overview
+from champion.serving import pages
 from champion.serving.overview import FILE, Overview
 from support.delivery import DeliveryProject, InState, project_in_state
 from support.serving import ROW, Server, await_true, serving
@@ -201,6 +202,16 @@ def test_a_page_says_that_the_ledger_has_a_row_that_it_cannot_show(in_state: InS
     store, record = overview.troubles
     assert store == "the store is down"
     assert "the record cannot be read: an unexpected" in record
+
+
+def test_a_page_is_made_once_for_many_viewers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(pages, "measure", lambda: None)
+    monkeypatch.setattr(pages, "render", lambda *_: made.append("page") or str(len(made)))
+    clock = iter([10.0, 10.9, 11.1])
+    monkeypatch.setattr(pages.time, "monotonic", lambda: next(clock))
+    page = pages.Page(tmp_path)
+    assert [page.show(model=None) for _ in range(3)] == ["1", "1", "2"]
 
 
 def test_an_overview_has_what_was_worth_and_came_true(in_state: InState) -> None:

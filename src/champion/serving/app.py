@@ -16,8 +16,7 @@ from champion.predictions.limits import latest_day
 from champion.serving import pages
 from champion.serving.admission import Admission
 from champion.serving.exchange import request_id
-from champion.serving.measured import measure, read_registry
-from champion.serving.overview import Overview
+from champion.serving.measured import read_registry
 from champion.serving.predictor import Predictor
 from champion.serving.problems import MEDIA_TYPE, Problem, as_problem, check_size, check_type
 from champion.serving.recorder import Recorder
@@ -47,7 +46,7 @@ class App:
         recorder: Recorder | None,
     ) -> None:
         self.leaving = False
-        self._folder = folder
+        self._page = pages.Page(folder)
         self._predictor = predictor
         self._settings = settings
         self._admission = admission
@@ -94,8 +93,7 @@ class App:
         def show_state(request: Request) -> Response:
             model = self._predictor.model
             self._admission.admit_person(dict(request.scope["headers"]), model.keys)
-            shown = pages.render(Overview.read(self._folder), model, measure())
-            return HTMLResponse(shown, headers=pages.HEADERS)
+            return HTMLResponse(self._page.show(model), headers=pages.HEADERS)
 
         async def style(_: Request) -> Response:
             return FileResponse(pages.STYLE)

@@ -1,17 +1,20 @@
 """The page for people: what is served, what it was worth and what came true. It changes nothing."""
 
 import math
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from champion.serving.live_model import LiveModel
-from champion.serving.measured import Measured
+from champion.serving.measured import Measured, measure
 from champion.serving.overview import Live, Overview
 
+FRESH_SECONDS = 1.0
 STYLE = Path(__file__).parent / "templates" / "page.css"
 # The page loads its style, and nothing else; no script runs in it, and no other page can frame it.
 HEADERS = {
@@ -48,6 +51,27 @@ class Scale:
     def width(self, low: float, high: float) -> str:
         """How wide it is from one value to another."""
         return f"{100 * (high - low) / (self.high - self.low):.2f}%"
+
+
+class Page:
+    """The page of a server, whose supervisor writes to `folder`. It is made at most once a second.
+
+    To make it, a worker reads the files of all workers, which takes time from its requests.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = Lock()
+        self._made, self._make_again = "", 0.0
+
+    def show(self, model: LiveModel) -> str:
+        """The page as HTML."""
+        with self._lock:
+            now = time.monotonic()
+            if now >= self._make_again:
+                self._made = render(Overview.read(self._folder), model, measure())
+                self._make_again = now + FRESH_SECONDS
+            return self._made
 
 
 def render(overview: Overview, model: LiveModel, measured: Measured) -> str:
