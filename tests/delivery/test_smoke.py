@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 import zipfile
 from pathlib import Path
@@ -98,16 +99,20 @@ def test_a_model_that_never_ends_is_stopped_and_rolled_back(delivery_project: De
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the process in /proc")
-def test_a_model_that_crashes_its_process_fails(delivery_project: DeliveryProject) -> None:
+def test_a_model_that_crashes_its_process_fails(
+    delivery_project: DeliveryProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     register(delivery_project.staging)
     deployment.deploy(delivery_project.staging, "v1")
     done = threading.Event()
+    # Other workers have such processes too.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     def crash() -> None:
         while not done.is_set():
             for opened in Path("/proc").glob("[0-9]*/fd/1"):
                 with contextlib.suppress(OSError):
-                    if opened.readlink().match("champion-*/errors.txt"):
+                    if opened.readlink().match(f"{tmp_path}/champion-*/errors.txt"):
                         os.kill(int(opened.parts[2]), signal.SIGSEGV)
                         return
 

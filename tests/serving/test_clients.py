@@ -300,7 +300,7 @@ def test_a_request_that_is_no_http_takes_no_answer_from_the_one_before(server: S
 
 
 @pytest.mark.parametrize(
-    "ask", ["GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"]
+    "ask", ["GET /x HTTP/1.1\r\n\r\n", "GET /x HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"]
 )
 def test_a_client_may_have_only_so_many_requests_waiting(server: Server, ask: str) -> None:
     counts = Counter(statuses(talk(server, ask.encode() * 50_000)))

@@ -63,7 +63,8 @@ def test_the_card_says_what_the_model_is_and_how_good() -> None:
     for line in (
         "A `logistic_regression` classifier, parameters chosen by grid search: max_iter 5, learning_rate 0.05, depth "
         "None. It gives the probability that a row is positive within 24 months, from what is known when the row is "
-        "made. It ranks and prices risk; it does not explain single decisions.",
+        "made. It ranks and prices risk. What moved a single answer, a server says (`?reasons=4`); that names no "
+        "causes.",
         "The ROC AUC of 0.500 is what a model made on 2007-01-01 reached on the 2,000 rows of the time after. It is "
         "not the result of the delivered model, which the same recipe made on 2010-01-01: nobody knows yet how its "
         "rows end. In 3 rehearsals before, the recipe reached 0.700 on average (those that chose it, marked below, are "
