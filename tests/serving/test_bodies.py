@@ -59,7 +59,7 @@ def ask(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cal
 
     async def asked(body: bytes) -> tuple[int, Any]:
         answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        exchange = Exchange(b"POST", {}, False, lambda _, answer: answered.set_result(answer))
+        exchange = Exchange(b"POST", b"", {}, False, lambda _, answer: answered.set_result(answer))
         exchange.body += body
         exchange.is_whole = True
         predictor.go_on(exchange)

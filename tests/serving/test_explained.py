@@ -14,31 +14,19 @@ import pytest
 import requests
 
 from champion.delivery import deployment, rollout
-from champion.delivery.register import register
 from champion.serving import explainer
 from champion.serving.explainer import Explainer
 from champion.serving.live_model import OpenVersion
 from champion.serving.problems import Problem
 from champion.serving.schema import max_explained
 from champion.serving.scoring import read_each
-from support.delivery import DeliveryProject, InState, project_in_state
-from support.edited import fail_on_unseen_text, register_edited
+from support.delivery import InState, project_in_state
+from support.edited import deploy_result, fail_on_unseen_text, register_edited
 from support.hostile import HOSTILE
-from support.results import package_again
 from support.serving import ROW, Server, await_true, serving
 
 OLD = {"too old": {"age": {"above": 100}}}
 OTHER: dict[str, Any] = {"income": 1.5, "age": -1.2, "noise": -2.0, "region": "south"}
-
-
-def deploy_result(project: DeliveryProject, name: str, **changes: Any) -> str:
-    """Register a result of the pipeline with changed facts, and serve it in staging."""
-    project.copy_result(name)
-    package_again(project.root, **changes)
-    project.commit()
-    version, _ = register(project.staging)
-    deployment.deploy(project.staging, version.name)
-    return version.name
 
 
 @pytest.fixture(scope="module")

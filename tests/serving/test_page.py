@@ -208,10 +208,10 @@ def test_a_page_is_made_once_for_many_viewers(tmp_path: Path, monkeypatch: pytes
     made: list[str] = []
     monkeypatch.setattr(pages, "measure", lambda: None)
     monkeypatch.setattr(pages, "render", lambda *_: made.append("page") or str(len(made)))
-    clock = iter([10.0, 10.9, 11.1])
-    monkeypatch.setattr(pages.time, "monotonic", lambda: next(clock))
-    page = pages.Page(tmp_path)
-    assert [page.show(model=None) for _ in range(3)] == ["1", "1", "2"]
+    for seconds, expected in ((3600, ["1", "1"]), (0, ["2", "3"])):
+        monkeypatch.setattr(pages, "FRESH_SECONDS", seconds)
+        page = pages.Page(tmp_path)
+        assert [page.show(model=None) for _ in range(2)] == expected
 
 
 def test_an_overview_has_what_was_worth_and_came_true(in_state: InState) -> None:

@@ -1,14 +1,30 @@
-"""Versions whose ONNX file was edited after it was made."""
+"""Versions that the pipeline would not make: with other facts, or an edited ONNX file."""
 
 import hashlib
 from collections.abc import Callable
+from typing import Any
 
 import onnx
 from onnx import numpy_helper
 
+from champion.delivery import deployment
+from champion.delivery.register import register
 from champion.registry import history
 from champion.registry.versions import ONNX_FILE
 from support.delivery import DeliveryProject
+
+
+def deploy_result(project: DeliveryProject, name: str, **changes: Any) -> str:
+    """Register a result of the pipeline with changed facts, and serve it in staging."""
+    # It imports scikit-learn, which most tests need not wait for.
+    from support.results import package_again
+
+    project.copy_result(name)
+    package_again(project.root, **changes)
+    project.commit()
+    version, _ = register(project.staging)
+    deployment.deploy(project.staging, version.name)
+    return version.name
 
 
 def register_edited(project: DeliveryProject, edit: Callable[[onnx.ModelProto], object]) -> str:

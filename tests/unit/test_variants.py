@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from scipy.stats import beta
 
+from champion.model.intervals import share_interval
 from champion.predictions.labels import Labels
 from champion.predictions.log import PredictionLog
 from champion.predictions.record import Answered, Complete, Outcome, Row
@@ -76,18 +77,13 @@ def test_a_variant_has_the_rates_of_its_rows_whose_label_is_known() -> None:
     assert (first.accepted.rows, first.accepted.events, first.accepted.share) == (85, 10, 10 / 85)
 
 
-def test_an_interval_of_a_rate_is_that_of_jeffreys() -> None:
-    rate = Rate(50, 4)
-    rate.measure()
-    assert (rate.low, rate.high) == pytest.approx(beta.ppf([0.025, 0.975], 4.5, 46.5))
-    for events, end in ((0, "low"), (50, "high")):
-        rate = Rate(50, events)
-        rate.measure()
-        assert getattr(rate, end) == events / 50
-        assert rate.low < rate.high
-    nothing = Rate()
-    nothing.measure()
-    assert (nothing.share, nothing.low, nothing.high) == (None, None, None)
+def test_an_interval_of_a_share_is_that_of_jeffreys() -> None:
+    assert share_interval(4, 50) == pytest.approx(beta.ppf([0.025, 0.975], 4.5, 46.5))
+    low, high = share_interval(0, 50)
+    assert low == 0 < high < 0.1
+    assert share_interval(50, 50) == pytest.approx((1 - high, 1))
+    assert Rate.of({True: 4, False: 46}) == Rate(50, 4, 0.08, *share_interval(4, 50))
+    assert Rate.of({}) == Rate(0, 0, None, None, None)
 
 
 def test_a_bin_of_the_calibration_has_rows_of_similar_probability() -> None:

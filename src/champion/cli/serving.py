@@ -61,7 +61,7 @@ def demo(
 ) -> None:
     """Make a model, deliver it to a staging and a production in var/demo, serve it with traffic, until Ctrl-C.
 
-    The traffic are the loans approved in the year after the model was made, and what became of them.
+    The traffic is the rows of the time after the model was made, with what became of them.
     """
     from champion.delivery.demo import demonstrate
 

@@ -20,6 +20,7 @@ from champion.delivery.realised import next_rows
 from champion.environments import load_environment
 from champion.registry.registry import Registry
 from champion.repository.process import run
+from champion.serving.schema import required_columns
 from champion.table.columns import TARGET
 from champion.table.window import Calendar, shift
 
@@ -38,6 +39,8 @@ STEPS = (
     "champion smoke --env staging",
     "champion promote --env production",
 )
+# The column of the traffic with the day of each row.
+DAY = "__day__"
 # Outcomes of one request.
 SAID = 1000
 # How long the last answers take to their log.
@@ -48,7 +51,7 @@ _ADDRESS = re.compile(r" at (http://\S+) with ")
 def demonstrate(root: Path, port: int) -> None:
     """Make a model, deliver it to a staging and a production of this machine, serve it, and wait for Ctrl-C.
 
-    Its traffic are the rows of the time after the model was made. Each answer gets the date of its row, as outcomes
+    Its traffic is the rows of the time after the model was made. Each answer gets the date of its row, as outcomes
     need the whole horizon. Without such rows there is no traffic. Raises `UserError` when a step fails.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -108,15 +111,20 @@ def _run(step: str, root: Path) -> None:
 
 def _read_traffic(registry: Registry, root: Path) -> "tuple[pl.DataFrame, Calendar] | None":
     """The rows to send with their dates and labels; None where there are none, which is said."""
-    version = registry.resolve("production")
+    import polars as pl
+
+    version = registry.resolve(registry.environment.name)
     try:
         data, calendar = next_rows(registry, version)
     except UserError as error:
         print(f"no traffic is sent: {error}", flush=True)
         return None
     _run(f"champion realised production --as-of {calendar.known(calendar.as_of)} --env production", root)
+    # Training has left the excluded rows out already, so the columns that only say which those are may be empty.
+    absent = dict.fromkeys(required_columns(registry.load_model(version.name).manifest))
     names = [feature.name for feature in data.features]
-    return data.rows.select(*names, TARGET, day=str(data.schema.date)).sort("day"), calendar
+    rows = data.rows.select(*names, TARGET, pl.col(str(data.schema.date)).alias(DAY)).with_columns(**absent)
+    return rows.sort(DAY), calendar
 
 
 @contextmanager
@@ -155,8 +163,8 @@ def _send(registry: Registry, url: str, key: str, rows: "pl.DataFrame", calendar
     with requests.Session() as client, progress(f"sending {rows.height:,} rows and their outcomes") as done:
         client.headers["authorization"] = f"Bearer {key}"
         for number, part in enumerate(_requests(rows, most)):
-            day, labels = part["day"][0], part[TARGET]
-            body = {"rows": part.drop("day", TARGET).to_dicts(), "user_id": f"user-{number}"}
+            day, labels = part[DAY][0], part[TARGET]
+            body = {"rows": part.drop(DAY, TARGET).to_dicts(), "user_id": f"user-{number}"}
             its_id = _post(client, f"{url}/v1/predict", body)["request_id"]
             answered[its_id] = day
             last = str(shift(day, calendar.horizon, 1) - timedelta(days=1))
@@ -172,7 +180,7 @@ def _send(registry: Registry, url: str, key: str, rows: "pl.DataFrame", calendar
 
 def _requests(rows: "pl.DataFrame", most: int) -> "Iterator[pl.DataFrame]":
     """The rows of each day, in order, at most so many at once."""
-    for part in rows.partition_by("day", maintain_order=True):
+    for part in rows.partition_by(DAY, maintain_order=True):
         yield from part.iter_slices(most)
 
 

@@ -125,9 +125,10 @@ def count_answers(registry: Registry) -> Answers | None:
     finally:
         log.close()
     labels = Labels(complete, None if live is None else live.params["label"].get("horizon"))
-    calibration = [] if live is None else calibrate(tallies, labels, live.name)
+    name = None if live is None else live.name
+    calibration = [] if name is None else calibrate(tallies, labels, name)
     through = None if complete is None else complete.isoformat()
-    return Answers(_now(), count_variants(tallies, labels), calibration, through)
+    return Answers(_now(), name, count_variants(tallies, labels), calibration, through)
 
 
 def _live_version(registry: Registry) -> Version | None:
@@ -150,7 +151,7 @@ def _live(version: Version, rows: Sequence[Row]) -> Live:
         ],
         promised=None if low is None or high is None else (low, high),
         realised=[scored for row in realised if (scored := _realised(row.details)) is not None],
-        observed_expected=_span(metrics, "observed_expected"),
+        observed_expected=metrics.get("observed_expected"),
     )
 
 

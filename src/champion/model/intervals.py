@@ -1,10 +1,10 @@
-"""95% intervals: of bootstrap draws, and of one new value."""
+"""95% intervals: of bootstrap draws, of a share, and of one new value."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import betaincinv, stdtrit
 
 
 def interval(draws: NDArray[np.float64]) -> tuple[float, float]:
@@ -14,6 +14,16 @@ def interval(draws: NDArray[np.float64]) -> tuple[float, float]:
         return np.nan, np.nan
     low, high = np.quantile(finite, [0.025, 0.975])
     return float(low), float(high)
+
+
+def share_interval(events: int, rows: int) -> tuple[float, float]:
+    """The interval of the share of independent rows, at least one, that had an event.
+
+    It is Jeffreys' interval, the quantiles of a beta distribution with parameters events + 1/2 and rows - events + 1/2.
+    It reaches the end where all rows say the same (Brown, Cai and DasGupta 2001).
+    """
+    low, high = betaincinv(events + 0.5, rows - events + 0.5, [0.025, 0.975]).tolist()
+    return 0.0 if events == 0 else low, 1.0 if events == rows else high
 
 
 def prediction_interval(values: Sequence[float]) -> tuple[float, float] | None:

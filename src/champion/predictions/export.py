@@ -8,9 +8,6 @@ from champion.core.files import replacing
 from champion.core.stage import progress
 from champion.predictions.log import PredictionLog
 
-# Columns in which many rows have the same value.
-_REPEATING = ["user", "version", "variant", "out_of_scope", "event"]
-
 
 def export(log: PredictionLog, path: Path, since: datetime | None, until: datetime | None) -> int:
     """Write the rows from `since` on and before `until`, sorted by time. Returns how many they are.
@@ -25,8 +22,7 @@ def export(log: PredictionLog, path: Path, since: datetime | None, until: dateti
     with replacing(path) as draft, progress(f"writing {path.name}", line=False):
         tables = (part.to_arrow() for part in log.read(since, until))
         first = next(tables)
-        writer = ParquetWriter(draft, first.schema, compression="zstd", use_dictionary=_REPEATING)
-        with writer:
+        with ParquetWriter(draft, first.schema, compression="zstd") as writer:
             for table in (first, *tables):
                 writer.write_table(table)
                 count += len(table)

@@ -46,7 +46,7 @@ class PredictionLog:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
         with self._connected() as connection:
-            if path is not None:
+            if self._is_sqlite:
                 # Who reads the log must not hold up who adds to it.
                 connection.exec_driver_sql("PRAGMA journal_mode = WAL")
             # A server's threads begin at once, and the second one must see the tables of the first.
@@ -221,5 +221,5 @@ def _written_at(seconds: float) -> str:
 
 @lru_cache(8)
 def _written_second(second: int) -> str:
-    # Most rows are of the same second as the one before, and this takes longer than all else that is done with a row.
+    # Most rows are of the same second as the one before, and this takes longest of what is done with a row.
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -25,37 +25,29 @@ def read_rows(
 
     They come in parts with equal columns, the first of which is empty.
     """
-    # Few rows have an event, and to join them here takes a third of the time that SQLite needs.
-    events = pl.concat(_fetch(connection, _events_query(tables, environment)))
-    events = events.with_columns(pl.col("event").str.to_date("%Y-%m-%d"))
-    # To read the zone, which is always UTC, would take most of the time.
-    time = pl.col("time").str.slice(0, 26).str.to_datetime("%Y-%m-%dT%H:%M:%S%.6f", time_unit="us", time_zone="UTC")
-    for part in _fetch(connection, _rows_query(tables, environment, since, until)):
-        joined = part.with_columns(time).join(events, ["request_id", "row"], "left", maintain_order="left")
-        yield joined.select(READ)
+    schema = {name: _TYPES.get(name, pl.String) for name in READ}
+    parsed = (
+        # To read the zone, which is always UTC, would take most of the time.
+        pl.col("time").str.slice(0, 26).str.to_datetime("%Y-%m-%dT%H:%M:%S%.6f", time_unit="us", time_zone="UTC"),
+        pl.col("event").str.to_date("%Y-%m-%d"),
+    )
+    yield pl.DataFrame(schema=schema).with_columns(parsed)
+    query = _query(tables, environment, since, until)
+    found = connection.execution_options(stream_results=True, yield_per=_ROWS).execute(query)
+    for part in found.partitions():
+        columns = dict(zip(READ, zip(*part, strict=True), strict=True))
+        yield pl.DataFrame(columns, schema).with_columns(parsed)
 
 
-def _rows_query(tables: Tables, environment: str, since: str | None, until: str | None) -> "sa.Select[Any]":
-    table = tables.predictions.c
-    query = sa.select(*(table[name] for name in READ if name in table)).where(table.environment == environment)
+def _query(tables: Tables, environment: str, since: str | None, until: str | None) -> "sa.Select[Any]":
+    table, outcomes = tables.predictions.c, tables.outcomes.c
+    query = (
+        sa.select(*(outcomes.day if name == "event" else table[name] for name in READ))
+        .select_from(tables.with_outcomes)
+        .where(table.environment == environment)
+    )
     if since is not None:
         query = query.where(table.time >= since)
     if until is not None:
         query = query.where(table.time < until)
     return query.order_by(*tables.predictions.primary_key)
-
-
-def _events_query(tables: Tables, environment: str) -> "sa.Select[Any]":
-    said = tables.outcomes.c
-    query = sa.select(said.request_id, said.row, said.day.label("event"))
-    return query.where(said.environment == environment, said.day.is_not(None))
-
-
-def _fetch(connection: sa.Connection, query: "sa.Select[Any]") -> Iterator[pl.DataFrame]:
-    """The query's result in parts, the first of which is empty."""
-    schema = {column.name: _TYPES.get(column.name, pl.String) for column in query.selected_columns}
-    yield pl.DataFrame(schema=schema)
-    found = connection.execution_options(stream_results=True, yield_per=_ROWS).execute(query)
-    for part in found.partitions():
-        # By column: by row, Polars would look at each value twice.
-        yield pl.DataFrame(dict(zip(schema, zip(*part, strict=True), strict=True)), schema)

@@ -14,6 +14,13 @@ class Tables:
     outcomes: sa.Table
     completeness: sa.Table
 
+    @property
+    def with_outcomes(self) -> sa.Join:
+        """What was answered, with the day of each row's event where there is one."""
+        answered, said = self.predictions.c, self.outcomes.c
+        same = [answered[name] == said[name] for name in ("environment", "request_id", "row")]
+        return self.predictions.outerjoin(self.outcomes, sa.and_(*same))
+
 
 def make_tables() -> Tables:
     """The tables in SQLAlchemy."""

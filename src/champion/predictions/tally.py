@@ -23,12 +23,11 @@ def tally_query(tables: Tables, environment: str) -> "sa.Select[Any]":
         sa.func.substr(table.time, 1, 10).label("day"),
         outcomes.day.label("event"),
     )
-    same = [table[name] == outcomes[name] for name in ("environment", "request_id", "row")]
     # A column's number in place of its name: databases disagree on whose name counts.
     numbers = [sa.text(str(number)) for number in range(1, len(columns) + 1)]
     return (
         sa.select(*columns, sa.func.count().label("rows"), sa.func.sum(table.probability).label("probability"))
-        .select_from(tables.predictions.outerjoin(tables.outcomes, sa.and_(*same)))
+        .select_from(tables.with_outcomes)
         .where(table.environment == environment)
         .group_by(*numbers)
     )

@@ -1,8 +1,6 @@
 """Pseudonyms of users: the log has no user's name."""
 
-import hashlib
-
-_BLOCK_BYTES = 64
+import hmac
 
 
 class Pseudonyms:
@@ -12,14 +10,11 @@ class Pseudonyms:
     """
 
     def __init__(self, users_key: bytes) -> None:
-        # RFC 2104. Half of the work is the same for all users, and to copy it takes a third of the time of `hmac.new`.
-        key = hashlib.sha256(users_key).digest() if len(users_key) > _BLOCK_BYTES else users_key
-        padded = key.ljust(_BLOCK_BYTES, b"\0")
-        self._inner, self._outer = (hashlib.sha256(bytes(byte ^ pad for byte in padded)) for pad in (0x36, 0x5C))
+        # To copy it takes half of the time that a new one does.
+        self._begun = hmac.new(users_key, digestmod="sha256")
 
     def of(self, user_id: str) -> str:
         """The word for this user."""
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(user_id.encode(errors="surrogatepass"))
-        outer.update(inner.digest())
-        return outer.hexdigest()
+        one = self._begun.copy()
+        one.update(user_id.encode(errors="surrogatepass"))
+        return one.hexdigest()

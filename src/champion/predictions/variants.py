@@ -1,14 +1,13 @@
 """What each variant answered, and what came true: the counts of the log, with intervals."""
 
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from typing import Self
 
 import msgspec
 
 from champion.predictions.labels import Labels
-
-# 95% intervals.
-_TAILS = (0.025, 0.975)
 
 
 class Tally(msgspec.Struct):
@@ -28,10 +27,7 @@ class Tally(msgspec.Struct):
 
 
 class Rate(msgspec.Struct):
-    """How many of the rows had their event, with a 95% interval of this share; without rows there is no share.
-
-    The interval is Jeffreys' for a binomial share (Brown, Cai and DasGupta 2001). It takes the rows as independent.
-    """
+    """How many of the rows had their event, and a 95% interval of this share; without rows there is no share."""
 
     rows: int = 0
     events: int = 0
@@ -39,22 +35,13 @@ class Rate(msgspec.Struct):
     low: float | None = None
     high: float | None = None
 
-    def add(self, rows: int, events: int) -> None:
-        """Count these rows too."""
-        self.rows += rows
-        self.events += events
+    @classmethod
+    def of(cls, labels: Mapping[bool, int]) -> Self:
+        """The rate of rows that were counted by their label."""
+        from champion.model.intervals import share_interval
 
-    def measure(self) -> None:
-        """Work out the share and its interval."""
-        from scipy.special import betaincinv
-
-        if self.rows == 0:
-            return
-        self.share = self.events / self.rows
-        low, high = betaincinv(self.events + 0.5, self.rows - self.events + 0.5, _TAILS).tolist()
-        # The interval reaches the end where all rows say the same.
-        self.low = 0.0 if self.events == 0 else low
-        self.high = 1.0 if self.events == self.rows else high
+        rows, events = sum(labels.values()), labels.get(True, 0)
+        return cls(rows, events, events / rows, *share_interval(events, rows)) if rows else cls()
 
 
 class Variant(msgspec.Struct):
@@ -66,11 +53,11 @@ class Variant(msgspec.Struct):
 
     version: str
     variant: str | None
-    rows: int = 0
-    flagged: int = 0
-    excluded: int = 0
-    known: Rate = msgspec.field(default_factory=Rate)
-    accepted: Rate = msgspec.field(default_factory=Rate)
+    rows: int
+    flagged: int
+    excluded: int
+    known: Rate
+    accepted: Rate
 
 
 class Bin(msgspec.Struct):
@@ -82,35 +69,39 @@ class Bin(msgspec.Struct):
 
 def count_variants(tallies: Iterable[Tally], labels: Labels) -> list[Variant]:
     """What each variant answered and what became of it, sorted by version and variant."""
-    found: dict[tuple[str, str], Variant] = {}
+    by_variant: dict[tuple[str, str], list[Tally]] = defaultdict(list)
     for one in tallies:
-        variant = found.setdefault((one.version, one.variant or ""), Variant(one.version, one.variant))
-        variant.rows += one.rows
-        if one.decision is None:
-            variant.excluded += one.rows
-            continue
-        variant.flagged += one.rows if one.decision else 0
+        by_variant[one.version, one.variant or ""].append(one)
+    return [_count(by_variant[key], labels) for key in sorted(by_variant)]
+
+
+def _count(tallies: Sequence[Tally], labels: Labels) -> Variant:
+    """Of one variant."""
+    rows: Counter[bool | None] = Counter()
+    known: dict[bool | None, Counter[bool]] = defaultdict(Counter)
+    for one in tallies:
+        rows[one.decision] += one.rows
         label = labels.of(one.day, one.event)
         if label is not None:
-            for rate in (variant.known,) if one.decision else (variant.known, variant.accepted):
-                rate.add(one.rows, one.rows if label else 0)
-    variants = [found[key] for key in sorted(found)]
-    for variant in variants:
-        variant.known.measure()
-        variant.accepted.measure()
-    return variants
+            known[one.decision][label] += one.rows
+    return Variant(
+        tallies[0].version,
+        tallies[0].variant,
+        rows.total(),
+        rows[True],
+        rows[None],
+        Rate.of(known[True] + known[False]),
+        Rate.of(known[False]),
+    )
 
 
 def calibrate(tallies: Iterable[Tally], labels: Labels, version: str) -> list[Bin]:
     """The version's rows with a known label by their probability, lowest first."""
-    rates: dict[int, Rate] = {}
-    sums: dict[int, float] = {}
+    known: dict[int, Counter[bool]] = defaultdict(Counter)
+    sums: dict[int, float] = defaultdict(float)
     for one in tallies:
         label = labels.of(one.day, one.event)
-        if one.version != version or one.bin is None or label is None:
-            continue
-        rates.setdefault(one.bin, Rate()).add(one.rows, one.rows if label else 0)
-        sums[one.bin] = sums.get(one.bin, 0.0) + (one.probability or 0.0)
-    for rate in rates.values():
-        rate.measure()
-    return [Bin(sums[number] / rates[number].rows, rates[number]) for number in sorted(rates)]
+        if one.version == version and one.bin is not None and one.probability is not None and label is not None:
+            known[one.bin][label] += one.rows
+            sums[one.bin] += one.probability
+    return [Bin(sums[number] / known[number].total(), Rate.of(known[number])) for number in sorted(known)]

@@ -21,7 +21,7 @@ class Exchange:
 
     `is_begun` says that its turn has come. `body` is whole once `is_whole`, and empty again once it is answered.
     `awaits_body` says that the client sends the body only when it is told to. uvicorn's connection keeps it among its
-    own cycles of requests and answers, and knows what they have in common. `query` is what follows the address's `?`.
+    own cycles of requests and answers, and knows what they have in common. `query` comes after the address's `?`.
     """
 
     __slots__ = (
@@ -44,10 +44,10 @@ class Exchange:
     def __init__(
         self,
         method: bytes,
+        query: bytes,
         headers: Mapping[bytes, bytes],
         awaits_body: bool,
         write: "Callable[[Exchange, bytes], None]",
-        query: bytes = b"",
     ) -> None:
         self.started = time.perf_counter()
         self.method = method

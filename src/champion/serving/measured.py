@@ -2,11 +2,18 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.samples import Sample
 
 from champion.serving import metrics
+
+# The samples of each metric by its name.
+Found = Mapping[str, Sequence[Sample]]
 
 
 @dataclass(frozen=True)
@@ -40,11 +47,8 @@ class Measured:
     latency: Latency | None
 
 
-def read_registry() -> Any:
-    """A registry of Prometheus' library with the sums of all workers. Reading their files takes some milliseconds."""
-    from prometheus_client import CollectorRegistry
-    from prometheus_client.multiprocess import MultiProcessCollector
-
+def read_registry() -> CollectorRegistry:
+    """A registry with the sums of all workers. Reading their files takes some milliseconds."""
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return registry
@@ -52,39 +56,43 @@ def read_registry() -> Any:
 
 def measure() -> Measured:
     """What the workers measured."""
-    samples = [sample for family in read_registry().collect() for sample in family.samples]
-    rows = _by_label(samples, metrics.SHADOW_ROWS, "version")
-    others = _by_label(samples, metrics.SHADOW_OTHER, "version")
-    differences = _by_label(samples, metrics.SHADOW_DIFFERENCE, "version")
+    found = {family.name: family.samples for family in read_registry().collect()}
+    rows = _by_label(found, metrics.SHADOW_ROWS, "version")
+    others = _by_label(found, metrics.SHADOW_OTHER, "version")
+    differences = _by_label(found, metrics.SHADOW_DIFFERENCE, "version")
     return Measured(
-        requests=_whole(_by_label(samples, metrics.REQUESTS, "status")),
-        rows=_whole(_by_label(samples, metrics.ROWS, "version")),
-        fallbacks=_whole(_by_label(samples, metrics.FALLBACKS, "version")),
-        unlogged=int(sum(sample.value for sample in samples if sample.name == "champion_unlogged_rows_total")),
+        requests=_whole(_by_label(found, metrics.REQUESTS, "status")),
+        rows=_whole(_by_label(found, metrics.ROWS, "version")),
+        fallbacks=_whole(_by_label(found, metrics.FALLBACKS, "version")),
+        unlogged=int(sum(sample.value for sample in _samples(found, metrics.UNLOGGED))),
         shadows=[
             Shadowed(version, int(count), int(others.get(version, 0)), differences.get(version, 0.0) / count)
-            for version, count in sorted(rows.items())
+            for version, count in rows.items()
             if count
         ],
-        latency=_latency(samples),
+        latency=_latency(_samples(found, metrics.SECONDS)),
     )
 
 
-def _by_label(samples: Iterable[Any], counter: Any, label: str) -> dict[str, float]:
-    found: dict[str, float] = defaultdict(float)
-    for sample in samples:
-        if sample.name == f"{counter._name}_total":
-            found[sample.labels[label]] += sample.value
-    return dict(sorted(found.items()))
+def _samples(found: Found, metric: MetricWrapperBase) -> Sequence[Sample]:
+    (described,) = metric.describe()
+    return found.get(described.name, ())
+
+
+def _by_label(found: Found, counter: Counter, label: str) -> dict[str, float]:
+    amounts: dict[str, float] = defaultdict(float)
+    for sample in _samples(found, counter):
+        amounts[sample.labels[label]] += sample.value
+    return dict(sorted(amounts.items()))
 
 
 def _whole(amounts: dict[str, float]) -> dict[str, int]:
     return {name: int(amount) for name, amount in amounts.items()}
 
 
-def _latency(samples: Iterable[Any]) -> Latency | None:
-    ends = [(float(one.labels["le"]), one.value) for one in samples if one.name == "champion_request_seconds_bucket"]
-    ends.sort()
+def _latency(samples: Iterable[Sample]) -> Latency | None:
+    # A histogram has its count and its sum besides.
+    ends = sorted((float(one.labels["le"]), one.value) for one in samples if "le" in one.labels)
     total = ends[-1][1] if ends else 0
     if not total:
         return None

@@ -43,7 +43,7 @@ class Live(msgspec.Struct):
     rehearsals: list[Scored]
     promised: tuple[float, float] | None
     realised: list[Scored]
-    observed_expected: Span | None
+    observed_expected: float | None
 
 
 class Contested(msgspec.Struct):
@@ -74,9 +74,13 @@ class Event(msgspec.Struct):
 
 
 class Answers(msgspec.Struct):
-    """What the prediction log said when it was counted, at `time`, and up to which day all events are known."""
+    """What the prediction log said when it was counted, at `time`, and up to which day all events are known.
+
+    `calibration` is of the `version` that was live then.
+    """
 
     time: str
+    version: str | None
     variants: list[Variant]
     calibration: list[Bin]
     complete_through: str | None

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from champion.serving.live_model import LiveModel
 from champion.serving.measured import Measured, measure
-from champion.serving.overview import Live, Overview
+from champion.serving.overview import Live, Overview, Scored
 
 FRESH_SECONDS = 1.0
 STYLE = Path(__file__).parent / "templates" / "page.css"
@@ -88,10 +88,8 @@ def render(overview: Overview, model: LiveModel, measured: Measured) -> str:
     )
 
 
-def _scored(live: Live) -> Sequence[object]:
+def _scored(live: Live) -> list[Scored]:
     """What the version was worth, from its rehearsals to what came true."""
-    from champion.serving.overview import Scored
-
     test = [] if live.test is None else [Scored("test of the judged model", live.test)]
     return [*live.rehearsals, *test, *live.realised]
 
