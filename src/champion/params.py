@@ -13,6 +13,7 @@ from champion.pipeline.package.params import PackageParams
 from champion.pipeline.train.params import TrainParams
 from champion.pipeline.validate.params import ValidateParams
 from champion.table.params import TableParams
+from champion.table.window import Length, PositiveLength
 
 
 class Compare(Section):
@@ -36,12 +37,44 @@ class Challenge(Section):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
+class Triggers(Section):
+    """When to train again. A trigger that is None is off.
+
+    `age` since the last training; the `performance` of the live model, as a share of the best training's metric; the
+    largest `psi` of a feature or of the score; the share of features that drifted (`drifted_share`); and the `volume`
+    of rows labelled since the last training, as a share of the rows of that training. Performance and drift are noisy:
+    they must have been due for as long as `debounce` says. Nothing is due before `cool_down` after a training.
+    """
+
+    age: PositiveLength | None = "7d"
+    performance: Annotated[float, Field(gt=0, le=1)] | None = 0.95
+    psi: Annotated[float, Field(gt=0)] | None = 0.2
+    drifted_share: Annotated[float, Field(gt=0, lt=1)] | None = 0.5
+    volume: Annotated[float, Field(gt=0)] | None = 0.2
+    debounce: Length = "1d"
+    cool_down: Length = "1d"
+
+
+class Monitoring(Section):
+    """How drift and performance are measured. `window` is the length of what is recent.
+
+    Nothing is said of fewer than `min_rows` rows. `false_discoveries` is the share of features that may be called
+    drifted although they did not (Benjamini and Hochberg 1995).
+    """
+
+    window: PositiveLength = "30d"
+    min_rows: Annotated[int, Field(ge=2)] = 500
+    false_discoveries: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    triggers: Triggers = Triggers()
+
+
 class Params(IngestParams, ValidateParams, TrainParams, PackageParams, EvaluateParams):
     """Every section of params.yaml."""
 
     whole: ClassVar[bool] = True
     compare: Compare = Compare()
     challenge: Challenge = Challenge()
+    monitoring: Monitoring = Monitoring()
 
 
 STAGES: dict[str, type[Sections]] = {

@@ -1,5 +1,6 @@
 """The prediction log as a Parquet file."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -21,9 +22,15 @@ def export(log: PredictionLog, path: Path, since: datetime | None, until: dateti
     count = 0
     with replacing(path) as draft, progress(f"writing {path.name}", line=False):
         tables = (part.to_arrow() for part in log.read(since, until))
-        first = next(tables)
-        with ParquetWriter(draft, first.schema, compression="zstd") as writer:
-            for table in (first, *tables):
-                writer.write_table(table)
+        schema = next(tables).schema
+        # A part is written while the next one is read.
+        with ParquetWriter(draft, schema, compression="zstd") as writer, ThreadPoolExecutor(1) as other:
+            written: Future[None] | None = None
+            for table in tables:
+                if written is not None:
+                    written.result()
+                written = other.submit(writer.write_table, table)
                 count += len(table)
+            if written is not None:
+                written.result()
     return count

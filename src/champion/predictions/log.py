@@ -161,7 +161,7 @@ class PredictionLog:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except sa.exc.SQLAlchemyError as error:
+        except (sa.exc.SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
             reason = type(getattr(error, "orig", None) or error).__name__
             raise UnavailableError(
                 f"the prediction log of {self._environment} cannot be used ({reason}). Check that its database runs, "
