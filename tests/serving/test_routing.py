@@ -236,6 +236,7 @@ def test_a_shadow_scores_what_the_live_version_answers(deployed: DeliveryProject
 
 
 def test_twenty_switches_under_load_fail_no_request(deployed: DeliveryProject) -> None:
+    edit_serving(deployed, requests_per_second=1_000_000)
     with serving(deployed, "staging", workers=2) as server:
         ended, failures, answered = threading.Event(), [], {"v1": 0, "v2": 0}
 

@@ -91,9 +91,9 @@ class Server:
 
     def _ask_anew(self) -> str:
         headers = dict(self.session.headers)
-        return str(
-            requests.post(f"{self.url}/v1/predict", json={"row": ROW}, headers=headers, timeout=10).json()["version"]
-        )
+        answer = requests.post(f"{self.url}/v1/predict", json={"row": ROW}, headers=headers, timeout=10)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["version"])
 
     def workers(self) -> list[psutil.Process]:
         """The worker processes; the smoke test leaves a child of its own."""
