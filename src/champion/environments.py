@@ -79,6 +79,7 @@ class Settings(Section):
     users_key: str | None = None
     predictions: Predictions = Predictions()
     promoted_from: str | None = None
+    publish: bool = True
     ledger_public_keys: tuple[str, ...] = ()
 
     @field_validator("ledger_public_keys", mode="before")
@@ -197,6 +198,11 @@ class Environment:
     def promoted_from(self) -> str | None:
         """The environment whose versions may come here, or None where any version may be deployed."""
         return self.settings.promoted_from
+
+    @property
+    def publish(self) -> bool:
+        """Whether a retraining sends its commit to `origin` and its data to the DVC remote before it registers."""
+        return self.settings.publish
 
     @property
     def ledger_public_keys(self) -> tuple[str, ...]:

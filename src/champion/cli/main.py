@@ -10,6 +10,7 @@ from champion.cli.experiments import app as experiments
 from champion.cli.pipeline import app as pipeline
 from champion.cli.predictions import app as predictions
 from champion.cli.registry import app as registry
+from champion.cli.retraining import app as retraining
 from champion.cli.serving import app as serving
 
 app = typer.Typer(
@@ -24,7 +25,7 @@ Start here:
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (pipeline, data, delivery, registry, serving, predictions, experiments):
+for group in (pipeline, data, delivery, registry, serving, predictions, retraining, experiments):
     app.add_typer(group)
 
 

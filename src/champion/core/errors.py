@@ -13,6 +13,10 @@ class NotFoundError(UserError):
     """Nothing with the requested name exists."""
 
 
+class NoRowsError(NotFoundError):
+    """The source has no row in the window."""
+
+
 class ConflictError(UserError):
     """The request is valid, but the current state of its object does not allow it."""
 

@@ -66,7 +66,7 @@ def challenge(registry: Registry, name: str | None = None) -> Verdict:
     when there is nothing to judge, or when the limits or dvc.lock are not committed. If anything else is missing, the
     challenger loses.
     """
-    root, rows = registry.environment.root, registry.rows
+    root, rows = registry.workspace, registry.rows
     require_committed(root)
     params = read(ChallengeParams, root / PARAMS)
     challenger = _on_disk(registry) if name is None else registry.resolve(name)
@@ -111,7 +111,7 @@ def _judge(
     contest: Contest | None,
 ) -> tuple[list[str], Comparison | None]:
     """Every reason why the challenger loses, and the comparison if both were compared."""
-    root = registry.environment.root
+    root = registry.workspace
     reasons: list[str] = []
     comparison = None
     try:
@@ -139,7 +139,7 @@ def _judge(
 
 def _on_disk(registry: Registry) -> Version:
     """The version of the models on disk; if an older program registered them too, the newest."""
-    delivered, judged = (sha256_of(registry.environment.root / path) for path in (MODEL, REHEARSED))
+    delivered, judged = (sha256_of(registry.workspace / path) for path in (MODEL, REHEARSED))
     for version in reversed(history.versions(registry.rows).values()):
         if version.model_sha256 == delivered and version.files.get(REHEARSED_FILE) == judged:
             return version

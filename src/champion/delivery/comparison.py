@@ -71,7 +71,7 @@ def compare(registry: Registry, champion: Version, challenger: Version, required
     from champion.model.weighted import weighted_brier
     from champion.table.dataset import Dataset, Schema
 
-    root, both = registry.environment.root, (champion, challenger)
+    root, both = registry.workspace, (champion, challenger)
     test = Dataset(read_parquet(root / TEST), Schema.read(root / SCHEMA))
     data = _unseen(test, registry, both)
     rows, tested = data.rows.height, test.rows.height

@@ -68,7 +68,7 @@ def register(registry: Registry) -> tuple[Version, bool]:
     from champion.model.onnx_scorer import OnnxScorer
     from champion.table.features import describe_features
 
-    root = registry.environment.root
+    root = registry.workspace
     lineage = verify_run(root, READ)
     expected = {name: sha256_of(root / path) for name, path in MADE.items()}
     known = _registered(registry.rows, expected)
@@ -130,7 +130,7 @@ def _restore(registry: Registry, version: Version, found: Mapping[str, str]) -> 
     if lost:
         registry.ledger.begin()
     for name, path in lost.items():
-        registry.files.write(version.key(name), (registry.environment.root / path).read_bytes())
+        registry.files.write(version.key(name), (registry.workspace / path).read_bytes())
 
 
 def _registered(rows: list[Row], hashes: Mapping[str, str]) -> Version | None:

@@ -1,6 +1,7 @@
 """Reads the rows of the prediction log as tables."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import islice
 from typing import Any
 
@@ -40,10 +41,11 @@ def read_rows(
     compiled: Any = query.compile(connection)
     # The driver's own cursor, as SQLAlchemy's rows take as long again. PostgreSQL sends all rows unless it has a name.
     cursor: Any = connection.connection.cursor(*([] if connection.dialect.name == "sqlite" else ["predictions"]))
-    cursor.execute(compiled.string, [compiled.params[name] for name in compiled.positiontup])
-    fetched = iter(lambda: cursor.fetchmany(_FETCHED), [])
-    while fetched_tables := [_table(rows, schema) for rows in islice(fetched, _ROWS // _FETCHED)]:
-        yield pl.concat(fetched_tables).with_columns(parsed)
+    with closing(cursor):
+        cursor.execute(compiled.string, [compiled.params[name] for name in compiled.positiontup])
+        fetched = iter(lambda: cursor.fetchmany(_FETCHED), [])
+        while parts := [_table(rows, schema) for rows in islice(fetched, _ROWS // _FETCHED)]:
+            yield pl.concat(parts).with_columns(parsed)
 
 
 def _table(rows: list[tuple[Any, ...]], schema: Any) -> pl.DataFrame:

@@ -62,13 +62,16 @@ class Appending:
 
 
 class Ledger:
-    """The ledger in a SQLAlchemy database. The registry also has the chain's head, out of the database's reach."""
+    """The ledger in a SQLAlchemy database. The registry also has the chain's head, out of the database's reach.
+
+    `root` is the working tree whose commit its new rows name.
+    """
 
     def __init__(self, url: str, registry: Store, name: str, root: Path = Path(), keys: Collection[str] = ()) -> None:
         self._url = url
         self._registry = registry
         self._name = name
-        self._root = root
+        self.root = root
         self._keys = keys
         self._file = sqlite_file(url)
         self._table = Table()
@@ -175,7 +178,7 @@ class Ledger:
             actor=actor(),
             action=action,
             reason=reason,
-            git_commit=head_commit(self._root),
+            git_commit=head_commit(self.root),
             previous_hash=previous_hash,
             format=FORMAT,
             **fields,

@@ -42,6 +42,17 @@ class Registry:
         sharing = {name: other for name, other in others.items() if _database_url(other) == url}
         return cls(environment, ledger, files, Store(environment.model_store_url), sharing)
 
+    @property
+    def workspace(self) -> Path:
+        """The working tree with the models that are registered and judged."""
+        return self.ledger.root
+
+    def at(self, workspace: Path) -> Self:
+        """The same ledger and stores for the models of another working tree of the repository."""
+        one = self.environment
+        ledger = Ledger(one.database_url, self.files, one.name, workspace, one.ledger_public_keys)
+        return replace(self, ledger=ledger)
+
     @cached_property
     def rows(self) -> list[Row]:
         """Every row of the ledger, read once; `ledger.rows()` reads them again."""

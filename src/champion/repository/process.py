@@ -3,18 +3,22 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from champion.core.errors import UserError
 
 
-def run(command: list[str], folder: Path, *, quiet: bool = True) -> subprocess.CompletedProcess[str]:
+def run(
+    command: list[str], folder: Path, *, quiet: bool = True, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run the command in the folder, with the programs of this Python environment first on the path.
 
     If `quiet`, the result holds the output, and a failure raises `UserError`; otherwise it prints to the terminal.
     """
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    result = subprocess.run(command, cwd=folder, env=environment, capture_output=quiet, text=True, check=False)
+    path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    variables = os.environ | path | dict(environment or {})
+    result = subprocess.run(command, cwd=folder, env=variables, capture_output=quiet, text=True, check=False)
     if quiet and result.returncode:
         raise UserError(f"`{' '.join(command[:2])}` failed: {_reason(result.stderr)}")
     return result

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
-from champion.core.errors import UserError
+from champion.core.errors import NoRowsError, UserError
 from champion.databases import make_engine
 from champion.pipeline.ingest.params import SqlSource
 from champion.table.columns import Columns
@@ -32,7 +32,7 @@ def read_sql(source: SqlSource, columns: Columns, period: Period | None) -> pl.D
             names = list(result.keys())
             batches = [_frame(source, names, [tuple(row) for row in rows]) for rows in result.partitions(BATCH_ROWS)]
     if not batches:
-        raise UserError(
+        raise NoRowsError(
             f"{source.table or 'ingest.query'}: the database has no row{' in the window' if period else ''}. Correct "
             f"{'`as_of`, or ' if period else ''}`ingest.{'table' if source.table else 'query'}` in params.yaml."
         )

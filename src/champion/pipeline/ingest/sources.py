@@ -11,7 +11,7 @@ from typing import assert_never
 
 import polars as pl
 
-from champion.core.errors import UserError
+from champion.core.errors import NoRowsError, UserError
 from champion.core.layout import SOURCE
 from champion.pipeline.ingest.loans import SOURCE_COLUMNS, loan_fields
 from champion.pipeline.ingest.params import FileSource, Source, SqlSource, WheelSource
@@ -219,7 +219,7 @@ def _explain_empty_window(name: str, rows: pl.LazyFrame, date: str, period: Peri
         return
     if first is None:
         raise UserError(f"{name}: the column {date!r} holds no date. Correct the table, or `columns` in params.yaml.")
-    raise UserError(
+    raise NoRowsError(
         f"{name}: no row is in the window, from {period.start} to before {period.end}; the rows have dates from "
         f"{first} to {last}. Correct `as_of`, `window`, `split.test` or `label.horizon` in params.yaml."
     )

@@ -1,0 +1,40 @@
+"""A second working tree of the repository, with the same DVC cache."""
+
+import shutil
+from datetime import date
+from pathlib import Path
+
+from champion.repository import git
+from champion.repository.process import dvc, run
+
+# Who commits: with the date of the data and nothing of this machine, the same result is the same commit everywhere.
+COMMITTER = {"NAME": "champion", "EMAIL": "champion@noreply.invalid"}
+
+
+def make_worktree(root: Path, folder: Path, commit: str) -> None:
+    """Check out the commit in the folder, without a branch. What the folder was before is gone."""
+    remove_worktree(root, folder)
+    git.answer(root, "worktree", "add", "--quiet", "--detach", str(folder), commit)
+    local = Path(".dvc/config.local")
+    if (root / local).exists():
+        shutil.copy(root / local, folder / local)
+    cache = run([dvc(), "cache", "dir"], root).stdout.strip()
+    run([dvc(), "config", "--local", "cache.dir", str((root / cache).resolve())], folder)
+
+
+def remove_worktree(root: Path, folder: Path) -> None:
+    """Remove the working tree, even if it is damaged or was never complete. Its branch stays."""
+    shutil.rmtree(folder, ignore_errors=True)
+    git.answer(root, "worktree", "prune")
+
+
+def commit_worktree(folder: Path, message: str, day: date) -> str:
+    """Commit every change, if there is one, as of the day. Returns the hash of the commit that is checked out then."""
+    git.answer(folder, "add", "--all")
+    if not git.is_clean(folder):
+        when = f"{day}T00:00:00Z"
+        who = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in COMMITTER.items()}
+        dates = {f"GIT_{role}_DATE": when for role in ("AUTHOR", "COMMITTER")}
+        command = ["git", "-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify", "--message", message]
+        run(command, folder, environment=who | dates)
+    return git.answer(folder, "rev-parse", "HEAD").decode().strip()

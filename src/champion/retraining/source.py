@@ -1,0 +1,23 @@
+"""The files in data/source/ as they are now, for a working tree that git has filled."""
+
+import shutil
+from pathlib import Path
+
+from champion.core.layout import SOURCE
+from champion.repository import git
+from champion.repository.process import dvc, run
+
+
+def copy_source(root: Path, work: Path) -> None:
+    """Copy every file of the repository's data/source/ to the working tree, and give DVC those that git does not have.
+
+    So the commit of the working tree names the data as it is now, even if nobody has committed that.
+    """
+    tracked = set(git.answer(work, "ls-files", "-z", "--", str(SOURCE)).decode().split("\0"))
+    for file in sorted(path for path in (root / SOURCE).rglob("*") if path.is_file()):
+        name = file.relative_to(root)
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, work / name)
+        is_data = name.name != ".gitignore" and name.suffix != ".dvc"
+        if is_data and str(name) not in tracked:
+            run([dvc(), "add", "--quiet", str(name)], work)
