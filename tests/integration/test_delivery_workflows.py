@@ -19,15 +19,32 @@ class Delivery:
     """train.yml and deploy.yml of a repository with a ledger, stores on S3, and a webhook."""
 
     runner: Runner
+    github: Path
     database: Path
     webhook: Webhook
 
-    def train(self, branch: str) -> Run:
-        return self._act(branch, "train", "workflow_dispatch", {"inputs": {}})
+    def use_main(self, branch: str) -> None:
+        """Let main at GitHub be a branch of origin."""
+        self.runner.origin.run("git", "push", "--quiet", "--force", str(self.github), f"{branch}:refs/heads/main")
 
-    def deploy(self, branch: str, conclusion: str = "success") -> Run:
-        event = {"action": "completed", "workflow_run": {"conclusion": conclusion, "head_branch": "main"}}
-        return self._act(branch, "deploy", "workflow_run", event)
+    def train(self, as_of: str = "2011-01-01") -> Run:
+        return self._act("train", "workflow_dispatch", {"inputs": {"as_of": as_of}})
+
+    def deploy(self, trained: Run, conclusion: str = "success") -> Run:
+        workflow_run = {"conclusion": conclusion, "head_branch": "main", "id": trained.number}
+        event = {"action": "completed", "workflow_run": workflow_run}
+        return self._act("deploy", "workflow_run", event, trained)
+
+    def branches(self) -> list[str]:
+        """The branches at GitHub."""
+        return self._references("refs/heads")
+
+    def tags(self) -> list[str]:
+        return self._references("refs/tags")
+
+    def _references(self, under: str) -> list[str]:
+        command = ("git", "-C", str(self.github), "for-each-ref", "--format=%(refname:lstrip=2)", under)
+        return self.runner.origin.run(*command).stdout.split()
 
     def serving(self, environment: str) -> str | None:
         """The version that the environment serves, by its ledger."""
@@ -39,14 +56,17 @@ class Delivery:
             ).fetchall()
         return rows[0][0] if rows else None
 
-    def _act(self, branch: str, workflow: str, event_name: str, event: dict[str, Any]) -> Run:
+    def _act(self, workflow: str, event_name: str, event: dict[str, Any], after: Run | None = None) -> Run:
         number = len(self.runner.runs) + 1
         clone = Project(self.runner.folder / f"clone{number}")
-        origin = self.runner.origin
-        origin.run("git", "clone", "--quiet", "--branch", branch, str(origin.folder), str(clone.folder))
+        self.runner.origin.run("git", "clone", "--quiet", str(self.github), str(clone.folder))
+        self.runner.hub.branches = self.branches()
         secrets = {"CHAMPION_DATABASE_URL": f"sqlite:///{self.database}", "CHAMPION_WEBHOOK_URL": self.webhook.url}
         options = [word for name, value in secrets.items() for word in ("--secret", f"{name}={value}")]
-        run = self.runner.act(clone.folder, workflow, None, event_name, event, *options)
+        artifacts, its_number = (after.artifacts, after.number) if after else (None, None)
+        run = self.runner.act(
+            clone.folder, workflow, None, event_name, event, *options, artifacts=artifacts, number=its_number
+        )
         self.runner.runs.append(run)
         assert not [value for value in secrets.values() if value in run.log], "a secret is in the log"
         return run
@@ -56,11 +76,13 @@ class Delivery:
 def delivery(runner: Runner) -> Iterator[Delivery]:
     """The same, with a first version in production."""
     with Webhook() as webhook:
-        delivery = Delivery(runner, runner.folder / "ledger.db", webhook)
-        trained = delivery.train("weaker")
+        delivery = Delivery(runner, runner.folder / "github.git", runner.folder / "ledger.db", webhook)
+        runner.origin.run("git", "init", "--quiet", "--bare", "--initial-branch=main", str(delivery.github))
+        delivery.use_main("weaker")
+        trained = delivery.train()
         assert trained.passed, trained.log
         assert trained.built == [], "S3 had what the lock names"
-        deployed = delivery.deploy("weaker")
+        deployed = delivery.deploy(trained)
         assert deployed.passed, deployed.log
         yield delivery
 
@@ -73,8 +95,14 @@ def test_a_first_model_goes_through_staging_to_production(delivery: Delivery) ->
     assert "smoke v1 in production: passed" in told
 
 
+def test_a_result_that_main_has_needs_no_branch_but_a_tag(delivery: Delivery) -> None:
+    assert delivery.branches() == ["main"]
+    assert delivery.tags() == ["champion/staging/v1"]
+    assert delivery.runner.hub.pulls == []
+
+
 def test_training_that_failed_deploys_nothing_and_is_told(delivery: Delivery) -> None:
-    run = delivery.deploy("weaker", conclusion="failure")
+    run = delivery.deploy(delivery.runner.runs[0], conclusion="failure")
     assert "Deploy the champion" not in run.log
     assert delivery.webhook.texts[-1] == "training failure, staging skipped, production skipped"
 
@@ -82,7 +110,8 @@ def test_training_that_failed_deploys_nothing_and_is_told(delivery: Delivery) ->
 def test_a_failed_smoke_test_in_production_rolls_back_by_itself(
     delivery: Delivery,
 ) -> None:
-    trained = delivery.train("main")
+    delivery.use_main("main")
+    trained = delivery.train()
     assert trained.passed, trained.log
     bucket = Bucket(delivery.runner.server)
     before = bucket.keys()
@@ -95,7 +124,7 @@ def test_a_failed_smoke_test_in_production_rolls_back_by_itself(
                     bucket.write(key, b"spoilt")
 
     delivery.webhook.on_text = spoil
-    run = delivery.deploy("main")
+    run = delivery.deploy(trained)
     assert not run.passed
     assert run.step_failed("Does it predict the same as at registration? If not, roll back"), run.log
     assert not run.step_failed("Promote the champion")
@@ -104,7 +133,27 @@ def test_a_failed_smoke_test_in_production_rolls_back_by_itself(
     assert delivery.webhook.texts[-1] == "training success, staging success, production failure"
 
 
-def test_training_that_makes_no_new_model_is_a_success_that_says_why(delivery: Delivery) -> None:
-    trained = delivery.train("main")
+def test_a_training_without_a_new_champion_ends_the_deployment_at_its_first_step(delivery: Delivery) -> None:
+    trained = delivery.train()
     assert trained.passed, trained.log
-    assert "the champion v1 stays: v2 won against it before" in trained.log
+    assert "v1 stays the champion: v2 won against it before" in trained.log
+    told = len(delivery.webhook.texts)
+    run = delivery.deploy(trained)
+    assert run.passed, run.log
+    assert "there is no new champion" in run.log
+    assert "Run Main Set up" not in run.log
+    assert delivery.webhook.texts[told:] == []
+
+
+def test_a_new_champion_comes_to_main_by_a_pull_request(delivery: Delivery) -> None:
+    delivery.webhook.on_text = lambda _: None
+    delivery.webhook.status = 200
+    trained = delivery.train("2011-04-01")
+    assert trained.passed, trained.log
+    assert delivery.branches() == ["main", "retrain/2011-04-01"]
+    deployed = delivery.deploy(trained)
+    assert deployed.passed, deployed.log
+    assert delivery.serving("production") == "v3"
+    (pull,) = delivery.runner.hub.pulls
+    assert (pull["head"]["ref"], pull["base"]["ref"]) == ("retrain/2011-04-01", "main")
+    assert pull["title"] == "Retrained as of 2011-04-01: v3 is the champion"

@@ -19,12 +19,13 @@ BOT = "github-actions[bot]"
 
 @dataclass
 class Hub:
-    """One repository's open pull requests and comments, and the requests that were made of it."""
+    """One repository's open pull requests, comments and branches, and the requests that were made of it."""
 
     repository: str = "o/champion"
     url: str = ""
     pulls: list[dict[str, Any]] = field(default_factory=list)
     comments: list[dict[str, Any]] = field(default_factory=list)
+    branches: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
     def open(self, number: int, *, head: str, sha: str, base: str = "main") -> dict[str, Any]:
@@ -55,6 +56,8 @@ class Hub:
         prefix = re.escape(f"/repos/{self.repository}")
         routes: list[tuple[str, str, Callable[..., tuple[int, Any]]]] = [
             ("GET", "/pulls", lambda: (200, [pull for pull in self.pulls if self._matches(pull, query)])),
+            ("POST", "/pulls", lambda: self._propose(body)),
+            ("GET", "/git/matching-refs/heads/(.+)", lambda start: (200, self._refs(start))),
             (
                 "GET",
                 "/commits/([0-9a-f]+)/pulls",
@@ -78,6 +81,17 @@ class Hub:
             None,
             pull["head"]["label"],
         )
+
+    def _propose(self, body: dict[str, str]) -> tuple[int, Any]:
+        if body["head"] not in self.branches:
+            return 422, {"message": "Validation Failed"}
+        owner, number = self.repository.partition("/")[0], len(self.pulls) + 1
+        pull = self.open(number, head=f"{owner}:{body['head']}", sha="0" * 40, base=body["base"])
+        pull |= {"title": body["title"], "body": body["body"], "html_url": f"https://github.example/pull/{number}"}
+        return 201, pull
+
+    def _refs(self, start: str) -> list[dict[str, str]]:
+        return [{"ref": f"refs/heads/{branch}"} for branch in self.branches if branch.startswith(start)]
 
     def _create(self, number: int, body: dict[str, str]) -> tuple[int, Any]:
         if len(body["body"]) > 65_536:

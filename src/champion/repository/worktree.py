@@ -12,7 +12,10 @@ COMMITTER = {"NAME": "champion", "EMAIL": "champion@noreply.invalid"}
 
 
 def make_worktree(root: Path, folder: Path, commit: str) -> None:
-    """Check out the commit in the folder, without a branch. What the folder was before is gone."""
+    """Check out the commit in the folder, without a branch, with those of its data that DVC's cache has.
+
+    What the folder was before is gone.
+    """
     remove_worktree(root, folder)
     git.answer(root, "worktree", "add", "--quiet", "--detach", str(folder), commit)
     local = Path(".dvc/config.local")
@@ -20,6 +23,8 @@ def make_worktree(root: Path, folder: Path, commit: str) -> None:
         shutil.copy(root / local, folder / local)
     cache = run([dvc(), "cache", "dir"], root).stdout.strip()
     run([dvc(), "config", "--local", "cache.dir", str((root / cache).resolve())], folder)
+    # Without its outputs in place, DVC would run a stage again that has not changed.
+    run([dvc(), "checkout", "--quiet", "--allow-missing"], folder)
 
 
 def remove_worktree(root: Path, folder: Path) -> None:

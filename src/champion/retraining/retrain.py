@@ -4,9 +4,10 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from secrets import token_hex
 
 from champion.core.errors import ConflictError, UserError
 from champion.core.layout import PARAMS
@@ -22,12 +23,13 @@ from champion.pipeline.ingest.stage import newest_date
 from champion.registry import history
 from champion.registry.registry import Registry
 from champion.repository import git
-from champion.repository.process import dvc, run
+from champion.repository.process import dvc
+from champion.repository.process import run as run_program
 from champion.repository.revision import default_base
 from champion.repository.worktree import commit_worktree, make_worktree, remove_worktree
 from champion.retraining.as_of import set_as_of
 from champion.retraining.publication import ORIGIN, add_tag, delete_branch, propose, publish, tag_of
-from champion.retraining.run import FOLDER, WORK, Run
+from champion.retraining.run import FOLDER, Run
 from champion.retraining.source import copy_source
 from champion.table.window import Period, shift
 
@@ -50,11 +52,6 @@ class Retraining:
         """The root of the repository."""
         return self.environment.root
 
-    @property
-    def work(self) -> Path:
-        """The working tree of the retraining."""
-        return (self.root / WORK).resolve()
-
     def extract(self) -> Run:
         """Choose the date: the day after the newest row, but not after today. Then read the rows known at that date.
 
@@ -66,23 +63,26 @@ class Retraining:
         commit = git.commit_of(self.root, base)
         if commit is None:
             raise UserError(f"the branch {base} has no commit, so there is nothing to train. Commit first.")
-        make_worktree(self.root, self.work, commit)
-        copy_source(self.root, self.work)
-        judged = _last_judged(self._registry())
-        day = self.day or self._newest(judged)
-        run = Run(self.environment.name, str(day), commit)
+        self._clear()
+        run = Run(self.environment.name, "", commit, f"work-{token_hex(4)}")
+        work = self._work(run)
+        make_worktree(self.root, work, commit)
+        copy_source(self.root, work)
+        judged = _last_judged(self._registry(work))
+        day = self.day or self._newest(work, judged)
         if self.day is None and judged is not None and day <= judged:
             print(f"nothing to learn from: no row is newer than the last training, as of {judged}", flush=True)
-            remove_worktree(self.root, self.work)
+            self._clear()
             before = Run.find(self.root, self.environment.name)
             if before is not None and before.result == "won":
                 # It still has to be deployed.
                 return before
-            return run.write(self.root, result="nothing new")
-        git.answer(self.work, "checkout", "--quiet", "-B", run.branch)
-        set_as_of(self.work, run.as_of)
+            return run.write(self.root, as_of=str(day), result="nothing new")
+        run = replace(run, as_of=str(day))
+        git.answer(work, "checkout", "--quiet", "-B", run.branch)
+        set_as_of(work, run.as_of)
         print(f"training as of {run.as_of}, on {base} ({commit[:9]})", flush=True)
-        self._reproduce("ingest")
+        _reproduce(work, "ingest")
         return run.write(self.root)
 
     def prepare(self) -> Run:
@@ -102,8 +102,9 @@ class Retraining:
         run = self._continue()
         if run.result is not None:
             return run
-        commit = commit_worktree(self.work, f"Retrain as of {run.as_of}", run.day)
-        reasons = failures(self.work)
+        work = self._work(run)
+        commit = commit_worktree(work, f"Retrain as of {run.as_of}", run.day)
+        reasons = failures(work)
         if reasons:
             raise ConflictError("the gate is closed:\n  " + "\n  ".join(reasons))
         return run.write(self.root, commit=commit)
@@ -113,7 +114,7 @@ class Retraining:
         run = self._run()
         if run.result is None:
             run = self._challenge(run)
-        remove_worktree(self.root, self.work)
+        self._clear()
         if run.result == "lost" or run.commit == run.base:
             delete_branch(self.root, run.branch, public=self._is_public)
         return run
@@ -122,10 +123,11 @@ class Retraining:
         if run.commit is None:
             raise ConflictError("the models are not evaluated yet. Run `champion retrain evaluate` first.")
         if self._is_public:
-            publish(self.work, run.branch)
-        version, _ = register(self._registry())
-        verdict = challenge(self._registry())
-        won = history.champion(self._registry().rows) == version.name
+            publish(self._work(run), run.branch)
+        work = self._work(run)
+        version, _ = register(self._registry(work))
+        verdict = challenge(self._registry(work))
+        won = history.champion(self._registry(work).rows) == version.name
         if won:
             tag = tag_of(self._chain()[0].name, version.name)
             add_tag(self.root, tag, run.commit, public=self._is_public)
@@ -165,40 +167,44 @@ class Retraining:
         """Run these stages, or all, unless the retraining has ended."""
         run = self._run()
         if run.result is None:
-            self._reproduce(*stages)
+            _reproduce(self._work(run), *stages)
         return run
 
     def _run(self) -> Run:
         run = Run.read(self.root, self.environment.name)
-        if run.result is None and not self.work.exists():
-            raise ConflictError(f"{WORK} is gone. Begin again with `champion retrain extract`.")
+        if run.result is None and not self._work(run).exists():
+            raise ConflictError(f"{FOLDER / run.work} is gone. Begin again with `champion retrain extract`.")
         if run.result is not None:
             print(_ENDED[run.result].format(run=run), flush=True)
         return run
 
-    def _reproduce(self, *stages: str) -> None:
-        if run([dvc(), "repro", *stages], self.work, quiet=False).returncode:
-            raise UserError("`dvc repro` failed; its output above says why.")
+    def _work(self, run: Run) -> Path:
+        return (self.root / FOLDER / run.work).resolve()
 
-    def _newest(self, judged: date | None) -> date:
+    def _clear(self) -> None:
+        """Remove the working trees of this retraining and of those that were killed."""
+        for folder in (self.root / FOLDER).glob("work-*"):
+            remove_worktree(self.root, folder)
+
+    def _newest(self, work: Path, judged: date | None) -> date:
         """The day after the newest row of the source, but not after today; without newer rows, the day before."""
-        params, today = read(IngestParams, self.work / PARAMS), datetime.now(UTC).date()
+        params, today = read(IngestParams, work / PARAMS), datetime.now(UTC).date()
         if params.as_of is None:
             raise ConflictError(
                 f"{PARAMS}: the table has no column with the role date, so nobody knows which rows are new. Use "
                 "`dvc repro`, `champion register` and `champion challenge`."
             )
         since = judged or params.as_of
-        newest = newest_date(params, Period(since, today + timedelta(days=1)), self.work) if since <= today else None
+        newest = newest_date(params, Period(since, today + timedelta(days=1)), work) if since <= today else None
         return since if newest is None else min(shift(newest, "1d", 1), today)
 
     @property
     def _is_public(self) -> bool:
         return self._chain()[0].publish
 
-    def _registry(self) -> Registry:
+    def _registry(self, work: Path) -> Registry:
         """Where versions are registered and challenged, opened anew, for the models in the working tree."""
-        return Registry.open(self._chain()[0]).at(self.work)
+        return Registry.open(self._chain()[0]).at(work)
 
     def _chain(self) -> list[Environment]:
         """The environments through which a version comes to this one, this one last."""
@@ -206,6 +212,11 @@ class Retraining:
         while found[0].promoted_from is not None:
             found.insert(0, known[found[0].promoted_from])
         return found
+
+
+def _reproduce(work: Path, *stages: str) -> None:
+    if run_program([dvc(), "repro", *stages], work, quiet=False).returncode:
+        raise UserError("`dvc repro` failed; its output above says why.")
 
 
 # In their order.

@@ -11,7 +11,6 @@ from champion.core.files import read_json, write_json
 # All of it is in this folder of the repository.
 FOLDER = Path("var/retraining")
 FILE = FOLDER / "run.json"
-WORK = FOLDER / "work"
 
 Result = Literal["nothing new", "won", "lost", "deployed"]
 
@@ -20,12 +19,14 @@ Result = Literal["nothing new", "won", "lost", "deployed"]
 class Run:
     """The retraining of an environment as of a date, from a commit of the default branch.
 
+    `work` is the name of its working tree, which no other run has: what a killed one still does cannot change it.
     `commit` has its outputs, and `version` is what it registered. `result` is None until the challenge ended.
     """
 
     environment: str
     as_of: str
     base: str
+    work: str
     commit: str | None = None
     version: str | None = None
     result: Result | None = None
