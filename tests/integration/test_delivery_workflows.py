@@ -148,12 +148,12 @@ def test_a_training_without_a_new_champion_ends_the_deployment_at_its_first_step
 def test_a_new_champion_comes_to_main_by_a_pull_request(delivery: Delivery) -> None:
     delivery.webhook.on_text = lambda _: None
     delivery.webhook.status = 200
-    trained = delivery.train("2011-04-01")
+    trained = delivery.train("2011-01-02")
     assert trained.passed, trained.log
-    assert delivery.branches() == ["main", "retrain/2011-04-01"]
+    assert delivery.branches() == ["main", "retrain/2011-01-02"]
     deployed = delivery.deploy(trained)
     assert deployed.passed, deployed.log
     assert delivery.serving("production") == "v3"
     (pull,) = delivery.runner.hub.pulls
-    assert (pull["head"]["ref"], pull["base"]["ref"]) == ("retrain/2011-04-01", "main")
-    assert pull["title"] == "Retrained as of 2011-04-01: v3 is the champion"
+    assert (pull["head"]["ref"], pull["base"]["ref"]) == ("retrain/2011-01-02", "main")
+    assert pull["title"] == "Retrained as of 2011-01-02: v3 is the champion"
