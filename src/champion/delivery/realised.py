@@ -3,13 +3,11 @@
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from champion.core.errors import ConflictError, UserError
 from champion.core.values import rounded
 from champion.delivery.listeners import follow
+from champion.delivery.source_rows import RegisteredParams, read_source, registered_params
 from champion.pipeline.evaluate.params import Evaluate
-from champion.pipeline.ingest.params import IngestParams
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
 from champion.registry.versions import MODEL_FILE, Version, load_bytes
@@ -19,8 +17,6 @@ if TYPE_CHECKING:
     from champion.model.model import Model
     from champion.table.dataset import Dataset
 
-# The first format of versions that keeps the order of columns.
-COMPLETE = 3
 # What is promised and what became of it. Of those with an interval, both ends are promised too.
 COMPARED = ("roc_auc", "brier_skill", "lift_10", "observed_expected", "flagged_share", "precision", "base_rate")
 PROMISED = (
@@ -29,12 +25,6 @@ PROMISED = (
     "rehearsed_roc_auc_low",
     "rehearsed_roc_auc_high",
 )
-
-
-class RealisedParams(IngestParams):
-    """The registered sections that say how to read the rows, and how to resample them."""
-
-    evaluate: Evaluate
 
 
 def realise(registry: Registry, name: str, known_by: str) -> Row:
@@ -56,7 +46,7 @@ def realise(registry: Registry, name: str, known_by: str) -> Row:
     or only one class, is known of the rows in `after`.
     """
     version, day = registry.resolve(name), _parse(known_by)
-    params, model = _params(version), _load(registry, version)
+    params, model = registered_params(version), _load(registry, version)
     calendar = _calendar(version, params, model)
     data = _read_unseen(registry, version, params, calendar, day)
     when, made = data.rows[str(data.schema.date)], calendar.as_of
@@ -89,7 +79,7 @@ def next_rows(registry: Registry, version: Version) -> tuple["Dataset", Calendar
 
     Raises `UserError` when the model is of no date, or the labels of these rows are not known or cannot be read.
     """
-    params = _params(version)
+    params = registered_params(version)
     calendar = _calendar(version, params, _load(registry, version))
     data = _read_unseen(registry, version, params, calendar, calendar.known(calendar.as_of))
     when = data.rows[str(data.schema.date)]
@@ -108,25 +98,7 @@ def _parse(text: str) -> date:
     return day
 
 
-def _params(version: Version) -> RealisedParams:
-    if version.format < COMPLETE:
-        raise ConflictError(
-            f"{version.name} was registered by an older release of champion, which did not keep all that is needed to "
-            "read its rows again. Choose a newer version."
-        )
-    known = {key: value for key, value in version.params.items() if key in RealisedParams.model_fields}
-    try:
-        return RealisedParams.model_validate(known)
-    except ValidationError as error:
-        mistake = error.errors(include_url=False)[0]
-        key = ".".join(map(str, mistake["loc"])) or "params"
-        raise ConflictError(
-            f"{version.name} was registered with params that this program cannot read (`{key}`: {mistake['msg']}). "
-            "Choose a newer version."
-        ) from None
-
-
-def _calendar(version: Version, params: RealisedParams, model: "Model") -> Calendar:
+def _calendar(version: Version, params: RegisteredParams, model: "Model") -> Calendar:
     if params.calendar is None:
         raise ConflictError(
             f"the table of {version.name} has no dates, so no label becomes known later. Choose a version of a table "
@@ -154,34 +126,21 @@ def _check_date(version: Version, calendar: Calendar, day: date) -> None:
 
 
 def _read_unseen(
-    registry: Registry, version: Version, params: RealisedParams, calendar: Calendar, day: date
+    registry: Registry, version: Version, params: RegisteredParams, calendar: Calendar, day: date
 ) -> "Dataset":
     """The rows whose label is known on the day, but was not when the model was made."""
-    _check_date(version, calendar, day)
-    try:
-        return _read(registry, params, calendar, day)
-    except UserError as error:
-        raise type(error)(
-            f"{version.name}: with its registered params the rows cannot be read today: {error}"
-        ) from None
-
-
-def _read(registry: Registry, params: RealisedParams, calendar: Calendar, day: date) -> "Dataset":
     import polars as pl
 
-    from champion.pipeline.ingest.stage import ingest
     from champion.pipeline.prepare.labels import known_from
-    from champion.pipeline.prepare.stage import label_and_clean
     from champion.table.columns import TARGET
     from champion.table.dataset import Dataset, Schema
     from champion.table.features import features_of
 
+    _check_date(version, calendar, day)
     columns = params.table
-    then = params.model_copy(update={"as_of": day})
     # The window at that day may begin after the first row whose label the model did not know.
     oldest = shift(calendar.as_of, calendar.horizon, -1)
-    raw, _ = ingest(then, registry.environment.root, since=oldest)
-    rows = label_and_clean(raw, then).drop_nulls(TARGET)
+    rows = read_source(registry, version, params, day, oldest).drop_nulls(TARGET)
     date_column = columns.named("date")[0]
     new = (known_from(columns, params.label) > calendar.as_of) | (pl.col(date_column) >= calendar.as_of)
     schema = Schema(features_of(columns), calendar, date_column, columns.only("group"), columns.named("segment"))

@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
-from champion.table.window import Length, shift
+from champion.table.window import Length, offset, shift
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @dataclass(frozen=True)
@@ -11,7 +15,7 @@ class Labels:
     """What the outcomes say of rows, by the definition of training.
 
     All events up to `complete_through`, the day included, have been said; None while nobody said a day. Without a
-    `horizon`, an event counts whenever it comes.
+    `horizon`, which is then None or 0, an event counts whenever it comes.
     """
 
     complete_through: date | None
@@ -25,7 +29,21 @@ class Labels:
         """
         if self.complete_through is None:
             return None
-        end = day + timedelta(days=1) if self.horizon is None else shift(day, self.horizon, 1)
+        end = day + timedelta(days=1) if self._is_open else shift(day, self.horizon or 0, 1)
         if end > self.complete_through + timedelta(days=1):
             return None
-        return event is not None and (self.horizon is None or event < end)
+        return event is not None and (self._is_open or event < end)
+
+    def of_rows(self, day: "pl.Expr", event: "pl.Expr") -> "pl.Expr":
+        """The same for rows of a table."""
+        import polars as pl
+
+        if self.complete_through is None:
+            return pl.lit(None, pl.Boolean)
+        end = day.dt.offset_by("1d" if self._is_open else offset(self.horizon or 0))
+        happened = event.is_not_null() if self._is_open else (event < end).fill_null(False)
+        return pl.when(end <= self.complete_through + timedelta(days=1)).then(happened)
+
+    @property
+    def _is_open(self) -> bool:
+        return self.horizon in (None, 0, "0d")

@@ -44,6 +44,19 @@ class Scoring:
 
     def check(self, target: str) -> None:
         """Raise `UserError` naming a column that is missing, has the wrong type, or has the name of an answer."""
+        self.check_read()
+        name = self.table.name
+        for field in self._kept:
+            if field.name in ADDED.names:
+                raise UserError(f"{name}: the column {field.name!r} has the name of a column of the answer. Rename it.")
+            if target.endswith(".csv") and not fits_csv(field.type):
+                raise UserError(
+                    f"{name}: the column {field.name!r} holds {field.type}, which CSV cannot hold. Let OUT be a "
+                    "Parquet file, or leave the column out."
+                )
+
+    def check_read(self) -> None:
+        """Raise `UserError` naming a column that the version reads, and that is missing or has the wrong type."""
         name, types = self.table.name, {field.name: field.type for field in self.table.schema}
         for column, wanted in self._read.items():
             if column not in types:
@@ -53,14 +66,6 @@ class Scoring:
                 raise UserError(
                     f"{name}: the column {column!r} holds {found}, but {self.version} needs {EXPECTED[wanted]}. "
                     "Convert the column."
-                )
-        for field in self._kept:
-            if field.name in ADDED.names:
-                raise UserError(f"{name}: the column {field.name!r} has the name of a column of the answer. Rename it.")
-            if target.endswith(".csv") and not fits_csv(field.type):
-                raise UserError(
-                    f"{name}: the column {field.name!r} holds {field.type}, which CSV cannot hold. Let OUT be a "
-                    "Parquet file, or leave the column out."
                 )
 
     @property
@@ -73,14 +78,7 @@ class Scoring:
 
         With `known`, the scores of an earlier run, they are not computed again.
         """
-        rows = cast(pl.DataFrame, pl.from_arrow(batch.select(list(self._read))))
-        if self.table.as_text:
-            rows = self._parsed(first, rows)
-        try:
-            treated = treat(rows, self.scorer.features)
-        except UserError as error:
-            raise UserError(f"{self.table.name}, rows {first} to {first + len(batch) - 1}: {error}") from None
-        rules = rows.select(excluding_rule(self._exclusions)).to_series()
+        rows, treated, rules = self.read(first, batch)
         outside = rules.is_not_null()
         inside = treated.filter(~outside) if outside.any() else treated
         scores = self.scorer.predict_treated(inside) if known is None else known
@@ -105,6 +103,20 @@ class Scoring:
             int(outside.sum()),
             sum(treated[name].null_count() - _missing(rows[name]) for name in treated.columns),
         )
+
+    def read(self, first: int, batch: pa.RecordBatch) -> tuple[pl.DataFrame, pl.DataFrame, pl.Series]:
+        """The columns that the version reads, the features as `treat` gives them, and the rule that excludes each row.
+
+        `first` is as in `score`. Raises `UserError` naming a value of the wrong type.
+        """
+        rows = cast(pl.DataFrame, pl.from_arrow(batch.select(list(self._read))))
+        if self.table.as_text:
+            rows = self._parsed(first, rows)
+        try:
+            treated = treat(rows, self.scorer.features)
+        except UserError as error:
+            raise UserError(f"{self.table.name}, rows {first} to {first + len(batch) - 1}: {error}") from None
+        return rows, treated, rows.select(excluding_rule(self._exclusions)).to_series()
 
     @cached_property
     def _exclusions(self) -> Exclusions:
