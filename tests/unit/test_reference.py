@@ -46,6 +46,27 @@ def test_a_stored_reference_has_the_same_index_as_its_values(pair: tuple[pl.Seri
     assert stored.psi(before) == 0
 
 
+@given(PAIRS, st.integers(0, 50))
+def test_counts_of_parts_add_up_to_those_of_all_rows(pair: tuple[pl.Series, pl.Series], cut: int) -> None:
+    reference, after = ColumnReference.of(pair[0]), pair[1]
+    counts = reference.count(after)
+    assert list(reference.count(after[:cut]) + reference.count(after[cut:])) == list(counts)
+    assert counts.sum() == len(after)
+    assert reference.psi_of(counts) == pytest.approx(reference.psi(after), rel=0, abs=0, nan_ok=True)
+
+
+def test_values_that_the_reference_does_not_name_are_counted_before_the_missing_ones() -> None:
+    reference = ColumnReference.of(pl.Series(["b", "b", "a"]))
+    assert list(reference.count(pl.Series(["a", "c", None, "d", "a"]))) == [0, 2, 2, 1]
+
+
+def test_a_number_at_the_end_of_a_bin_is_in_it() -> None:
+    reference = ColumnReference.of(pl.Series([*map(float, range(1, 101))]))
+    assert list(reference.count(pl.Series([10.0, 11.0, 90.0, 91.0, np.inf, np.nan, None]))) == [
+        1, 1, 0, 0, 0, 0, 0, 0, 1, 1, 3,
+    ]  # fmt: skip
+
+
 @given(PAIRS)
 def test_shares_are_those_of_all_rows(pair: tuple[pl.Series, pl.Series]) -> None:
     described = ColumnReference.of(pair[0]).describe()

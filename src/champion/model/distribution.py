@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from champion.model.bootstrap import Scores
 
+Counts = NDArray[np.int64]
+
 BINS = 10
 VALUES = 20
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -41,11 +43,11 @@ class ColumnReference:
             texts = _texts(column)
             counts = texts.drop_nulls().value_counts().sort(["count", "value"], descending=[True, False])
             values = tuple(counts["value"].head(VALUES))
-            return cls(None, values, _shares(_bins_of_texts(texts, values), len(values) + 1, len(texts)), None)
+            return cls(None, values, _shares(_count_texts(texts, values)), None)
         numbers = _numbers(column, decimals)
         known = numbers.drop_nulls().to_numpy()
         edges = _edges(known)
-        shares = _shares(_bins_of_numbers(numbers, edges), len(edges) + 1, len(numbers))
+        shares = _shares(_count_numbers(numbers, edges))
         found = np.quantile(known, QUANTILES, method="inverted_cdf").tolist() if len(known) else [None] * len(QUANTILES)
         return cls(edges, None, shares, dict(zip(map(str, QUANTILES), found, strict=True)), decimals)
 
@@ -67,20 +69,25 @@ class ColumnReference:
         told = {"edges": self.edges, "values": self.values, "quantiles": self.quantiles, "decimals": self.decimals}
         return {"missing": missing, "shares": shares} | {key: one for key, one in told.items() if one is not None}
 
+    def count(self, column: pl.Series) -> Counts:
+        """How many rows are in each bin, then how many are missing. The counts of a column's parts can be added."""
+        if self.edges is not None:
+            return _count_numbers(_numbers(column, self.decimals), self.edges)
+        return _count_texts(column, self.values or ())
+
     def psi(self, current: pl.Series) -> float:
+        """The population stability index of these rows, as `psi_of` has it."""
+        return self.psi_of(self.count(current))
+
+    def psi_of(self, counts: Counts) -> float:
         """The population stability index: the sum of (current - reference) * ln(current / reference) over the shares.
 
         Customary limits: below .1 nothing changed, above .25 much did (Siddiqi 2006, "Credit Risk Scorecards"). NaN
         when a side has no rows.
         """
-        if not (self.shares and len(current)):
+        if not (self.shares and counts.any()):
             return np.nan
-        if self.edges is not None:
-            bins = _bins_of_numbers(_numbers(current, self.decimals), self.edges)
-        else:
-            bins = _bins_of_texts(_texts(current), self.values or ())
-        sides = self.shares, _shares(bins, len(self.shares) - 1, len(current))
-        before, after = (np.maximum(side, LOWEST_SHARE) for side in sides)
+        before, after = (np.maximum(side, LOWEST_SHARE) for side in (self.shares, _shares(counts)))
         return float(((after - before) * np.log(after / before)).sum())
 
 
@@ -104,17 +111,25 @@ def _edges(values: Scores) -> tuple[float, ...]:
     return tuple(edges[np.isfinite(edges)].tolist())
 
 
-def _bins_of_numbers(numbers: pl.Series, edges: tuple[float, ...]) -> NDArray[np.int64]:
-    return np.searchsorted(np.array(edges), numbers.drop_nulls().to_numpy())
+def _count_numbers(numbers: pl.Series, edges: tuple[float, ...]) -> Counts:
+    known = numbers.drop_nulls().to_numpy()
+    # Of so few edges, to compare with each is faster than a search for each number.
+    up_to = [np.count_nonzero(known <= edge) for edge in edges]
+    return np.diff([0, *up_to, len(known), len(numbers)])
 
 
-def _bins_of_texts(texts: pl.Series, values: tuple[str, ...]) -> NDArray[np.int64]:
+def _count_texts(column: pl.Series, values: tuple[str, ...]) -> Counts:
+    found = column.alias("value").value_counts(name="count").drop_nulls("value")
     bins = {value: position for position, value in enumerate(values)}
-    return np.array([bins.get(text, len(bins)) for text in texts.drop_nulls()], np.int64)
+    # Only the distinct values are looked up, and become texts.
+    places = _texts(found["value"]).replace_strict(bins, default=len(bins), return_dtype=pl.Int64)
+    counts = np.zeros(len(bins) + 2, np.int64)
+    np.add.at(counts, places.to_numpy(), found["count"].to_numpy())
+    counts[-1] = column.null_count()
+    return counts
 
 
-def _shares(bins: NDArray[np.int64], count: int, rows: int) -> tuple[float, ...]:
-    """The share of rows in each bin, and of those in none, which are missing."""
-    if not rows:
-        return ()
-    return tuple((np.append(np.bincount(bins, minlength=count), rows - len(bins)) / rows).tolist())
+def _shares(counts: Counts) -> tuple[float, ...]:
+    """The share of rows in each bin, and of those in none, which are missing; empty without rows."""
+    rows = counts.sum()
+    return tuple((counts / rows).tolist()) if rows else ()
