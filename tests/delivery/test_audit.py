@@ -34,7 +34,10 @@ def only_difference(delivery_project: DeliveryProject) -> str:
     return found[0]
 
 
-FILES = ["model.skops", "model.onnx", "rehearsed.skops", "reference.json", "examples.json", "training_rows.u64"]
+FILES = [
+    *("model.skops", "model.onnx", "rehearsed.skops", "reference.json", "reference_rows.parquet"),
+    *("examples.json", "training_rows.u64"),
+]
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -170,7 +170,7 @@ def test_an_onnx_file_with_another_manifest_fails_the_smoke_test(staged: Deliver
 
 def test_a_file_that_the_registry_lost_is_written_again(paired: DeliveryProject) -> None:
     second = versions(paired)[1]
-    for name in ("rehearsed.skops", "reference.json"):
+    for name in ("rehearsed.skops", "reference.json", "reference_rows.parquet"):
         paired.staging.files.remove(second.key(name))
     assert register(paired.staging) == (second, False)
     assert differences(paired.staging) == []

@@ -13,12 +13,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from champion.core.files import read_json, read_parquet, write_parquet
-from champion.core.layout import AT_AS_OF, AT_SPLIT, LABELLED, MODEL, NEWEST, REFERENCE, REHEARSED, STABILITY
+from champion.core.layout import (
+    AT_AS_OF,
+    AT_SPLIT,
+    LABELLED,
+    MODEL,
+    NEWEST,
+    REFERENCE,
+    REFERENCE_ROWS,
+    REHEARSED,
+    STABILITY,
+)
 from champion.model.distribution import ColumnReference
 from champion.model.model_file import load
 from champion.model.stability import psi
 from champion.pipeline.evaluate.__main__ import main as evaluate
-from champion.pipeline.evaluate.reference import describe_reference
+from champion.pipeline.evaluate.reference import ROWS, describe_reference, sample_rows
 from champion.table.columns import ColumnType
 from champion.table.dataset import Dataset, Schema
 from champion.table.features import Feature
@@ -110,6 +120,15 @@ def test_without_rows_the_reference_says_so() -> None:
     assert describe_reference(data, np.empty(0)) == expected
 
 
+def test_sampled_rows_are_spread_over_all_rows_in_their_order() -> None:
+    data = dataset(age=("integer", list(range(12_000))))
+    sampled = sample_rows(data)["age"]
+    assert (len(sampled), sampled[0], sampled[-1]) == (ROWS, 0, 11_999)
+    assert set(sampled.diff().drop_nulls()) == {2, 3}
+    few = dataset(age=("integer", [3, 1, 2]))
+    assert sample_rows(few).equals(few.rows)
+
+
 @pytest.fixture(scope="module")
 def dated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reference") / "dated"
@@ -129,6 +148,16 @@ def test_the_reference_is_made_from_the_newest_rows_and_the_delivered_model(date
     score = ColumnReference.parse(found["score"])
     assert score.psi(pl.Series(scores)) == 0
     assert score.psi(pl.Series(load(dated / REHEARSED).predict(newest))) > 0
+
+
+def test_rows_of_the_reference_are_kept_with_only_the_features(dated: Path) -> None:
+    newest = read_parquet(dated / AT_AS_OF / NEWEST)
+    kept = read_parquet(dated / REFERENCE_ROWS)
+    assert kept.equals(newest.select("income", "age", "noise", "region"))
+    content = (dated / REFERENCE_ROWS).read_bytes()
+    with contextlib.chdir(dated):
+        evaluate()
+    assert (dated / REFERENCE_ROWS).read_bytes() == content
 
 
 def test_without_dates_the_reference_is_the_rows_that_the_model_learned_from(tmp_path: Path) -> None:
@@ -153,3 +182,4 @@ def test_a_table_without_newest_rows_is_evaluated_all_the_same(tmp_path: Path) -
     with contextlib.chdir(folder):
         evaluate()
     assert read_json(folder / REFERENCE)["rows"] == 0
+    assert read_parquet(folder / REFERENCE_ROWS).height == 0

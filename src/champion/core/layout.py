@@ -31,6 +31,7 @@ MODEL = Path("models/model.skops")
 MODEL_ONNX = Path("models/model.onnx")
 CARD = Path("models/model_card.md")
 REFERENCE = Path("models/reference.json")
+REFERENCE_ROWS = Path("models/reference_rows.parquet")
 
 METRICS = Path("metrics")
 VALIDATION = METRICS / "validation.json"

@@ -19,6 +19,7 @@ from champion.core.layout import (
     PARAMS,
     PARTS,
     REFERENCE,
+    REFERENCE_ROWS,
     REHEARSALS,
     REHEARSED,
     RUNTIME_LOCK,
@@ -40,6 +41,7 @@ from champion.registry.versions import (
     MODEL_FILE,
     ONNX_FILE,
     REFERENCE_FILE,
+    REFERENCE_ROWS_FILE,
     REHEARSED_FILE,
     TRAINING_ROWS_FILE,
     Version,
@@ -53,7 +55,13 @@ if TYPE_CHECKING:
 
 EXAMPLES = 20
 # The files of a version that the pipeline made.
-MADE = {MODEL_FILE: MODEL, ONNX_FILE: MODEL_ONNX, REHEARSED_FILE: REHEARSED, REFERENCE_FILE: REFERENCE}
+MADE = {
+    MODEL_FILE: MODEL,
+    ONNX_FILE: MODEL_ONNX,
+    REHEARSED_FILE: REHEARSED,
+    REFERENCE_FILE: REFERENCE,
+    REFERENCE_ROWS_FILE: REFERENCE_ROWS,
+}
 READ = (*MADE.values(), AT_SPLIT, TEST, SCHEMA, PARTS, EVALUATION, EXPORT, GATES, REHEARSALS, TRAINING)
 
 
@@ -80,6 +88,7 @@ def register(registry: Registry) -> tuple[Version, bool]:
         raise ConflictError(reasons[0])
     # Whoever reads it from the registry relies on its form.
     read_json(root / REFERENCE)
+    read_parquet(root / REFERENCE_ROWS)
     files = {name: (root / path).read_bytes() for name, path in MADE.items()}
     model, _ = (load(root / MADE[name], expected[name]) for name in (MODEL_FILE, REHEARSED_FILE))
     window, training_rows = _window(root)

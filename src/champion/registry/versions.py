@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 # The format of a new version. In format 1 there was one model; format 2 has a judged and a delivered one; format 3 has
 # the ONNX file and the drift reference besides, and keeps each file under its own hash, so versions can share files,
-# and it keeps the order of the columns.
-FORMAT = 3
+# and it keeps the order of the columns; format 4 has some of the reference's rows.
+FORMAT = 4
 
 # The delivered model.
 MODEL_FILE = "model.skops"
@@ -25,6 +25,8 @@ ONNX_FILE = "model.onnx"
 REHEARSED_FILE = "rehearsed.skops"
 # What drift compares rows with.
 REFERENCE_FILE = "reference.json"
+# Some of the rows that the reference was made of, from which a classifier tries to tell others.
+REFERENCE_ROWS_FILE = "reference_rows.parquet"
 EXAMPLES_FILE = "examples.json"
 TRAINING_ROWS_FILE = "training_rows.u64"
 

@@ -5,7 +5,7 @@ A bad model does not fail it.
 
 import json
 
-from champion.core.files import read_json, read_parquet, replacing, sha256_of, write_json
+from champion.core.files import read_json, read_parquet, replacing, sha256_of, write_json, write_parquet
 from champion.core.layout import (
     AT_AS_OF,
     AT_SPLIT,
@@ -20,6 +20,7 @@ from champion.core.layout import (
     PARTS,
     PLOTS,
     REFERENCE,
+    REFERENCE_ROWS,
     REHEARSALS,
     REHEARSED,
     REHEARSED_SCORES,
@@ -43,7 +44,7 @@ from champion.model.model_file import load
 from champion.model.stability import agreement
 from champion.pipeline.evaluate import model_card
 from champion.pipeline.evaluate.params import EvaluateParams
-from champion.pipeline.evaluate.reference import describe_reference
+from champion.pipeline.evaluate.reference import describe_reference, sample_rows
 from champion.pipeline.evaluate.stage import (
     describe_rehearsals,
     expect,
@@ -118,6 +119,7 @@ def main() -> None:
             # With all digits: values of the table are the ends of bins, and alike on every processor.
             text = json.dumps(drift, indent=2, sort_keys=True, allow_nan=False)
             draft.write_text(text + "\n", encoding="utf-8")
+        write_parquet(REFERENCE_ROWS, sample_rows(usual))
         with replacing(CARD) as draft:
             draft.write_text(card, encoding="utf-8")
         print(summary(metrics, verdicts))

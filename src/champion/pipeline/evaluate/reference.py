@@ -1,13 +1,17 @@
-"""The drift reference: what monitoring compares new rows and their scores with."""
+"""The drift reference: what monitoring compares new rows and their scores with, and some of its rows."""
 
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from champion.core.values import DECIMALS
 from champion.model.bootstrap import Scores
 from champion.model.distribution import ColumnReference
 from champion.table.dataset import Dataset
+
+# A classifier that tells them from newer rows learns little from more.
+ROWS = 5_000
 
 
 def describe_reference(data: Dataset, scores: Scores) -> dict[str, Any]:
@@ -24,3 +28,11 @@ def describe_reference(data: Dataset, scores: Scores) -> dict[str, Any]:
         "features": {one.name: {"type": one.type, **column.describe()} for one, column in found if known},
         "score": ColumnReference.of(pl.Series(scores), DECIMALS).describe() if known else None,
     }
+
+
+def sample_rows(data: Dataset) -> pl.DataFrame:
+    """At most 5,000 of these rows, evenly taken in their order, with only the features."""
+    rows = data.rows.select(feature.name for feature in data.features)
+    if rows.height <= ROWS:
+        return rows
+    return rows[np.linspace(0, rows.height - 1, ROWS).round().astype(np.int64)]
