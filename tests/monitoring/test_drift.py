@@ -191,6 +191,21 @@ def test_the_score_is_compared_apart() -> None:
     assert found.drifted_share == 0
 
 
+def test_the_score_is_that_of_one_version() -> None:
+    before = pl.DataFrame({"a": DIGITS * 20})
+    scores = pl.Series(np.linspace(0, 1, 200))
+    answers = before.with_columns(probability=scores, version=pl.lit("v2"))
+    others = before.with_columns(probability=pl.lit(0.9), version=pl.lit("v1"))
+    reference = described(before, scores)
+    found = measure_drift(reference, ["a"], [answers, others], PARAMS, "v2")
+    assert found.score is not None
+    assert (found.rows, found.score.rows, found.score.psi, found.score.drifted) == (400, 200, 0, False)
+    found = measure_drift(reference, ["a"], [answers[:99], others], PARAMS, "v2")
+    assert found.score is not None
+    assert found.score.drifted is None
+    assert found.findings == ["no verdict of the score: v2 answered only 99 of the rows"]
+
+
 def test_of_few_rows_there_is_no_verdict() -> None:
     before, now = pl.DataFrame({"a": DIGITS * 20}), pl.DataFrame({"a": [9.0] * 99})
     for found in (drift(before, now), drift(now, before)):

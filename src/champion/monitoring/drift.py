@@ -90,11 +90,12 @@ class Drift:
 class DriftCounts:
     """The rows that `add` was given, part by part, as counts of the reference's bins: memory does not grow with rows.
 
-    `reference` is what `reference.json` holds. `features` are the columns of the rows that a model reads.
+    `reference` is what `reference.json` holds. `features` are the columns of the rows that a model reads. With a
+    `version`, only rows whose column `version` has it count for the score, as other versions score otherwise.
     """
 
-    def __init__(self, reference: Mapping[str, Any], features: Iterable[str]) -> None:
-        self.rows = 0
+    def __init__(self, reference: Mapping[str, Any], features: Iterable[str], version: str | None = None) -> None:
+        self.rows, self._version = 0, version
         self._reference_rows = int(reference["rows"])
         columns = {name: (one["type"], ColumnReference.parse(one)) for name, one in reference["features"].items()}
         self._unknown = [name for name in features if name not in columns and self._reference_rows]
@@ -108,48 +109,48 @@ class DriftCounts:
         for name, column in self._columns.items():
             column.add(rows, name)
         if self._score is not None:
-            self._score.add(rows, SCORE)
+            scored = rows if self._version is None else rows.filter(pl.col("version") == self._version)
+            self._score.add(scored, SCORE)
 
     def psi(self) -> dict[str, float | None]:
         """The PSI of each column so far, the score first."""
-        return {one.name: one.psi for one in self._counted}
+        return {one.name: one.psi for one in self._all if one.trouble is None}
 
     def drift(self, params: Monitoring) -> Drift:
         """The drift of the rows so far."""
-        found = [one.drift(self._reference_rows) for one in self._counted]
-        has_score = self._score is not None and self._score in self._counted
-        score, features = (found[0], found[1:]) if has_score else (None, found)
-        features = _adjust(features)
-        too_few = min(self.rows, self._reference_rows) < params.min_rows
-        if not too_few:
-            features = [_judge(one, params.false_discoveries) for one in features]
-            score = None if score is None else _judge(score, params.false_discoveries)
+        features = [one.drift(self._reference_rows) for one in self._columns.values() if one.trouble is None]
+        features = [_judge(one, self._reference_rows, params) for one in _adjust(features)]
+        score = None
+        if self._score is not None and self._score.trouble is None:
+            score = _judge(self._score.drift(self._reference_rows), self._reference_rows, params)
         features = sorted(features, key=lambda one: (-(one.psi or 0), one.column))
-        return Drift(self.rows, self._reference_rows, score, features, self._findings(params.min_rows))
+        return Drift(self.rows, self._reference_rows, score, features, self._findings(score, params.min_rows))
 
     @cached_property
     def _all(self) -> "list[_Counted]":
         return [*([] if self._score is None else [self._score]), *self._columns.values()]
 
-    @property
-    def _counted(self) -> "list[_Counted]":
-        return [one for one in self._all if one.trouble is None]
-
-    def _findings(self, min_rows: int) -> list[str]:
+    def _findings(self, score: ColumnDrift | None, min_rows: int) -> list[str]:
         found = [f"{one.name}: {one.trouble}" for one in self._all if one.trouble is not None]
         found += [f"{name}: the version's drift reference does not have it" for name in self._unknown]
         for rows, whose in ((self.rows, "there are"), (self._reference_rows, "the drift reference has")):
             if rows < min_rows:
                 told = f"only {rows:,} rows" if rows else "no rows"
                 found.append(f"no verdict: {whose} {told}, and `monitoring.min_rows` is {min_rows:,}")
+        if score is not None and score.rows < min_rows <= min(self.rows, self._reference_rows):
+            found.append(f"no verdict of the score: {self._version} answered only {score.rows:,} of the rows")
         return found
 
 
 def measure_drift(
-    reference: Mapping[str, Any], features: Iterable[str], parts: Iterable[pl.DataFrame], params: Monitoring
+    reference: Mapping[str, Any],
+    features: Iterable[str],
+    parts: Iterable[pl.DataFrame],
+    params: Monitoring,
+    version: str | None = None,
 ) -> Drift:
     """The drift of rows, given in parts, from the reference: see `DriftCounts`."""
-    counts = DriftCounts(reference, features)
+    counts = DriftCounts(reference, features, version)
     for part in parts:
         counts.add(part)
     return counts.drift(params)
@@ -259,10 +260,12 @@ def _adjust(columns: Sequence[ColumnDrift]) -> list[ColumnDrift]:
     return [one if one.p_value is None else replace(one, adjusted_p_value=next(adjusted)) for one in columns]
 
 
-def _judge(column: ColumnDrift, false_discoveries: float) -> ColumnDrift:
-    if column.psi is None or column.adjusted_p_value is None:
+def _judge(column: ColumnDrift, reference_rows: int, params: Monitoring) -> ColumnDrift:
+    """The column with a verdict, if there are enough rows for one."""
+    if column.psi is None or column.adjusted_p_value is None or min(column.rows, reference_rows) < params.min_rows:
         return column
-    return replace(column, drifted=column.adjusted_p_value <= false_discoveries and column.psi >= CHANGED_PSI)
+    significant = column.adjusted_p_value <= params.false_discoveries
+    return replace(column, drifted=significant and column.psi >= CHANGED_PSI)
 
 
 def _bin_names(reference: ColumnReference) -> list[str]:
