@@ -14,7 +14,7 @@ from champion.cli.main import app
 from champion.cli.table import print_table
 from support.project import Project
 
-PANELS = ["Pipeline", "Data", "Delivery", "Serving", "Experiments"]
+PANELS = ["Pipeline", "Data", "Delivery", "Serving", "Monitoring", "Retraining", "Experiments"]
 # The webhook is the same for all.
 WITHOUT_ENVIRONMENT = {"demo", "ledger-key", "notify"}
 # A registered version is reproduced from an environment's ledger.
@@ -50,7 +50,9 @@ def test_the_help_shows_the_panels_in_order_below_where_to_start() -> None:
 
 @pytest.mark.parametrize(("panel", "name", "command"), COMMANDS)
 def test_a_command_that_has_an_environment_takes_its_name(panel: str, name: str, command: Any) -> None:
-    of_environments = panel in ("Delivery", "Serving", "Experiments") and name not in WITHOUT_ENVIRONMENT
+    of_environments = (
+        panel in ("Delivery", "Serving", "Monitoring", "Retraining", "Experiments") and name not in WITHOUT_ENVIRONMENT
+    )
     has_environment = of_environments or name in WITH_ENVIRONMENT
     assert ("--env" in options(command)) == has_environment
 

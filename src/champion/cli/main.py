@@ -7,6 +7,7 @@ import typer
 from champion.cli.data import app as data
 from champion.cli.delivery import app as delivery
 from champion.cli.experiments import app as experiments
+from champion.cli.monitoring import app as monitoring
 from champion.cli.pipeline import app as pipeline
 from champion.cli.predictions import app as predictions
 from champion.cli.registry import app as registry
@@ -25,7 +26,7 @@ Start here:
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (pipeline, data, delivery, registry, serving, predictions, retraining, experiments):
+for group in (pipeline, data, delivery, registry, serving, predictions, monitoring, retraining, experiments):
     app.add_typer(group)
 
 
