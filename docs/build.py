@@ -32,7 +32,8 @@ of the repository. Paths on the command line are relative to your current folder
 |---|---|
 | 0 | done, or yes |
 | 1 | no (a closed gate, a lost challenge, an environment that cannot be read), or an error that the message explains |
-| 2 | wrong usage: an unknown command, option or value |"""
+| 2 | wrong usage: an unknown command, option or value |
+| 10 | a retraining is due (`champion should-retrain`) |"""
 
 
 def reference() -> str:

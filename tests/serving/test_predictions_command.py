@@ -12,13 +12,14 @@ import polars as pl
 import pytest
 
 from champion.core.errors import NotFoundError, UnavailableError
-from champion.delivery.erasure import ACTION, erase
+from champion.delivery.erasure import erase
 from champion.environments import load_environment
 from champion.predictions.log import PredictionLog
 from champion.predictions.record import Answered, Complete, Outcome, Row
 from champion.predictions.shipping import Shipper
 from champion.predictions.spool import Spool, SpoolReader
 from champion.predictions.users import Pseudonyms
+from champion.registry import history
 from support.delivery import DeliveryProject, InState
 from support.project import Project
 
@@ -180,7 +181,7 @@ def test_an_erasure_removes_a_user_and_its_ledger_row_names_nobody(project: Deli
     )
     row = project.production.rows[-1]
     assert told.stdout == f"6 rows erased from production's prediction log (ledger row {row.sequence})\n"
-    assert (row.action, row.reason, row.details) == (ACTION, "asked to", {"rows": 6})
+    assert (row.action, row.reason, row.details) == (history.ERASE, "asked to", {"rows": 6})
     log = PredictionLog(os.environ["CHAMPION_PREDICTIONS_URL"], "production")
     assert frame(log)["user"].unique().to_list() == [Pseudonyms(b"tests").of("bob")]
     with pytest.raises(NotFoundError, match="the prediction log of production has no row of this user"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from champion.cli.command import Command, Env, Json, open_registry
-from champion.cli.table import print_json, print_table
+from champion.cli.table import number, print_json, print_table, with_interval
 from champion.core.errors import UserError
 from champion.core.values import escaped
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 command = partial(app.command, cls=Command, rich_help_panel="Monitoring")
+# The exit status that asks for a retraining.
+DUE = 10
+METRICS = ("roc_auc", "f1_weighted", "observed_expected", "precision", "recall")
 
 
 def _resolve(origin: str | None) -> str | None:
@@ -107,6 +110,74 @@ def drift(
     )
     for sentence in (*result.findings, *describe_joint(measured.joint, measured.no_joint)):
         typer.echo(escaped(sentence))
+
+
+@command()
+def performance(
+    env: Env = None,
+    origin: Origin = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="The first day of the rows. By default those count whose label became known lately."),
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="The day after the last one.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say how well recent answers came true, by version and variant, and what is expected of those without a label.
+
+    Without --since and --until, rows count whose label became known during the last `monitoring.window`.
+    """
+    from champion.core.stage import progress
+    from champion.delivery.recent_drift import choose_origin
+    from champion.delivery.recent_performance import measure_recent_performance, watched_version
+
+    registry = open_registry(env)
+    source, version = origin or choose_origin(registry), watched_version(registry)
+    with progress("reading the rows", line=False):
+        found = measure_recent_performance(registry, version, parse_day(since), parse_day(until), source)
+    if as_json:
+        told = {"environment": registry.environment.name, "from": source}
+        print_json(told | {"performance": [one.describe() for one in found]})
+        return
+    lines, reasons = [], []
+    for one in found:
+        for labels, measured in (("known", one.known), ("estimated", one.estimated)):
+            metrics = [with_interval(measured.metrics or {}, name) for name in METRICS]
+            lines.append([one.version, one.variant or "", labels, f"{measured.rows:,}", *metrics])
+            if measured.reason is not None:
+                variant = f" ({one.variant})" if one.variant else ""
+                reasons.append(f"{one.version}{variant}, {labels}: {measured.reason}")
+    print_table(["version", "variant", "labels", "rows", *METRICS], lines)
+    for reason in reasons or ([] if found else ["there is no row"]):
+        typer.echo(escaped(reason))
+
+
+@command("should-retrain")
+def should_retrain(env: Env = None, as_json: Json = False) -> None:
+    """Say whether to train again, by the triggers of params.yaml, and record that. The exit status is 10 if so.
+
+    An error has the exit status 1. A trigger that cannot be measured is unknown, and the others decide.
+    """
+    from champion.core.stage import progress
+    from champion.delivery.staleness import check_staleness
+
+    def warn(text: str) -> None:
+        typer.echo(escaped(f"warning: {text}"), err=True)
+
+    with progress("looking at the triggers", line=False):
+        row, triggers = check_staleness(open_registry(env), warn)
+    due = [one.name for one in triggers if one.verdict == "due"]
+    if as_json:
+        print_json({"environment": row.environment, "row": row.sequence, **row.details})
+    else:
+        print_table(
+            ["trigger", "verdict", "value", "threshold", "evidence"],
+            [[one.name, one.verdict, number(one.value), number(one.threshold), one.evidence] for one in triggers],
+        )
+        told = f"a retraining is due ({', '.join(due)})" if due else "no retraining is due"
+        typer.echo(escaped(f"{told}; recorded as ledger row {row.sequence}"))
+    if due:
+        raise typer.Exit(DUE)
 
 
 def parse_day(text: str | None) -> "date | None":

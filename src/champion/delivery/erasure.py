@@ -4,10 +4,9 @@ from champion.core.errors import NotFoundError
 from champion.delivery.listeners import follow
 from champion.predictions.log import PredictionLog
 from champion.predictions.users import Pseudonyms
+from champion.registry import history
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
-
-ACTION = "erase-predictions"
 
 
 def erase(registry: Registry, user_id: str, reason: str | None = None) -> Row:
@@ -18,6 +17,6 @@ def erase(registry: Registry, user_id: str, reason: str | None = None) -> Row:
         count = log.erase(Pseudonyms(environment.users_key).of(user_id))
         if not count:
             raise NotFoundError(f"the prediction log of {environment.name} has no row of this user.")
-        row = session.append(ACTION, environment=environment.name, reason=reason, details={"rows": count})
+        row = session.append(history.ERASE, environment=environment.name, reason=reason, details={"rows": count})
     follow(registry, row)
     return row

@@ -10,7 +10,7 @@ from typing import Any, cast
 import polars as pl
 import pyarrow as pa
 
-from champion.core.errors import ConflictError, NotFoundError, UserError
+from champion.core.errors import ConflictError, NoRowsError, NotFoundError, UserError
 from champion.delivery.source_rows import RegisteredParams, read_source, registered_params
 from champion.model.model import is_positive
 from champion.model.onnx_scorer import OnnxScorer
@@ -64,6 +64,21 @@ def read_recent(
         case _:
             parts = _read_file(registry, version, since, until, origin)
     return _sliced(parts)
+
+
+def open_scorer(registry: Registry, version: Version) -> OnnxScorer:
+    """The version's delivered model. Raises `ConflictError` for an older version, which servers cannot open."""
+    version.require_onnx()
+    return OnnxScorer.parse(registry.read_file(version, ONNX_FILE), f"{ONNX_FILE} of {version.name}")
+
+
+def answer(version: Version, scorer: OnnxScorer, treated: pl.DataFrame) -> pl.DataFrame:
+    """What the version says of rows that `treat` gave: of `ANSWERS` those that are no facts of the row."""
+    probability = scorer.predict_treated(treated)
+    answers = {"probability": probability, "decision": is_positive(probability, scorer.manifest.cut)}
+    return pl.DataFrame(answers, {"probability": pl.Float64, "decision": pl.Boolean}).with_columns(
+        version=pl.lit(version.name), variant=pl.lit(None, pl.String)
+    )
 
 
 def _sliced(parts: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -136,10 +151,14 @@ def _read_source(
             f"the table of {version.name} has no dates, so nobody knows which of its rows are recent. Give a file with "
             "recent rows."
         )
-    scorer, when = _scorer(registry, version), params.table.named("date")[0]
-    # The source must have some row of the time that is read, so this begins where the models found theirs.
-    start = params.calendar.start
-    rows = read_source(registry, version, params, _today(), start if since is None else min(since, start))
+    scorer, when = open_scorer(registry, version), params.table.named("date")[0]
+    try:
+        rows = read_source(registry, version, params, _today(), since or params.calendar.start)
+    except NoRowsError:
+        yield _scored(
+            version, scorer, _frame([], scorer.features), pl.Series(dtype=pl.Date), pl.Series(dtype=pl.Boolean)
+        )
+        return
     rows = rows.filter(_within(rows[when], since, until))
     # At least one part.
     for part in rows.iter_slices(ROWS) if rows.height else [rows]:
@@ -153,7 +172,7 @@ def _read_file(
     path = Path(name)
     if not path.is_file():
         raise NotFoundError(f"{name}: there is no such file. Give `log`, `source`, or a Parquet or CSV file.")
-    params, scorer = registered_params(version), _scorer(registry, version)
+    params, scorer = registered_params(version), open_scorer(registry, version)
     with open_table(path, name) as table:
         scoring = Scoring(version.name, scorer, table)
         scoring.check_read()
@@ -209,20 +228,8 @@ def _within(days: pl.Series, since: date | None, until: date | None) -> pl.Serie
 def _scored(
     version: Version, scorer: OnnxScorer, treated: pl.DataFrame, days: pl.Series, labels: pl.Series
 ) -> pl.DataFrame:
-    probability = scorer.predict_treated(treated)
-    return treated.with_columns(
-        probability=pl.Series(probability, dtype=pl.Float64),
-        decision=pl.Series(is_positive(probability, scorer.manifest.cut), dtype=pl.Boolean),
-        day=days,
-        label=labels,
-        version=pl.lit(version.name),
-        variant=pl.lit(None, pl.String),
-    )
-
-
-def _scorer(registry: Registry, version: Version) -> OnnxScorer:
-    version.require_onnx()
-    return OnnxScorer.parse(registry.read_file(version, ONNX_FILE), f"{ONNX_FILE} of {version.name}")
+    rows = treated.hstack(answer(version, scorer, treated)).with_columns(day=days, label=labels)
+    return rows.select(*treated.columns, *ANSWERS)
 
 
 def _today() -> date:

@@ -12,6 +12,12 @@ from champion.registry.versions import Version
 
 # The actions after which an environment serves the row's version.
 SWITCHES = frozenset({"deploy", "promote", "rollback", "repair"})
+# The action that ends a retraining. Its details have `as_of` and `result`.
+RETRAIN = "retrain"
+# The action that says whether to retrain.
+SHOULD_RETRAIN = "should-retrain"
+# The action that removes what the prediction log has of a user.
+ERASE = "erase-predictions"
 
 
 def events(rows: Iterable[Row], environment: str) -> list[Row]:
@@ -70,8 +76,8 @@ def stack(rows: Iterable[Row], environment: str) -> list[str]:
 
 def step_back(rows: Sequence[Row], environment: str) -> Row | None:
     """The last row of the environment about its live version, if it went back to an earlier one; else None."""
-    # A rollout or a key can change at any moment, also by itself, and says nothing of the live version.
-    beside = {rollouts.ROLL_OUT, *keys.ACTIONS}
+    # These can come at any moment, also by themselves, and say nothing of the live version.
+    beside = {rollouts.ROLL_OUT, *keys.ACTIONS, RETRAIN, SHOULD_RETRAIN, ERASE}
     last = next((row for row in reversed(rows) if row.environment == environment and row.action not in beside), None)
     if last is None or last.action not in ("rollback", "repair"):
         return None
@@ -192,6 +198,36 @@ def open_findings(rows: Iterable[Row], version: str, environments: Collection[st
             ended = automatic and row.action == rollouts.ROLL_OUT and version in row.details.get("ended", {}).values()
             found += [row] if failed or left or ended else []
     return found
+
+
+def last_training(rows: Iterable[Row]) -> Row | None:
+    """The row of the last training, whether its model was registered or refused; None without one.
+
+    A retraining that found nothing new to learn from is no training.
+    """
+    trained = [
+        row
+        for row in rows
+        if row.action == "register" or (row.action == RETRAIN and row.details.get("result") != "nothing new")
+    ]
+    return trained[-1] if trained else None
+
+
+def moments(rows: Sequence[Row], now: datetime) -> list[datetime]:
+    """When each row was written, as far as clocks can be trusted: never after `now`, or before an earlier row.
+
+    A row whose time is in the future counts as written when the next row was that is not from the future.
+    """
+    latest = datetime.min.replace(tzinfo=UTC)
+    found: list[datetime | None] = []
+    for row in rows:
+        latest = max(latest, row.when) if row.when <= now else latest
+        found.append(latest if row.when <= now else None)
+    following, settled = now, []
+    for moment in reversed(found):
+        following = following if moment is None else moment
+        settled.append(following)
+    return settled[::-1]
 
 
 def aliases(rows: Sequence[Row], environments: Collection[str]) -> dict[str, str]:
