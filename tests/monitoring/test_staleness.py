@@ -146,14 +146,28 @@ def test_a_version_is_measured_on_the_answers_of_others_too(project: DeliveryPro
     assert named.version == "v0"
 
 
-def test_rows_that_a_model_may_have_learned_from_do_not_count(project: DeliveryProject) -> None:
-    """v2 is v1 as if it had been made today, when it knew these labels."""
-    say(project)
+def register_other(project: DeliveryProject, **params: Any) -> str:
+    """v2, which is v1 with these params."""
     registry = project.staging
     first = history.registration(registry.rows, "v1")
-    details = dict(first.details) | {"params": dict(first.details["params"]) | {"as_of": str(TODAY)}}
+    details = dict(first.details) | {"params": dict(first.details["params"]) | params}
     with registry.ledger.appending() as session:
-        session.append("register", version="v2", model_sha256=first.model_sha256, details=details)
+        return str(session.append("register", version="v2", model_sha256=first.model_sha256, details=details).version)
+
+
+def test_the_window_is_of_the_days_on_which_labels_became_known(project: DeliveryProject) -> None:
+    register_other(project, label={"kind": "value", "positive": ["yes"], "horizon": "180d"})
+    days = [TODAY - timedelta(days=days) for days in (210, 209, 180, 179)]
+    fill_log("staging", [Said(day) for day in days], TODAY)
+    registry = project.staging
+    assert answer_matured(registry, registry.resolve("v2"), "log", "30d").height == 2
+    assert answer_matured(registry, registry.resolve("v2"), "log", "31d").height == 3
+
+
+def test_rows_that_a_model_may_have_learned_from_do_not_count(project: DeliveryProject) -> None:
+    """v2 was made today, when these labels were known."""
+    say(project)
+    register_other(project, as_of=str(TODAY))
     registry = project.staging
     assert answer_matured(registry, registry.resolve("v2"), "log", "30d").height == 0
 
@@ -201,6 +215,11 @@ def test_bad_answers_are_due_after_a_day_of_checks(project: DeliveryProject, mon
         found = check(project)["performance"]
         assert (found.exceeded, found.verdict) == (True, verdict)
         assert "roc_auc of v1 on 300 rows whose label became known lately is 0.2" in found.evidence
+    with project.staging.ledger.appending() as session:
+        session.append(history.RETRAIN, details={"as_of": "2020-01-01", "result": "lost"})
+    move_clock(monkeypatch, timedelta(days=4.5))
+    # What was before the training says nothing any more.
+    assert check(project)["performance"].verdict == "not due"
 
 
 def test_drifted_traffic_exceeds_its_limit(project: DeliveryProject) -> None:
