@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,10 @@ import requests
 import sqlalchemy as sa
 
 from champion.delivery import rollout
-from champion.delivery.observer import Observer, count_answers, read_overview
+from champion.delivery.observer import Observer, count_answers, measure_drifting, read_overview
 from champion.serving import pages
 from champion.serving.overview import FILE, Overview
+from support.answers import Said, fill_log
 from support.delivery import DeliveryProject, InState, project_in_state
 from support.serving import ROW, Server, await_true, serving
 
@@ -34,7 +36,8 @@ def project(tmp_path_factory: pytest.TempPathFactory, results: Path, shared: Pat
 
 @pytest.fixture(scope="module")
 def server(project: DeliveryProject) -> Iterator[Server]:
-    """A server with a rollout, hostile texts, and outcomes of what it answered two years ago."""
+    """A server with a rollout, hostile texts, outcomes of what it answered two years ago, and newer answers."""
+    fill_log("production", recent_answers())
     with serving(project) as one:
         rollout.roll_out(project.production, "v2", 50.0, reason=HOSTILE)
         await_true(lambda: one.predict(user_id="u1")["version"] == "v2")
@@ -42,14 +45,22 @@ def server(project: DeliveryProject) -> Iterator[Server]:
             rows = [ROW | {"region": HOSTILE, "income": place - 5} for place in range(10)]
             assert one.post(rows=rows, user_id=f"u{number}").status_code == 200
         with sa.create_engine(os.environ["CHAMPION_PREDICTIONS_URL"]).begin() as log:
-            count, moved = "SELECT count(*) FROM predictions", "UPDATE predictions SET time = '2024' || substr(time, 5)"
+            count = "SELECT count(*) FROM predictions WHERE request_id NOT LIKE 'r%'"
+            moved = "UPDATE predictions SET time = '2024' || substr(time, 5) WHERE request_id NOT LIKE 'r%'"
+            answered = "SELECT DISTINCT request_id FROM predictions WHERE request_id NOT LIKE 'r%'"
             await_true(lambda: log.scalar(sa.text(count)) >= 400)
             log.execute(sa.text(moved))
-            ids = list(log.scalars(sa.text("SELECT DISTINCT request_id FROM predictions")))
+            ids = list(log.scalars(sa.text(answered)))
         said = [{"request_id": its_id, "row": 9, "date": "2024-12-01"} for its_id in ids]
         assert one.say(outcomes=said, complete_through="2026-10-31").status_code == 202
         await_true(lambda: "Answered probability" in look(one).text, 30)
         yield one
+
+
+def recent_answers() -> list[Said]:
+    """Answers of this month, and of two months ago: all of the same row. Their ids begin with `r`."""
+    today = datetime.now(UTC).date()
+    return [Said(today - timedelta(days=days)) for days in [1] * 500 + [61] * 499]
 
 
 def look(server: Server, password: str | None = None) -> requests.Response:
@@ -99,6 +110,21 @@ def test_a_page_shows_what_is_served_and_what_came_of_it(page: "Page") -> None:
     assert "rollout v2 (from v1) 50% to v2 by new_model" in section(page, "Last changes, and who made them")
 
 
+def test_a_page_shows_drift_over_time(page: "Page") -> None:
+    assert "Below 0.1 it is steady" in section(page, "Drift of what v1 answered")
+    table = page.get_by_role("region", name="Table of drift over time")
+    rows = [row.inner_text().split("\t") for row in table.get_by_role("row").all()]
+    assert len(rows[0]) == 13
+    assert rows[1] == ["rows", *["0"] * 9, "499", "0", "500"]
+    assert {row[0] for row in rows[2:]} == {"(score)", "income", "age", "noise", "region"}
+    assert rows[2][0] == "(score)"
+    # All answers were of one row.
+    for row in rows[2:]:
+        assert row[1:12] == ["–"] * 11
+        assert re.fullmatch(r"\d+\.\d\d moved far", row[12])
+    assert table.locator(".moved-far").count() == 5
+
+
 def test_a_page_shows_hostile_text_as_text(page: "Page", server: Server) -> None:
     assert page.title() == "production serves v1 · Champion"
     assert HOSTILE in page.get_by_role("region", name="Last changes, and who made them", exact=True).inner_text()
@@ -129,10 +155,11 @@ def test_a_page_can_be_used_with_the_keyboard(page: "Page") -> None:
     assert focused.inner_text() == "Skip to the content"
     assert focused.is_visible()
     reached = set()
-    for _ in range(3):
+    for _ in range(4):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.getAttribute('aria-label') ?? document.activeElement.text"))
-    assert reached == {"The API", "metrics for Prometheus", "Table of the last changes"}
+    tables = {"Table of drift over time", "Table of the last changes"}
+    assert reached == {"The API", "metrics for Prometheus", *tables}
 
 
 def test_a_page_is_only_for_who_has_a_key(server: Server) -> None:
@@ -230,3 +257,28 @@ def test_an_overview_has_what_was_worth_and_came_true(in_state: InState) -> None
     assert answers.variants == []
     overview.write(promoted.root)
     assert Overview.read(promoted.root) == overview
+
+
+def test_a_drift_over_time_is_that_of_what_the_live_version_answered(in_state: InState) -> None:
+    promoted, today = in_state("promoted"), datetime.now(UTC).date()
+    answers = [Said(today - timedelta(days=days), version=name) for name in ("v1", "v0") for days in (0, 30, 359, 360)]
+    fill_log("production", answers * 500)
+    found = measure_drifting(promoted.production, lambda: False)
+    assert found is not None
+    assert [one.rows for one in found.periods] == [500, *[0] * 9, 500, 500]
+    assert found.periods[-1].last == today.isoformat()
+    assert found.columns[0] == "(score)"
+    assert {name: psi is None for name, psi in found.periods[1].psi.items()} == dict.fromkeys(found.columns, True)
+    assert all(psi is not None and psi > 0.25 for psi in found.periods[-1].psi.values())
+    ended = measure_drifting(promoted.production, lambda: True)
+    assert ended is not None
+    assert [one.rows for one in ended.periods] == [0] * 12
+
+
+def test_a_page_says_that_drift_could_not_be_measured(in_state: InState) -> None:
+    promoted = in_state("promoted")
+    params = promoted.root / "params.yaml"
+    params.write_text(params.read_text().replace('"challenge"', '"monitoring": {"window": "soon"}, "challenge"'))
+    with serving(promoted) as server:
+        await_true(lambda: "the drift of the answers cannot be measured: params.yaml" in look(server).text, 30)
+        assert "It was not measured yet." in look(server).text

@@ -1,6 +1,7 @@
 """The task of a server's parent that reads what the page shows, as no worker reaches the ledger and the log."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from champion.delivery.log_shipping import give_way, told
+from champion.delivery.recent_drift import measure_drift_over_time
 from champion.predictions.labels import Labels
 from champion.predictions.log import PredictionLog
 from champion.predictions.variants import calibrate, count_variants
@@ -20,9 +22,11 @@ from champion.registry.chain import Row
 from champion.registry.registry import Registry
 from champion.registry.served import status_of
 from champion.registry.versions import Version
-from champion.serving.overview import Answers, Contested, Event, Live, Overview, Scored, Span
+from champion.serving.overview import Answers, Contested, Drifting, Event, Live, Overview, Scored, Span
 
 LOOK_SECONDS = 5.0
+# To measure drift, the log is read.
+DRIFT_SECONDS = 3600.0
 # To count a large log takes long, so it is at most a 20th of the time.
 COUNT_SHARE = 20
 EVENTS, CHALLENGES = 20, 10
@@ -48,17 +52,23 @@ class Observer:
         # Why the log could not be counted last.
         self._uncounted: list[str] = []
         self._count_again = 0.0
-        self._pool = ThreadPoolExecutor(1, "observing", give_way)
-        self._task: asyncio.Task[None] | None = None
+        self._drifting: Drifting | None = None
+        # Why drift could not be measured last.
+        self._unmeasured: list[str] = []
+        self._ended = threading.Event()
+        # To measure drift takes long, and the rest should be shown meanwhile.
+        self._pool = ThreadPoolExecutor(2, "observing", give_way)
+        self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
         """Observe from now on."""
-        self._task = asyncio.create_task(self._keep_looking())
+        self._tasks = [asyncio.create_task(one) for one in (self._keep_looking(), self._keep_measuring())]
 
     def end(self) -> None:
         """Observe no more."""
-        if self._task is not None:
-            self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
+        self._ended.set()
         # A long query must not hold up the end.
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -67,6 +77,18 @@ class Observer:
             await asyncio.get_running_loop().run_in_executor(self._pool, self._look, self._troubles())
             await asyncio.sleep(LOOK_SECONDS)
 
+    async def _keep_measuring(self) -> None:
+        while True:
+            await asyncio.get_running_loop().run_in_executor(self._pool, self._measure)
+            await asyncio.sleep(DRIFT_SECONDS)
+
+    def _measure(self) -> None:
+        """Measure the drift of what the live version answered."""
+        try:
+            self._drifting, self._unmeasured = measure_drifting(self._open_registry(), self._ended.is_set), []
+        except Exception as error:
+            self._unmeasured = [f"the drift of the answers cannot be measured: {told(error)}"]
+
     def _look(self, troubles: Sequence[str]) -> None:
         """Write an overview. What cannot be read now stays as it was read last, and the page says why."""
         failed = []
@@ -74,10 +96,10 @@ class Observer:
             registry = self._open_registry()
             overview = read_overview(registry)
             self._count(registry)
-            self._read = replace(overview, answers=self._answers).checked()
+            self._read = replace(overview, answers=self._answers, drifting=self._drifting).checked()
         except Exception as error:
             failed.append(f"the record cannot be read: {told(error)}")
-        found = [*troubles, *self._uncounted, *failed]
+        found = [*troubles, *self._uncounted, *self._unmeasured, *failed]
         with suppress(OSError):
             # Of a full disk the troubles of the server say enough, and the next look tries again.
             replace(self._read, troubles=list(dict.fromkeys(found))).write(self._folder)
@@ -129,6 +151,17 @@ def count_answers(registry: Registry) -> Answers | None:
     calibration = [] if name is None else calibrate(tallies, labels, name)
     through = None if complete is None else complete.isoformat()
     return Answers(_now(), name, count_variants(tallies, labels), calibration, through)
+
+
+def measure_drifting(registry: Registry, ended: Callable[[], bool]) -> Drifting | None:
+    """The drift of the live version's answers over time; None without such a version, or where answers are not logged.
+
+    Raises `UserError` when it cannot be measured.
+    """
+    live = _live_version(registry)
+    if live is None or registry.environment.predictions_url is None:
+        return None
+    return measure_drift_over_time(registry, live, ended)
 
 
 def _live_version(registry: Registry) -> Version | None:

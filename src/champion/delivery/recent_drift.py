@@ -2,8 +2,11 @@
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from itertools import pairwise, takewhile
 from typing import Any
 
 import polars as pl
@@ -12,13 +15,17 @@ from champion.core.errors import ConflictError
 from champion.core.layout import PARAMS
 from champion.core.strict_yaml import Sections, read
 from champion.delivery.recent_rows import read_recent
-from champion.monitoring.drift import Drift, DriftCounts
+from champion.monitoring.drift import SCORE_NAME, Drift, DriftCounts, count_periods
 from champion.monitoring.joint import JointDrift, RowSample, measure_joint_drift
 from champion.params import Monitoring
 from champion.registry.registry import Registry
 from champion.registry.versions import REFERENCE_FILE, REFERENCE_ROWS_FILE, Version
+from champion.serving.overview import Drifting, DriftPeriod
 from champion.table.features import parse_features, treat
 from champion.table.window import shift
+
+# So many windows are shown over time.
+PERIODS = 12
 
 
 class MonitoringParams(Sections):
@@ -73,6 +80,30 @@ def choose_window(
         return since, until
     until = datetime.now(UTC).date() + timedelta(days=1) if until is None else until
     return shift(until, params.window, -1) if since is None else since, until
+
+
+def measure_drift_over_time(registry: Registry, version: Version, ended: Callable[[], bool]) -> Drifting:
+    """The PSI of what the version answered in each of the last twelve `monitoring.window`, as the log has it.
+
+    It reads the log, which takes long. When `ended` says so, it reads no further. Raises `UserError` when the log or
+    the version's reference cannot be read.
+    """
+    params, features = read_monitoring(registry), [one.name for one in parse_features(version.features)]
+    told = partial(Drifting, datetime.now(UTC).isoformat(timespec="seconds"), version.name, params.min_rows)
+    if REFERENCE_FILE not in version.files:
+        return told([], [])
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    ends = [shift(tomorrow, params.window, -times) for times in range(PERIODS, -1, -1)]
+    parts = takewhile(lambda _: not ended(), read_recent(registry, version, ends[0], ends[-1], "log"))
+    counts = count_periods(read_reference(registry, version), features, version.name, parts, ends)
+    periods = []
+    for (first, end), one in zip(pairwise(ends), counts, strict=True):
+        last, psi = end - timedelta(days=1), one.psi()
+        enough = one.rows >= params.min_rows
+        shown = {name: value if enough else None for name, value in psi.items()}
+        periods.append(DriftPeriod(first.isoformat(), last.isoformat(), one.rows, shown))
+    highest = {name: max(one.psi[name] or 0 for one in periods) for name in periods[-1].psi}
+    return told(sorted(highest, key=lambda name: (name != SCORE_NAME, -highest[name], name)), periods)
 
 
 def measure_recent_drift(

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import date
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from champion.model.distribution import ColumnReference, Counts
 from champion.params import Monitoring
 
 SCORE = "probability"
+# No column of a table is likely to have it.
+SCORE_NAME = "(score)"
 # Below it nothing changed, by custom. With many rows, a test finds any difference, however small.
 CHANGED_PSI = 0.1
 # A chi-square test needs so many expected rows in each cell (Cochran 1954).
@@ -101,7 +105,7 @@ class DriftCounts:
         self._unknown = [name for name in features if name not in columns and self._reference_rows]
         self._columns = {name: _Counted(name, kind, column) for name, (kind, column) in columns.items()}
         score = reference["score"]
-        self._score = None if score is None else _Counted("(score)", "number", ColumnReference.parse(score))
+        self._score = None if score is None else _Counted(SCORE_NAME, "number", ColumnReference.parse(score))
 
     def add(self, rows: pl.DataFrame) -> None:
         """Count these rows. A column that is missing, or has another type than in the reference, is not counted."""
@@ -154,6 +158,22 @@ def measure_drift(
     for part in parts:
         counts.add(part)
     return counts.drift(params)
+
+
+def count_periods(
+    reference: Mapping[str, Any],
+    features: Sequence[str],
+    version: str,
+    parts: Iterable[pl.DataFrame],
+    ends: Sequence[date],
+) -> list[DriftCounts]:
+    """The counts of the rows that the version answered in each period: from one of the days on, before the next one."""
+    counts = [DriftCounts(reference, features, version) for _ in ends[1:]]
+    for part in parts:
+        answered = part.filter(pl.col("version") == version)
+        for (first, end), one in zip(pairwise(ends), counts, strict=True):
+            one.add(answered.filter(pl.col("day").is_between(first, end, closed="left")))
+    return counts
 
 
 class _Counted:

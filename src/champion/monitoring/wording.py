@@ -25,7 +25,7 @@ def describe_verdict(drifted: bool | None) -> str:
 
 def describe_unnamed(column: ColumnDrift) -> str:
     """How many values the reference does not name: none of its own if it names all, else also rare ones."""
-    if column.names_all is None:
+    if column.unnamed is None:
         return ""
     if column.names_all:
         return f"{describe_share(column.unnamed)} new"

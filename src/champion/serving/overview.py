@@ -86,8 +86,33 @@ class Answers(msgspec.Struct):
     complete_through: str | None
 
 
+class DriftPeriod(msgspec.Struct):
+    """Some days of which the live version answered `rows`: their PSI by column, None where there is none to tell."""
+
+    first: str
+    last: str
+    rows: int
+    psi: dict[str, float | None]
+
+
+class Drifting(msgspec.Struct):
+    """How far the answers of `version` had moved from its drift reference when that was measured, at `time`.
+
+    The oldest period is first, and `columns` have the score first, then the feature that has moved most. Of fewer than
+    `min_rows` rows, nothing is said. `columns` are empty if the version has no reference.
+    """
+
+    time: str
+    version: str
+    min_rows: int
+    columns: list[str]
+    periods: list[DriftPeriod]
+
+
 class Overview(msgspec.Struct):
-    """What was read at `time`, None before anything was. `answers` is None until they are counted, if they are logged.
+    """What was read at `time`, None before anything was.
+
+    `answers` is None until they are counted, if they are logged, and so is `drifting` until it is measured.
 
     `troubles` are sentences about what is wrong now. The lists of challenges and events have the newest first.
     """
@@ -100,6 +125,7 @@ class Overview(msgspec.Struct):
     challenges: list[Contested] = []
     events: list[Event] = []
     answers: Answers | None = None
+    drifting: Drifting | None = None
     troubles: list[str] = []
 
     def checked(self) -> Self:
