@@ -275,10 +275,20 @@ def test_a_drift_over_time_is_that_of_what_the_live_version_answered(in_state: I
     assert [one.rows for one in ended.periods] == [0] * 12
 
 
-def test_a_page_says_that_drift_could_not_be_measured(in_state: InState) -> None:
+def test_a_page_says_that_nothing_was_answered_that_could_drift(in_state: InState) -> None:
+    with serving(in_state("promoted")) as server:
+        await_true(lambda: "Drift of what v1 answered" in look(server).text, 30)
+        assert re.search(r"Since 20\d\d-\d\d-\d\d it answered nothing, as of 20", look(server).text)
+
+
+def test_a_page_says_while_drift_cannot_be_measured(in_state: InState) -> None:
     promoted = in_state("promoted")
     params = promoted.root / "params.yaml"
-    params.write_text(params.read_text().replace('"challenge"', '"monitoring": {"window": "soon"}, "challenge"'))
+    valid = params.read_text()
+    params.write_text(valid.replace('"challenge"', '"monitoring": {"window": "soon"}, "challenge"'))
     with serving(promoted) as server:
         await_true(lambda: "the drift of the answers cannot be measured: params.yaml" in look(server).text, 30)
         assert "It was not measured yet." in look(server).text
+        params.write_text(valid)
+        await_true(lambda: "it answered nothing" in look(server).text, 30)
+        await_true(lambda: "cannot be measured" not in look(server).text, 30)

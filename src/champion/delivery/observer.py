@@ -25,7 +25,7 @@ from champion.registry.versions import Version
 from champion.serving.overview import Answers, Contested, Drifting, Event, Live, Overview, Scored, Span
 
 LOOK_SECONDS = 5.0
-# To measure drift, the log is read.
+# To measure drift, the rows of the log are read.
 DRIFT_SECONDS = 3600.0
 # To count a large log takes long, so it is at most a 20th of the time.
 COUNT_SHARE = 20
@@ -79,15 +79,17 @@ class Observer:
 
     async def _keep_measuring(self) -> None:
         while True:
-            await asyncio.get_running_loop().run_in_executor(self._pool, self._measure)
-            await asyncio.sleep(DRIFT_SECONDS)
+            await asyncio.sleep(await asyncio.get_running_loop().run_in_executor(self._pool, self._measure))
 
-    def _measure(self) -> None:
-        """Measure the drift of what the live version answered."""
+    def _measure(self) -> float:
+        """Measure the drift of what the live version answered. Returns how many seconds later to do it again."""
+        began = time.monotonic()
         try:
             self._drifting, self._unmeasured = measure_drifting(self._open_registry(), self._ended.is_set), []
         except Exception as error:
             self._unmeasured = [f"the drift of the answers cannot be measured: {told(error)}"]
+            return max(LOOK_SECONDS, COUNT_SHARE * (time.monotonic() - began))
+        return DRIFT_SECONDS
 
     def _look(self, troubles: Sequence[str]) -> None:
         """Write an overview. What cannot be read now stays as it was read last, and the page says why."""
