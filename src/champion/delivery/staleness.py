@@ -129,7 +129,9 @@ def _drift(registry: Registry, version: Version, params: PerformanceParams) -> T
     reference = read_reference(registry, version)
     parts = read_recent(registry, version, since, until, origin)
     features = [str(feature["name"]) for feature in version.features]
-    return find_drift(limits.psi, limits.drifted_share, measure_drift(reference, features, parts, monitoring))
+    return find_drift(
+        limits.psi, limits.drifted_share, measure_drift(reference, features, parts, monitoring, version.name)
+    )
 
 
 def _volume(registry: Registry, last: Row, share: float) -> Trigger:
