@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from champion.core.errors import NotFoundError
 from champion.delivery import deployment
 from champion.delivery.audit import differences
 from champion.delivery.recent_performance import answer_matured, measure_recent_performance, watched_version
@@ -137,26 +138,36 @@ def test_labels_that_come_late_are_counted_when_they_come(project: DeliveryProje
     assert check(project)["performance"].verdict == "not due"
 
 
+def register_other(project: DeliveryProject, **details: Any) -> None:
+    """Register v2, which is v1 with these details; of its params, only those that are given differ."""
+    registry = project.staging
+    first = history.registration(registry.rows, "v1")
+    details = dict(first.details) | details
+    details["params"] = dict(first.details["params"]) | details["params"]
+    with registry.ledger.appending() as session:
+        session.append("register", version="v2", model_sha256=first.model_sha256, details=details)
+
+
 def test_a_version_is_measured_on_the_answers_of_others_too(project: DeliveryProject) -> None:
-    say(project, version="v0")
+    register_other(project)
+    say(project, version="v2")
     registry = project.staging
     rows = answer_matured(registry, registry.resolve("v1"), "log", "30d")
     assert (rows.height, set(rows["version"])) == (300, {"v1"})
     (named,) = measure_recent_performance(registry, registry.resolve("v1"), None, None, "log")
-    assert named.version == "v0"
+    assert named.version == "v2"
 
 
-def register_other(project: DeliveryProject, **params: Any) -> str:
-    """v2, which is v1 with these params."""
+def test_answers_without_a_feature_of_the_version_do_not_measure_it(project: DeliveryProject) -> None:
+    features = [one for one in project.staging.resolve("v1").features if one["name"] != "age"]
+    register_other(project, features=features)
+    say(project, version="v2")
     registry = project.staging
-    first = history.registration(registry.rows, "v1")
-    details = dict(first.details) | {"params": dict(first.details["params"]) | params}
-    with registry.ledger.appending() as session:
-        return str(session.append("register", version="v2", model_sha256=first.model_sha256, details=details).version)
+    assert answer_matured(registry, registry.resolve("v1"), "log", "30d").height == 0
 
 
 def test_the_window_is_of_the_days_on_which_labels_became_known(project: DeliveryProject) -> None:
-    register_other(project, label={"kind": "value", "positive": ["yes"], "horizon": "180d"})
+    register_other(project, params={"label": {"kind": "value", "positive": ["yes"], "horizon": "180d"}})
     days = [TODAY - timedelta(days=days) for days in (210, 209, 180, 179)]
     fill_log("staging", [Said(day) for day in days], TODAY)
     registry = project.staging
@@ -167,7 +178,7 @@ def test_the_window_is_of_the_days_on_which_labels_became_known(project: Deliver
 def test_rows_that_a_model_may_have_learned_from_do_not_count(project: DeliveryProject) -> None:
     """v2 was made today, when these labels were known."""
     say(project)
-    register_other(project, as_of=str(TODAY))
+    register_other(project, params={"as_of": str(TODAY)})
     registry = project.staging
     assert answer_matured(registry, registry.resolve("v2"), "log", "30d").height == 0
 
@@ -343,9 +354,24 @@ def test_a_check_leaves_what_a_rollback_looks_at(in_state: InState) -> None:
 
 
 def test_an_environment_that_serves_nothing_watches_the_newest_version(delivery_project: DeliveryProject) -> None:
+    with pytest.raises(NotFoundError, match="the registry of staging has no version"):
+        watched_version(delivery_project.staging)
     delivery_project.use_result("strong")
     register(delivery_project.staging)
     assert watched_version(delivery_project.staging).name == "v1"
+
+
+def test_a_version_without_a_drift_reference_leaves_drift_unknown(delivery_project: DeliveryProject) -> None:
+    delivery_project.use_result("strong")
+    register(delivery_project.staging)
+    files = dict(delivery_project.staging.resolve("v1").files)
+    del files["reference.json"]
+    register_other(delivery_project, files=files)
+    put_source(delivery_project, [])
+    warnings: list[str] = []
+    _, triggers = check_staleness(delivery_project.staging, warnings.append)
+    assert {one.name: one.verdict for one in triggers}["drift"] == "unknown"
+    assert warnings[0].startswith("the trigger drift is unknown: v2 was registered by an older release")
 
 
 def test_the_performance_of_a_file_is_printed_as_json(project: DeliveryProject, tmp_path: Path) -> None:

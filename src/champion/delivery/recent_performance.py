@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
+from champion.core.errors import NotFoundError
 from champion.core.layout import PARAMS
 from champion.core.strict_yaml import Sections, read
 from champion.delivery.recent_rows import answer, open_scorer, read_recent
@@ -70,16 +71,20 @@ def read_matured(registry: Registry, version: Version, origin: str, window: Leng
 def answer_matured(registry: Registry, version: Version, origin: str, window: Length) -> pl.DataFrame:
     """The same rows as the version's model answers them, even where another version did, if it learned from none.
 
-    So a version can be measured long before the first of its own answers has a label.
+    So a version can be measured long before the first of its own answers has a label. Rows of a version that read fewer
+    features are left out, as the model would have to answer them without the others.
     """
     unseen, scorer = _unseen(version), open_scorer(registry, version)
     names = [feature.name for feature in scorer.features]
+    read = {name: {one["name"] for one in other.features} for name, other in history.versions(registry.rows).items()}
+    complete = [name for name, found in read.items() if found.issuperset(names)]
     parts = []
     for part in _matured(registry, version, origin, window):
-        rows = part.filter(unseen)
-        own = rows["version"] == version.name
-        others = answer(version, scorer, rows.filter(~own).select(names))
-        parts += [rows.filter(own).select(READ), rows.filter(~own).select("label").hstack(others).select(READ)]
+        rows = part.filter(unseen & pl.col("version").is_in(complete))
+        is_own = pl.col("version") == version.name
+        own, others = rows.filter(is_own), rows.filter(~is_own)
+        answers = answer(version, scorer, others.select(names))
+        parts += [own.select(READ), others.select("label").hstack(answers).select(READ)]
     return pl.concat(parts)
 
 
@@ -100,7 +105,12 @@ def watched_version(registry: Registry) -> Version:
     live = history.live(registry.rows, registry.environment.name)
     if live is not None:
         return registry.resolve(str(live.version))
-    return registry.resolve(next(reversed(history.versions(registry.rows)), "challenger"))
+    newest = next(reversed(history.versions(registry.rows)), None)
+    if newest is None:
+        raise NotFoundError(
+            f"the registry of {registry.environment.name} has no version. Register one with `champion register`."
+        )
+    return registry.resolve(newest)
 
 
 def _matured(registry: Registry, version: Version, origin: str, window: Length) -> Iterator[pl.DataFrame]:
