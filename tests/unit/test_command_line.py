@@ -83,7 +83,7 @@ def test_wrong_usage_has_a_status_of_its_own(arguments: list[str]) -> None:
 def test_the_shell_completes_commands() -> None:
     typed = {"_CHAMPION_COMPLETE": "complete_bash", "COMP_WORDS": "champion re", "COMP_CWORD": "1"}
     offered = runner.invoke(app, [], env=typed, prog_name="champion").stdout.split()
-    assert offered == ["report", "reproduce", "resolve-lock", "register", "retire", "ready", "realised"]
+    assert offered == ["report", "reproduce", "resolve-lock", "register", "retire", "ready", "realised", "retrain"]
 
 
 def test_a_table_for_another_program_has_whole_lines(
