@@ -21,6 +21,7 @@ from champion.environments import load_environment
 from champion.registry import history
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
+from champion.table.window import Calendar
 from support.project import Project, built_once, copy_working_tree
 from support.small import TABLE, small_table, use_small_params
 from support.webhook import Webhook
@@ -297,3 +298,33 @@ def test_a_champion_whose_deployment_was_killed_is_deployed_by_the_next_run(cont
     assert continuous.serving() == "v2"
     run = json.loads((continuous.root / "var/retraining/run.json").read_text())
     assert (run["version"], run["result"]) == ("v2", "deployed")
+
+
+def test_a_database_gives_the_rows_of_a_window_of_thirty_days(continuous: Continuous, tmp_path: Path) -> None:
+    table = small_table()
+    days = [date(2022, 1, 1) + timedelta(days=number // 8) for number in range(len(table) * 2)]
+    table = pl.concat([table, table]).with_columns(opened=pl.Series(days), case=pl.int_range(len(days)))
+    url = f"sqlite:///{tmp_path}/cases.db"
+    table.write_database("cases", url, engine="sqlalchemy")
+
+    def edit(params: dict[str, Any]) -> None:
+        query = "SELECT * FROM cases WHERE opened >= :start AND opened < :end"
+        params["ingest"] = {"source": "sql", "query": query}
+        params["window"], params["label"]["horizon"], params["split"]["test"] = "30d", "5d", "10d"
+        # A test of ten days says little.
+        params["gates"] = {"roc_auc": {"min": 0}}
+
+    continuous.project.edit_params(edit)
+    continuous.git("commit", "--quiet", "--all", "--message", "Read a database")
+    continuous.git("push", "--quiet", "origin", "main")
+    ledger = {
+        "CHAMPION_DATABASE_URL": f"sqlite:///{tmp_path}/ledger.db",
+        "CHAMPION_STORE_URL": str(tmp_path / "stores"),
+    }
+    for step in STEPS[:5]:
+        continuous.retrain(step, environment=ledger | {"CHAMPION_SOURCE_URL": url})
+    (work,) = (continuous.root / "var/retraining").glob("work-*")
+    read = pl.read_parquet(work / "data/raw.parquet")["opened"]
+    calendar = Calendar(days[-1] + timedelta(days=1), "5d", "30d", "10d")
+    assert (read.min(), read.max()) == (calendar.start, days[-1])
+    assert read.min() > days[0]
