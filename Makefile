@@ -10,6 +10,9 @@ RESOLVE := $(BIN)/uv pip compile --quiet --no-header --universal --python-versio
 	--generate-hashes
 LOCK := $(RESOLVE) pyproject.toml
 
+# Airflow has an environment of its own, so that its packages and the pipeline's do not limit each other.
+AIRFLOW := .airflow/.installed
+
 # The package groups that setup can add to the pipeline's environment: none, one or more of these.
 GROUPS := tracking serving report s3
 GROUP :=
@@ -17,7 +20,7 @@ ifneq ($(filter-out $(GROUPS),$(GROUP)),)
 $(error GROUP is one or more of $(GROUPS))
 endif
 
-.PHONY: help repro demo setup test test-fast test-all lint bench docs lock s3 ui
+.PHONY: help repro demo setup test test-fast test-all lint bench docs lock s3 ui airflow
 
 help: ## list these targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +59,9 @@ s3: $(BIN)/.s3 ## run an S3 server on this machine, with the bucket of the defau
 ui: $(BIN)/.tracking ## serve MLflow's page with the runs of this machine, until Ctrl-C
 	@champion ui
 
+airflow: $(BIN)/.runtime $(AIRFLOW) ## run Airflow with the DAG in dags/ on this machine, until Ctrl-C
+	@champion airflow
+
 docs: $(BIN)/.development ## write the command reference and the picture of the result again
 	python docs/build.py
 
@@ -67,6 +73,7 @@ lock: $(BIN)/.bootstrap ## resolve requirements/*.txt again from pyproject.toml
 	$(RESOLVE) --group pyproject.toml:report -c requirements/runtime.txt -o requirements/report.txt
 	$(RESOLVE) --group pyproject.toml:s3 -c requirements/runtime.txt -o requirements/s3.txt
 	$(RESOLVE) --group pyproject.toml:tracking -c requirements/runtime.txt -o requirements/tracking.txt
+	$(RESOLVE) --group pyproject.toml:airflow -o requirements/airflow.txt
 	$(RESOLVE) --group pyproject.toml:serving -c requirements/runtime.txt -o requirements/serving.txt
 	$(LOCK) --group data --group dev -c requirements/runtime.txt -o requirements/development.txt
 
@@ -86,4 +93,10 @@ $(BIN)/.runtime: $(BIN)/.bootstrap requirements/runtime.txt pyproject.toml
 $(BIN)/.report $(BIN)/.s3 $(BIN)/.serving $(BIN)/.tracking $(BIN)/.development: $(BIN)/.%: $(BIN)/.runtime requirements/%.txt
 	@echo 'installing requirements/$*.txt ...'
 	@$(UV_INSTALL) --compile-bytecode --require-hashes -r requirements/$*.txt
+	@touch $@
+
+$(AIRFLOW): $(BIN)/.bootstrap requirements/airflow.txt
+	@echo 'making .airflow and installing requirements/airflow.txt ...'
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .airflow
+	@$(BIN)/uv pip install --quiet --python .airflow/bin/python --no-deps --require-hashes -r requirements/airflow.txt
 	@touch $@

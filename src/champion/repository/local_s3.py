@@ -8,23 +8,21 @@ import os
 import platform
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sysconfig
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Self
 
 from champion.core.errors import UserError
 from champion.core.files import replacing
+from champion.repository.loopback import HOST, ending_politely, is_free
 from champion.repository.s3_check import why_unusable
 
-HOST = "127.0.0.1"
 SECONDS_TO_START = 60
 SECONDS_TO_STOP = 15
 MEMORY_LIMIT = "300MiB"
@@ -68,7 +66,7 @@ class LocalServer:
     def start(self) -> None:
         """Start the server and wait until the bucket answers. Raises `UserError` when it does not answer."""
         program = _program()
-        if self.port and not _is_free(self.port):
+        if self.port and not is_free(self.port):
             raise UserError(
                 f"port {self.port} of {HOST} is in use, perhaps by another `make s3`. Stop that program, or choose "
                 f"another port with `champion s3 --port {self.port + 1}`."
@@ -192,7 +190,7 @@ def serve(server: LocalServer, say: Callable[[str], None]) -> None:
     Raises `UserError` when it does not start or ends by itself.
     """
     try:
-        with _ending_politely(), server:
+        with ending_politely(), server:
             lines = "\n".join(f"export {name}={value}" for name, value in server.environment.items())
             say(
                 f"An S3 server with the bucket {server.bucket} is running on this machine, until Ctrl-C. Paste these "
@@ -203,24 +201,6 @@ def serve(server: LocalServer, say: Callable[[str], None]) -> None:
         say(f"Stopped. {server.folder} keeps its objects and credentials for the next time.")
 
 
-@contextmanager
-def _ending_politely() -> Iterator[None]:
-    """Turn the first stop signal into a `KeyboardInterrupt`, and ignore further ones while the server stops."""
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        for name in names:
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = {name: signal.signal(getattr(signal, name), interrupt) for name in names}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
-
-
 def _program() -> str:
     found = shutil.which("weed", path=sysconfig.get_path("scripts"))
     if found is None:
@@ -229,16 +209,6 @@ def _program() -> str:
             f"{platform.system()} {platform.machine()}. If it has none, use any other S3 server (docs/operations.md)."
         )
     return found
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except (OSError, OverflowError):
-            return False
-    return True
 
 
 def _free_ports(s3_port: int) -> dict[str, int]:

@@ -1,16 +1,14 @@
 """MLflow's web page on this machine."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
 
 from champion.core.errors import UserError
 from champion.environments import Environment
+from champion.repository.loopback import HOST, is_free
 from champion.tracking.client import connected, experiment_id, settings, tracking_uri
-
-HOST = "127.0.0.1"
 
 
 def serve(environment: Environment, port: int, say: Callable[[str], None]) -> None:
@@ -20,12 +18,8 @@ def serve(environment: Environment, port: int, say: Callable[[str], None]) -> No
         raise UserError(f"{environment.name} tracks to a server, which has its own page. Open the server's address.")
     with connected(environment) as client:
         experiment = experiment_id(client, environment)
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            raise UserError(f"port {port} is taken. Choose another with --port.") from None
+    if not is_free(port):
+        raise UserError(f"port {port} is taken. Choose another with --port.")
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", HOST]
     # One worker is enough for one person and starts three times faster. We use no jobs.
     command += ["--port", str(port), "--workers", "1"]
