@@ -14,20 +14,17 @@ from typing import Any
 import pytest
 
 from support.project import REPOSITORY, Project, built_once
+from support.warm import warm_programs
 from support.webhook import Webhook
 
 STEPS = ["extract", "prepare", "validate", "train", "evaluate", "compare", "deploy"]
 CHAMPION = Path(sys.executable).with_name("champion")
-# A `champion` that notes what it is asked, and answers as a scenario says; only `notify` is the real command.
-STAND_IN = f"""#!/bin/sh
+# It notes what it is asked. Whether a retraining is due is up to the scenario; all else is the real command.
+NOTING = """#!/bin/sh
 echo "$*" >> "$CALLS"
-case $1 in
-notify) exec {CHAMPION} "$@" ;;
-should-retrain) exit "$DUE" ;;
-esac
-test "$2" != "$FAILS"
+test "$1" != should-retrain || exit "$DUE"
+exec {champion} "$@"
 """
-SCENARIOS = [{"DUE": "10", "FAILS": ""}, {"DUE": "10", "FAILS": "validate"}, {"DUE": "0", "FAILS": ""}]
 
 
 @pytest.fixture(scope="session")
@@ -44,14 +41,8 @@ def airflow(shared: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a repository, in which only `champion` is, and with the user's home."""
-    folder = tmp_path_factory.mktemp("airflow")
-    for name in ("home", "champion/.dvc", "champion/.git", "champion/.venv/bin"):
-        (folder / name).mkdir(parents=True)
-    program = folder / "champion/.venv/bin/champion"
-    program.write_text(STAND_IN)
-    program.chmod(0o755)
-    return folder
+    """Where Airflow's home, the user's home and the projects are."""
+    return tmp_path_factory.mktemp("airflow")
 
 
 @pytest.fixture(scope="module")
@@ -61,84 +52,102 @@ def told() -> Iterator[Webhook]:
 
 
 @pytest.fixture(scope="module")
-def result(airflow: Path, folder: Path, told: Webhook) -> dict[str, Any]:
-    """The DAG as Airflow read it, and one run of each scenario, with the commands that it ran."""
+def runs(airflow: Path, folder: Path, small_run: Project, told: Webhook) -> dict[str, Any]:
+    """The DAG and its run where a retraining is due, where its validation fails, and where it is not due."""
+    due, failing = (small_run.copy_to(folder / name) for name in ("due", "failing"))
+    failing.edit_params(lambda params: params["contract"].update(rows=[2000, 3000]))
+    failing.commit("Ask for more rows than there are")
+    answers = {"due": (due, "10"), "failing": (failing, "10"), "idle": (due, "0")}
+    scenarios = []
+    for name, (project, answer) in answers.items():
+        install(project, NOTING.format(champion=warm_programs() / "champion"))
+        scenarios.append({"CHAMPION_HOME": str(project.folder), "DUE": answer, "CALLS": str(folder / f"{name}.calls")})
+    (folder / "home").mkdir()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
     environment |= {
         "AIRFLOW_HOME": str(folder / "airflow"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "CHAMPION_HOME": str(folder / "champion"),
         "CHAMPION_WEBHOOK_URL": told.url,
         "HOME": str(folder / "home"),
     }
     subprocess.run([airflow / "airflow", "db", "migrate"], env=environment, check=True, capture_output=True)
-    scenarios = [scenario | {"CALLS": str(folder / f"calls{n}")} for n, scenario in enumerate(SCENARIOS)]
     ran = subprocess.run(
         [airflow / "python", REPOSITORY / "tests/support/airflow_runs.py"],
         env=environment, input=json.dumps(scenarios), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    found: dict[str, Any] = json.loads(ran.stderr.splitlines()[-1])
-    for run, scenario in zip(found["runs"], scenarios, strict=True):
-        run["calls"] = Path(scenario["CALLS"]).read_text().splitlines()
+    found = dict(zip(answers, json.loads(ran.stderr.splitlines()[-1]), strict=True))
+    for name, run in found.items():
+        run |= {"calls": (folder / f"{name}.calls").read_text().splitlines(), "output": ran.stdout}
     return found
 
 
-def test_the_dag_runs_once_a_day_and_never_beside_itself(result: dict[str, Any]) -> None:
-    dag = result["dag"]
+def install(project: Project, champion: str) -> None:
+    """Make this script the project's `champion`."""
+    program = project.folder / ".venv/bin/champion"
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.write_text(champion)
+    program.chmod(0o755)
+
+
+def test_the_dag_runs_once_a_day_and_never_beside_itself(runs: dict[str, Any]) -> None:
+    dag = runs["due"]["dag"]
     assert (dag["import_errors"], dag["dags"]) == ({}, ["champion_retrain"])
     assert (dag["schedule"], dag["catchup"], dag["max_active_runs"]) == ("0 2 * * *", False, 1)
     assert dag["retries"] == [[2, 300]] * (1 + len(STEPS))
 
 
-def test_each_step_is_one_command_after_the_step_before(result: dict[str, Any]) -> None:
-    tasks = ["should_retrain", *STEPS]
+def test_each_step_is_one_command_after_the_step_before(runs: dict[str, Any]) -> None:
+    dag = runs["due"]["dag"]
     following = [*([one] for one in STEPS), []]
-    assert result["dag"]["downstream"] == dict(zip(tasks, following, strict=True))
-    commands = {step: result["dag"]["commands"][step] for step in STEPS}
-    assert commands == {step: f".venv/bin/champion retrain {step}" for step in STEPS}
+    assert dag["downstream"] == dict(zip(["should_retrain", *STEPS], following, strict=True))
+    assert {step: dag["commands"][step] for step in STEPS} == {
+        step: f".venv/bin/champion retrain {step}" for step in STEPS
+    }
 
 
-def test_a_due_retraining_runs_every_step(result: dict[str, Any]) -> None:
-    due = result["runs"][0]
-    assert due["state"] == "success"
+def test_a_due_retraining_takes_every_step_and_deploys(runs: dict[str, Any], folder: Path) -> None:
+    due = runs["due"]
+    assert due["state"] == "success", due["output"]
     assert due["tasks"] == {task: ["success", 1] for task in ("should_retrain", *STEPS)}
     assert due["calls"] == ["should-retrain", *(f"retrain {step}" for step in STEPS)]
+    [status] = json.loads(Project(folder / "due").champion("status", "--env", "development", "--json").stdout)
+    assert status["version"] == "v1"
 
 
-def test_a_failing_validation_is_tried_three_times_and_stops_what_follows(result: dict[str, Any]) -> None:
-    failing = result["runs"][1]
+def test_a_failing_validation_is_tried_three_times_and_stops_what_follows(runs: dict[str, Any], folder: Path) -> None:
+    failing = runs["failing"]
     assert failing["state"] == "failed"
     assert failing["tasks"]["validate"] == ["failed", 3]
     assert {failing["tasks"][step][0] for step in STEPS[3:]} == {"upstream_failed"}
-    assert [call for call in failing["calls"] if not call.startswith("notify")] == [
-        "should-retrain",
-        *(f"retrain {step}" for step in ("extract", "prepare", *["validate"] * 3)),
-    ]
+    calls = [call for call in failing["calls"] if not call.startswith("notify")]
+    assert calls == ["should-retrain", "retrain extract", "retrain prepare", *["retrain validate"] * 3]
+    [status] = json.loads(Project(folder / "failing").champion("status", "--env", "development", "--json").stdout)
+    assert status["version"] is None
 
 
-def test_the_webhook_hears_of_a_failure_once(result: dict[str, Any], told: Webhook) -> None:
-    [text] = told.texts
+def test_the_webhook_hears_once_that_a_run_failed(runs: dict[str, Any], told: Webhook) -> None:
+    [text] = [text for text in told.texts if text.startswith("Airflow: ")]
     assert text.startswith("Airflow: validate of champion_retrain failed in manual__")
 
 
-def test_a_retraining_that_is_not_due_skips_every_step_and_is_green(result: dict[str, Any]) -> None:
-    idle = result["runs"][2]
+def test_a_retraining_that_is_not_due_skips_every_step_and_is_green(runs: dict[str, Any]) -> None:
+    idle = runs["idle"]
     assert idle["state"] == "success"
     assert {state for state, _ in idle["tasks"].values()} == {"skipped"}
     assert idle["calls"] == ["should-retrain"]
 
 
-def test_airflow_leaves_the_users_home_alone(result: dict[str, Any], folder: Path) -> None:
-    assert list((folder / "home").iterdir()) == []
+def test_airflow_leaves_the_users_home_alone(runs: dict[str, Any], folder: Path) -> None:
+    assert [path.name for path in (folder / "home").iterdir() if "airflow" in path.name] == []
 
 
 @pytest.mark.parametrize(("answer", "status"), [(10, 0), (0, 99), (1, 1), (2, 1)])
-def test_an_error_is_not_taken_for_an_answer(answer: int, status: int, result: dict[str, Any], folder: Path) -> None:
-    command = result["dag"]["commands"]["should_retrain"]
+def test_an_error_is_not_taken_for_an_answer(answer: int, status: int, runs: dict[str, Any], folder: Path) -> None:
+    command = runs["due"]["dag"]["commands"]["should_retrain"]
     environment = os.environ | {"DUE": str(answer), "CALLS": os.devnull}
-    asked = subprocess.run(["bash", "-c", command], cwd=folder / "champion", env=environment, check=False)
+    asked = subprocess.run(["bash", "-c", command], cwd=folder / "due", env=environment, check=False)
     assert asked.returncode == status
 
 
@@ -165,10 +174,7 @@ def test_champion_airflow_serves_only_this_machine_and_ends_what_it_runs(small: 
     import requests
 
     (small.folder / ".airflow").symlink_to(airflow.parent)
-    program = small.folder / ".venv/bin/champion"
-    program.parent.mkdir(parents=True)
-    program.write_text("#!/bin/sh\ntouch var/airflow/running; sleep 600\n")
-    program.chmod(0o755)
+    install(small, "#!/bin/sh\ntouch var/airflow/running; sleep 600\n")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CHAMPION")}

@@ -1,17 +1,20 @@
 """Runs our DAG for real with `dag.test()`. Airflow's Python runs this file, with scenarios as JSON on standard input.
 
-A scenario is environment variables. It prints JSON: the DAG as Airflow read it, and what became of each scenario.
+A scenario is environment variables. The last line of its errors is JSON: for each scenario, the DAG as Airflow read it
+and what became of its run.
 """
 
 import json
 import os
 import sys
 from datetime import timedelta
+from typing import Any
 
 from airflow.dag_processing.dagbag import DagBag
 
 
-def main() -> None:
+def run(scenario: dict[str, str]) -> dict[str, Any]:
+    os.environ.update(scenario)
     bag = DagBag(dag_folder=os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
     dag = bag.dags["champion_retrain"]
     tasks = dag.topological_sort()
@@ -27,16 +30,10 @@ def main() -> None:
     }
     for task in tasks:
         task.retry_delay = timedelta(0)
-    runs = [run(dag, scenario) for scenario in json.load(sys.stdin)]
-    json.dump({"dag": described, "runs": runs}, sys.stderr)
-
-
-def run(dag, scenario):
-    os.environ.update(scenario)
-    run = dag.test()
-    tasks = {task.task_id: (task.state, task.try_number) for task in run.get_task_instances()}
-    return {"state": run.state, "tasks": tasks}
+    ran = dag.test()
+    states = {task.task_id: (task.state, task.try_number) for task in ran.get_task_instances()}
+    return {"dag": described, "state": ran.state, "tasks": states}
 
 
 if __name__ == "__main__":
-    main()
+    json.dump([run(scenario) for scenario in json.load(sys.stdin)], sys.stderr)

@@ -153,13 +153,3 @@ def resolve_lock() -> None:
 
     staged = resolve(Path())
     typer.echo(f"resolved and staged: {', '.join(staged)}. Check them (`git diff --cached`), then commit the merge.")
-
-
-@command()
-def airflow(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="The port, on this machine only.")] = 8080,
-) -> None:
-    """Run Airflow with the DAG in dags/ on this machine until Ctrl-C. `make airflow` installs it first."""
-    from champion.retraining.airflow import serve
-
-    serve(Path(), port, typer.echo)

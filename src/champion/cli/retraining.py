@@ -62,3 +62,13 @@ def propose(
     found = registry.resolve(version)
     address = open_pull_request(found, registry.environment.name)
     typer.echo(f"pull request: {address}" if address else f"no branch of a retraining made {found.name}")
+
+
+@command()
+def airflow(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port, on this machine only.")] = 8080,
+) -> None:
+    """Run Airflow with the DAG in dags/ on this machine until Ctrl-C. `make airflow` installs it first."""
+    from champion.retraining.airflow import serve
+
+    serve(Path(), port, typer.echo)
