@@ -76,3 +76,40 @@ def data_docs(
         tables = read_tables(read(ValidateParams, PARAMS))
         page = build_data_docs(tables, folder or Path("reports/data-docs"))
     typer.echo(page)
+
+
+@command()
+def gc(
+    cloud: Annotated[bool, typer.Option("--cloud", help="Of the default remote too.")] = False,
+    older_than: Annotated[
+        float, typer.Option(min=0, help="Hours; what is younger stays, as a run or a push may not be committed yet.")
+    ] = 24,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would go.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove files from DVC's cache that no version in use, branch, tag or working tree names.
+
+    A version is in use if an environment serves it or can return to it, or if it is champion or challenger.
+    """
+    from champion.delivery.needed import needed_versions
+    from champion.repository.garbage import Kept, garbage
+
+    versions, unasked = needed_versions(Path(), everywhere=cloud)
+    commits = {name: version.git_commit for name, version in versions.items() if version.git_commit is not None}
+    kept = Kept(commits, {name: version.lineage for name, version in versions.items()})
+    if unasked:
+        typer.echo(f"not asked, as their variables are not set: {', '.join(unasked)}")
+    typer.echo(f"versions in use: {', '.join(versions) or 'none'}")
+    with garbage(Path(), kept, cloud=cloud, hours=older_than) as stores:
+        for store in stores:
+            if dry_run:
+                typer.echo("".join(f"{path}  {size:,} bytes\n" for path, size in store.objects.items()), nl=False)
+            size = sum(store.objects.values())
+            typer.echo(f"{store.store}: {len(store.objects)} of {store.count} objects can go ({size:,} bytes)")
+        if dry_run or not any(store.objects for store in stores):
+            return
+        if not yes:
+            typer.confirm("Remove them?", abort=True)
+        for store in stores:
+            store.remove()
+    typer.echo("removed")

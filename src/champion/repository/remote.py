@@ -102,13 +102,41 @@ def default_remote(root: Path) -> Remote:
     return Remote(name, str(settings.pop("url")), settings)
 
 
+def usable(root: Path) -> Remote:
+    """The remote of .dvc/config. Raises `UserError` when there is none, or when its objects cannot be listed."""
+    remote = default_remote(root)
+    reason = remote.why_unusable()
+    if reason:
+        raise UserError(f"the remote {remote.url} cannot be used: {reason}")
+    return remote
+
+
+@contextmanager
+def opened(root: Path, remote: Remote | None) -> Iterator[Repo]:
+    """The repository as DVC sees it. What the remote or DVC raises in the block becomes a `UserError`."""
+    try:
+        with Repo(str(root)) as repo:
+            yield repo
+    except BROKEN_OFF as error:
+        if remote is None:
+            raise
+        reason = remote.why_unusable() or f"the connection was lost ({type(error).__name__}). Run this again."
+        raise UserError(f"the remote {remote.url} cannot be used: {reason}") from None
+    except DvcException as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"DVC cannot read this repository: {reason}. Correct dvc.yaml, dvc.lock, params.yaml or .dvc/config; "
+            "`champion resolve-lock` resolves a merge conflict in dvc.lock."
+        ) from None
+
+
 def pull(root: Path, *, allow_missing: bool) -> None:
     """`dvc pull` of every output that the remote has completely.
 
     Then name each missing or wrong file, in a `UserError`, or on stderr with `allow_missing`. A file in the workspace
     always has exactly the content that dvc.lock names. For a remote that is not on S3, only `dvc pull` runs.
     """
-    remote = _usable(root)
+    remote = usable(root)
     if not remote.is_on_s3:
         options = ["--allow-missing"] if allow_missing else []
         if run([dvc(), "pull", *options], root, quiet=False).returncode:
@@ -123,7 +151,7 @@ def pull(root: Path, *, allow_missing: bool) -> None:
         # DVC takes a third of a second for each path that it is given.
         paths = whole if defects or objects.unnamed else []
     if whole and run([dvc(), "pull", *paths], root, quiet=False).returncode:
-        with _objects(root, _usable(root)) as objects:
+        with _objects(root, usable(root)) as objects:
             missed = [out for out in whole if not objects.is_cached(out)]
             defects += [defect for out in missed for defect in objects.defects(out, verify=True)]
         if not defects:
@@ -147,7 +175,7 @@ def push(root: Path, *, verify: bool) -> list[str]:
         raise UserError(
             "dvc.lock or metrics/ has uncommitted changes, so no commit would name the pushed objects. Commit first."
         )
-    remote = _usable(root)
+    remote = usable(root)
     if not remote.is_on_s3:
         if run([dvc(), "push"], root, quiet=False).returncode:
             raise UserError(f"`dvc push` to {remote.url} failed; its output above says why.")
@@ -160,7 +188,7 @@ def push(root: Path, *, verify: bool) -> list[str]:
             )
         repaired = [path for out in objects.outs for path in objects.repair(out, verify=verify)]
     if run([dvc(), "push"], root, quiet=False).returncode:
-        _usable(root)
+        usable(root)
         raise UserError(f"`dvc push` to {remote.url} failed; its output above says why. Run it again to continue.")
     with _objects(root, remote) as objects:
         defects = [defect for out in objects.outs for defect in objects.defects(out)]
@@ -246,28 +274,10 @@ class Objects:
         return None if found == expected else Defect(item, f"{path} is corrupt", missing=False)
 
 
-def _usable(root: Path) -> Remote:
-    remote = default_remote(root)
-    reason = remote.why_unusable()
-    if reason:
-        raise UserError(f"the remote {remote.url} cannot be used: {reason}")
-    return remote
-
-
 @contextmanager
 def _objects(root: Path, remote: Remote) -> Iterator[Objects]:
-    try:
-        with Repo(str(root)) as repo:
-            yield Objects(repo)
-    except BROKEN_OFF as error:
-        reason = remote.why_unusable() or f"the connection was lost ({type(error).__name__}). Run this again."
-        raise UserError(f"the remote {remote.url} cannot be used: {reason}") from None
-    except DvcException as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(
-            f"DVC cannot read this repository: {reason}. Correct dvc.yaml, dvc.lock, params.yaml or .dvc/config; "
-            "`champion resolve-lock` resolves a merge conflict in dvc.lock."
-        ) from None
+    with opened(root, remote) as repo:
+        yield Objects(repo)
 
 
 def _members(top: Item, listing: bytes) -> list[Item]:
