@@ -16,7 +16,7 @@ from support.project import Project
 
 PANELS = ["Pipeline", "Data", "Delivery", "Serving", "Monitoring", "Retraining", "Experiments"]
 # The webhook is the same for all.
-WITHOUT_ENVIRONMENT = {"demo", "ledger-key", "notify"}
+WITHOUT_ENVIRONMENT = {"airflow", "demo", "ledger-key", "notify"}
 # A registered version is reproduced from an environment's ledger.
 WITH_ENVIRONMENT = {"reproduce"}
 

@@ -42,7 +42,7 @@ class Garbage:
     def remove(self) -> None:
         """Remove the objects. If it is killed, some of them are gone, and it can be run again."""
         if not _is_local(self._odb):
-            # DVC notes here which folders the remote has, and a push would trust it.
+            # DVC notes here what the remote has, and a push would trust it.
             get_index(self._odb).clear()
         # Lists of files go first, so that no list names a file that is gone.
         paths = sorted(self.objects, key=lambda path: not path.endswith(FOLDER))
@@ -69,12 +69,12 @@ def garbage(root: Path, kept: Kept, *, cloud: bool, hours: float) -> Iterator[li
         for tree in trees:
             there = held.enter_context(Repo(str(tree)))
             held.enter_context(_locked(there))
-            for out in _outs(there, str(tree)):
-                named.add(str(tree), out.def_path, str(out.hash_info.value), here=out.exists)
+            for path, md5 in _outs(there, str(tree)):
+                named.add(str(tree), path, md5, here=(tree / path).exists())
         # Without revisions, DVC would look at the working tree.
         for commit in repo.brancher(revs=list(commits), workspace=False, sha_only=True) if commits else ():
-            for out in _outs(repo, commits[commit]):
-                named.add(commits[commit], out.def_path, str(out.hash_info.value))
+            for path, md5 in _outs(repo, commits[commit]):
+                named.add(commits[commit], path, md5)
         for name, outs in kept.outs.items():
             for path, md5 in outs.items():
                 named.add(name, path, md5)
@@ -94,10 +94,9 @@ class _Named:
 
     def add(self, name: str, path: str, md5: str, *, here: bool = False) -> None:
         """Add an output; `here` says that its files are in a working tree, perhaps as links to the cache."""
-        if md5 in self.hashes:
-            return
+        known = md5 in self.hashes
         self.hashes.add(md5)
-        if not md5.endswith(FOLDER):
+        if not md5.endswith(FOLDER) or (known and not here):
             return
         files = next((files for odb in self._odbs if (files := _files(odb, md5)) is not None), None)
         if files is not None:
@@ -172,10 +171,11 @@ def _removable(repo: Repo, remote: Remote) -> Any:
     return odb
 
 
-def _outs(repo: Repo, name: str) -> list[Any]:
-    """The outputs with a hash that DVC stores, of the commit or working tree at which DVC looks."""
+def _outs(repo: Repo, name: str) -> list[tuple[str, str]]:
+    """Path and MD5 of the outputs that DVC stores, in the commit or working tree at which DVC looks."""
     try:
-        return [out for out in repo.index.outs if out.use_cache and out.hash_info]
+        outs = [out for out in repo.index.outs if out.use_cache and out.hash_info]
+        return [(repo.fs.relpath(out.fs_path, repo.root_dir), str(out.hash_info.value)) for out in outs]
     except DvcException as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(
