@@ -223,14 +223,17 @@ def test_a_breach_of_the_contract_stops_the_steps_after_it(continuous: Continuou
     assert continuous.retrain("compare", check=False).returncode == 1
 
 
-def test_a_closed_gate_registers_nothing(continuous: Continuous) -> None:
+def test_a_closed_gate_registers_nothing_and_is_not_asked_about_the_same_rows_again(continuous: Continuous) -> None:
     continuous.edit_main("gates", roc_auc={"min": 0.99})
     continuous.add_cases()
     rows = len(continuous.rows())
     done = continuous.retrain(check=False)
     assert "failed in the step evaluate: the gate is closed" in done.stderr
     assert continuous.retrain("compare", check=False).returncode == 1
-    assert len(continuous.rows()) == rows
+    (refusal,) = continuous.rows()[rows:]
+    assert (refusal.action, refusal.details["as_of"]) == ("retrain", "2022-11-28")
+    assert "roc_auc" in str(refusal.reason)
+    assert "no row is newer than the last training, as of 2022-11-28" in continuous.retrain("extract").stdout
 
 
 @pytest.mark.parametrize("lost", ["var/remote", "var/github.git"])

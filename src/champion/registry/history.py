@@ -12,7 +12,7 @@ from champion.registry.versions import Version
 
 # The actions after which an environment serves the row's version.
 SWITCHES = frozenset({"deploy", "promote", "rollback", "repair"})
-# The action that ends a retraining. Its details have `as_of` and `result`.
+# The action of a retraining whose model the gate refused. Its details have `as_of`.
 RETRAIN = "retrain"
 # The action that says whether to retrain.
 SHOULD_RETRAIN = "should-retrain"
@@ -201,15 +201,8 @@ def open_findings(rows: Iterable[Row], version: str, environments: Collection[st
 
 
 def last_training(rows: Iterable[Row]) -> Row | None:
-    """The row of the last training, whether its model was registered or refused; None without one.
-
-    A retraining that found nothing new to learn from is no training.
-    """
-    trained = [
-        row
-        for row in rows
-        if row.action == "register" or (row.action == RETRAIN and row.details.get("result") != "nothing new")
-    ]
+    """The row of the last training, whether its model was registered or refused; None without one."""
+    trained = [row for row in rows if row.action in ("register", RETRAIN)]
     return trained[-1] if trained else None
 
 

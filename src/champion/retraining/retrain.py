@@ -106,6 +106,7 @@ class Retraining:
         commit = commit_worktree(work, f"Retrain as of {run.as_of}", run.day)
         reasons = failures(work)
         if reasons:
+            self._record_refusal(work, run, reasons)
             raise ConflictError("the gate is closed:\n  " + "\n  ".join(reasons))
         return run.write(self.root, commit=commit)
 
@@ -118,6 +119,11 @@ class Retraining:
         if run.result == "lost" or run.commit == run.base:
             delete_branch(self.root, run.branch, public=self._is_public)
         return run
+
+    def _record_refusal(self, work: Path, run: Run, reasons: Sequence[str]) -> None:
+        """So that nobody trains on the same rows again, unless with `--as-of`."""
+        with self._registry(work).ledger.appending() as session:
+            session.append(history.RETRAIN, reason="; ".join(reasons), details={"as_of": run.as_of})
 
     def _challenge(self, run: Run) -> Run:
         if run.commit is None:
@@ -281,11 +287,12 @@ def _notify(message: str) -> None:
 
 
 def _last_judged(registry: Registry) -> date | None:
-    """The latest date of a version that was challenged, or that is the champion; None without one.
+    """The latest date of a version that was challenged, or of a model that the gate refused; None without one.
 
     A version that is only registered is none: its retraining may have been killed.
     """
     versions = history.versions(registry.rows)
-    judged = {row.version for row in registry.rows if row.action == "challenge"}
-    days = [versions[str(name)].params.get("as_of") for name in judged]
+    judged = {str(row.version) for row in registry.rows if row.action == "challenge"}
+    days = [versions[name].params.get("as_of") for name in judged]
+    days += [row.details.get("as_of") for row in registry.rows if row.action == history.RETRAIN]
     return max((date.fromisoformat(str(day)) for day in days if day is not None), default=None)
