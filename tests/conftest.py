@@ -29,6 +29,8 @@ LONGEST = (
     "test_contract_on_real_data",
     "test_s3",
     "test_experiments",
+    "test_gc",
+    "test_airflow",
     "test_faults",
     "test_delivery_workflows",
     "test_routing",
