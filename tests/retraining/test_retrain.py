@@ -60,11 +60,11 @@ class Continuous:
         command = ("retrain", *arguments, "--env", "production")
         return self.project.champion(*command, check=check, environment=variables, warm_stages=True)
 
-    def start(self, step: str) -> "subprocess.Popen[str]":
-        """One step in a process of its own, which can be killed."""
+    def start(self, *steps: str, at: Path | None = None) -> "subprocess.Popen[str]":
+        """The same in a process of its own, which can be killed, perhaps in another clone."""
         return subprocess.Popen(
-            [sys.executable, "-m", "champion", "retrain", step, "--env", "production"],
-            cwd=self.root,
+            [sys.executable, "-m", "champion", "retrain", *steps, "--env", "production"],
+            cwd=at or self.root,
             env=os.environ | self.variables | {"PYTHONPATH": str(self.root / "src")},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -258,6 +258,23 @@ def test_a_second_retraining_is_refused_while_one_runs(continuous: Continuous) -
         done = continuous.retrain(check=False)
     assert done.stderr == "error: another retraining runs on this machine. Wait for its end.\n"
     assert done.returncode == 1
+
+
+@pytest.mark.sweep
+def test_two_machines_that_retrain_at_once_make_one_version(continuous: Continuous) -> None:
+    continuous.add_cases()
+    other = continuous.project.copy_to(continuous.root.with_name("other")).folder
+    processes = [continuous.start(), continuous.start(at=other)]
+    told = [process.communicate()[0] for process in processes]
+    ended = [process.returncode for process in processes]
+    assert sorted(ended) in ([0, 0], [0, 1]), told
+    refused = "the champion changed while this challenge ran"
+    assert all(refused in text for text, status in zip(told, ended, strict=True) if status), told
+    assert continuous.serving("staging") == continuous.serving() == "v2"
+    judged = [row.version for row in continuous.rows() if row.action in ("register", "challenge")]
+    assert judged == ["v1", "v1", "v2", "v2"]
+    version = history.versions(continuous.rows())["v2"]
+    assert continuous.git("rev-parse", "retrain/2022-11-28", folder=continuous.github) == version.git_commit
 
 
 def test_a_step_needs_those_before_it(continuous: Continuous) -> None:
