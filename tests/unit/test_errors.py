@@ -42,3 +42,8 @@ def test_a_bug_keeps_its_traceback() -> None:
 def test_nothing_happens_when_all_is_well() -> None:
     with one_line_errors():
         pass
+
+
+def test_a_reader_that_has_enough_is_no_full_disk() -> None:
+    with pytest.raises(BrokenPipeError), one_line_errors():
+        raise BrokenPipeError(32, "Broken pipe")

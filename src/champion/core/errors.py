@@ -32,6 +32,9 @@ def one_line_errors() -> Iterator[None]:
         yield
     except UserError as error:
         sys.exit(f"error: {error}")
+    except BrokenPipeError:
+        # Nobody reads on, as after `| head`. Typer ends the program then.
+        raise
     except OSError as error:
         if error.filename is None and error.strerror is None:
             raise
