@@ -3,6 +3,8 @@
 import re
 import shutil
 
+import pytest
+
 from support.act import PUSH_ROLE, Runner, read_yaml
 from support.project import REPOSITORY, Project
 from support.s3 import Bucket, key_of
@@ -21,6 +23,7 @@ def test_a_push_to_main_sends_what_s3_lacks(origin: Project, runner: Runner) -> 
     assert bucket.keys() == before
 
 
+@pytest.mark.sweep
 def test_the_tests_workflow_runs_lint_and_tests(origin: Project, runner: Runner) -> None:
     clone = Project(runner.folder / "tests-clone")
     origin.run("git", "clone", "--quiet", str(origin.folder), str(clone.folder))

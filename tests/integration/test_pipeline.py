@@ -40,6 +40,7 @@ RERUNS: list[tuple[str, Any, list[str]]] = [
     ("gates.roc_auc_low.above", 0.6, EVALUATE),
     ("compare.tolerances.roc_auc", 0.02, []),
     ("challenge.margin", 0.02, []),
+    ("monitoring.min_rows", 100, []),
 ]
 
 # What a stage hands on changes with these, so that DVC finds the stages behind it stale only once it has run.
