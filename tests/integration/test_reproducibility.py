@@ -116,7 +116,7 @@ def test_a_tampered_output_that_dvc_blessed_is_the_one_output_that_differs(small
     # The message names the last output of the last stage, so all outputs before it were the same.
     last = list(YAML(typ="safe").load(small.folder / "dvc.lock")["stages"]["evaluate"]["outs"])[-1]["path"]
     report = small.folder / last
-    report.write_text(report.read_text(encoding="utf-8") + "It is the best.\n", encoding="utf-8")
+    report.write_bytes(report.read_bytes() + b"It is the best.\n")
     small.run("dvc", "commit", "--force")
     small.commit("Look better")
     assert small.champion("reproduce", "--fast", check=False).returncode == 0

@@ -13,7 +13,7 @@ from support.s3 import REGION
 COMMAND = re.compile(
     r"make (repro|setup( GROUP=[a-z0-9]+)?|test|test-all)"
     r'|\.venv/bin/(champion|dvc)( [\w./-]+| "\$[A-Z_]+")+'
-    r'|python3 -m champion\.report\.comment "\$REPORT"'
+    r'|python3 -m champion\.(report\.comment|retraining\.handover) "\$[A-Z_]+"'
 )
 
 
@@ -33,15 +33,16 @@ def test_workflows_are_thin_and_closed(path: Path) -> None:
         assert not environment or any(run.startswith("make setup") for run in runs[: environment[0]])
 
 
-def test_the_job_that_may_write_to_pull_requests_installs_nothing() -> None:
-    writers = [
-        job
+def test_the_job_that_comments_on_what_a_fork_made_installs_nothing() -> None:
+    writers = {
+        (path.stem, name): job
         for path in WORKFLOWS
-        for job in read_yaml(path)["jobs"].values()
+        for name, job in read_yaml(path)["jobs"].items()
         if job["permissions"].get("pull-requests") == "write"
-    ]
-    (job,) = writers
-    *before, post = job["steps"]
+    }
+    # The other one follows a training on main.
+    assert writers.keys() == {("comment", "comment"), ("deploy", "propose")}
+    *before, post = writers["comment", "comment"]["steps"]
     assert [step["uses"].partition("@")[0] for step in before] == ["actions/checkout", "actions/download-artifact"]
     assert post["run"].startswith("python3 -m champion.report.comment ")
     assert post["env"]["PYTHONPATH"] == "src"

@@ -23,7 +23,8 @@ def retrain(
     ] = None,
     env: Env = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", help="A date. By default the day after the newest row, at most today.")
+        str | None,
+        typer.Option("--as-of", help="A date. By default, or if empty, the day after the newest row, at most today."),
     ] = None,
     new_champion: Annotated[
         Path | None,
@@ -42,7 +43,8 @@ def retrain(
 
     if step is not None and step not in STEPS:
         raise UserError(f"there is no step {step!r}. Choose one of {', '.join(STEPS)}.")
-    day = None if as_of is None else parse_as_of(as_of)
+    # A workflow gives an empty text where nobody gave a date.
+    day = parse_as_of(as_of) if as_of else None
     run = take(Retraining(load_environment(env), day), [step] if step else list(STEPS))
     if new_champion is not None and run.version is not None and run.result in ("won", "deployed"):
         with replacing(new_champion) as draft:
