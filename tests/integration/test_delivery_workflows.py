@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +143,14 @@ def test_a_training_without_a_new_champion_ends_the_deployment_at_its_first_step
     assert "there is no new champion" in run.log
     assert "Run Main Set up" not in run.log
     assert delivery.webhook.texts[told:] == []
+
+
+def test_a_name_that_cannot_be_downloaded_is_a_failure(delivery: Delivery, tmp_path: Path) -> None:
+    (tmp_path / "unreachable").touch()
+    run = delivery.deploy(replace(delivery.runner.runs[0], artifacts=tmp_path / "unreachable"))
+    assert not run.passed
+    assert run.step_failed("Download its name"), run.log
+    assert delivery.webhook.texts[-1] == "training success, staging skipped, production skipped"
 
 
 def test_a_new_champion_comes_to_main_by_a_pull_request(delivery: Delivery) -> None:
