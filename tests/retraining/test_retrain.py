@@ -314,10 +314,40 @@ def test_a_champion_whose_deployment_was_killed_is_deployed_by_the_next_run(cont
     for step in STEPS[:6]:
         continuous.retrain(step)
     assert continuous.serving() == "v1"
-    assert "nothing to learn from" in continuous.retrain().stdout
+    # A token that is there for other programs asks for no pull request.
+    done = continuous.retrain(environment={"GITHUB_TOKEN": "ghs_test"})
+    assert "nothing to learn from" in done.stdout
     assert continuous.serving() == "v2"
     run = json.loads((continuous.root / "var/retraining/run.json").read_text())
     assert (run["version"], run["result"]) == ("v2", "deployed")
+
+
+def test_a_changed_file_leaves_the_cache_as_it_is(continuous: Continuous) -> None:
+    source = continuous.root / TABLE
+    continuous.project.run("dvc", "config", "--local", "cache.type", "symlink")
+    continuous.git("rm", "--quiet", "--cached", TABLE)
+    continuous.project.run("dvc", "add", "--quiet", TABLE)
+    continuous.project.commit("Let DVC have the table")
+    continuous.git("push", "--quiet", "origin", "main")
+    cached = source.resolve()
+    content = cached.read_bytes()
+    source.unlink()
+    continuous.add_cases()
+    continuous.retrain("extract")
+    assert cached.read_bytes() == content
+    (work,) = (continuous.root / "var/retraining").glob("work-*")
+    assert (work / TABLE).read_bytes() == source.read_bytes() != content
+
+
+def test_data_behind_a_link_of_git_is_refused(continuous: Continuous, tmp_path: Path) -> None:
+    source = continuous.root / TABLE
+    source.rename(tmp_path / "cases.csv")
+    source.symlink_to(tmp_path / "cases.csv")
+    continuous.project.commit("Link the table")
+    continuous.git("push", "--quiet", "origin", "main")
+    done = continuous.retrain("extract", check=False)
+    assert f"{TABLE} is a symbolic link in git" in done.stderr
+    assert (tmp_path / "cases.csv").exists()
 
 
 def test_a_database_gives_the_rows_of_a_window_of_thirty_days(continuous: Continuous, tmp_path: Path) -> None:
