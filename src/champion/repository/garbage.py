@@ -20,6 +20,7 @@ from dvc_data.hashfile.db import get_index
 from champion.core.errors import ConflictError, NotFoundError, UserError
 from champion.repository import git
 from champion.repository.remote import FOLDER, Remote, opened, usable
+from champion.repository.worktree import find_worktrees
 
 
 @dataclass(frozen=True)
@@ -200,9 +201,7 @@ def _locked(repo: Repo) -> Iterator[None]:
 
 def _working_trees(root: Path) -> list[Path]:
     """The working trees of this repository that use DVC, such as the one of a retraining."""
-    listed = git.answer(root, "worktree", "list", "--porcelain").decode().splitlines()
-    trees = [Path(line.removeprefix("worktree ")).resolve() for line in listed if line.startswith("worktree ")]
-    return [tree for tree in trees if (tree / ".dvc").is_dir()]
+    return [tree for tree in find_worktrees(root) if (tree / ".dvc").is_dir()]
 
 
 def _commits(root: Path, kept: Kept, *, cloud: bool) -> dict[str, str]:

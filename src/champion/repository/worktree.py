@@ -30,7 +30,17 @@ def make_worktree(root: Path, folder: Path, commit: str) -> None:
 def remove_worktree(root: Path, folder: Path) -> None:
     """Remove the working tree, even if it is damaged or was never complete. Its branch stays."""
     shutil.rmtree(folder, ignore_errors=True)
-    git.answer(root, "worktree", "prune")
+    # `git worktree prune` would also forget those of the user that are on a disk which is not here now.
+    git.ask(root, "worktree", "remove", "--force", "--force", str(folder))
+
+
+def find_worktrees(root: Path) -> dict[Path, str | None]:
+    """The branch of each working tree that git knows, even if its folder is gone; None without a branch."""
+    found: dict[Path, str | None] = {}
+    for entry in git.answer(root, "worktree", "list", "--porcelain").decode().strip().split("\n\n"):
+        lines = dict(line.partition(" ")[::2] for line in entry.splitlines())
+        found[Path(lines["worktree"]).resolve()] = lines.get("branch")
+    return found
 
 
 def commit_worktree(folder: Path, message: str, day: date) -> str:
@@ -40,6 +50,8 @@ def commit_worktree(folder: Path, message: str, day: date) -> str:
         when = f"{day}T00:00:00Z"
         who = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in COMMITTER.items()}
         dates = {f"GIT_{role}_DATE": when for role in ("AUTHOR", "COMMITTER")}
-        command = ["git", "-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify", "--message", message]
+        # A hook could change the message, and a signature the commit.
+        settings = ["-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null"]
+        command = ["git", *settings, "commit", "--quiet", "--message", message]
         run(command, folder, environment=who | dates)
     return git.answer(folder, "rev-parse", "HEAD").decode().strip()

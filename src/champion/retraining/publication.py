@@ -5,13 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from champion.core.errors import UserError
+from champion.core.errors import ConflictError, UserError
 from champion.registry.versions import Version
 from champion.report.comment import GitHub
 from champion.repository import git, remote
+from champion.repository.worktree import COMMITTER, find_worktrees
 
 ORIGIN = "origin"
 BASE = "main"
+# The variables of GitHub Actions.
+GITHUB = ("GITHUB_API_URL", "GITHUB_REPOSITORY", "GITHUB_TOKEN")
 
 
 def publish(work: Path, branch: str) -> None:
@@ -21,6 +24,20 @@ def publish(work: Path, branch: str) -> None:
     git.answer(work, "push", "--quiet", "--force", ORIGIN, f"HEAD:refs/heads/{branch}")
 
 
+def refuse_others(root: Path, branch: str, base: str) -> None:
+    """Raise `ConflictError` when the branch, here or at `origin`, is not only a retraining's, which may replace it."""
+    if f"refs/heads/{branch}" in find_worktrees(root).values():
+        raise ConflictError(f"{branch} is checked out, but a retraining makes it anew. Check out another branch.")
+    for name in (f"refs/heads/{branch}", f"refs/remotes/{ORIGIN}/{branch}"):
+        if git.commit_of(root, name) is None:
+            continue
+        committers = git.answer(root, "log", "--format=%ce", name, "--not", base).decode().split()
+        if any(committer != COMMITTER["EMAIL"] for committer in committers):
+            raise ConflictError(
+                f"{name} has commits of somebody, which a retraining would replace. Merge them, or rename the branch."
+            )
+
+
 def tag_of(environment: str, version: str) -> str:
     """The tag of the commit that made a champion, so that its outputs can be made again."""
     return f"champion/{environment}/{version}"
@@ -28,7 +45,7 @@ def tag_of(environment: str, version: str) -> str:
 
 def add_tag(root: Path, tag: str, commit: str, *, public: bool) -> None:
     """Name the commit by the tag, at `origin` too if `public`."""
-    git.answer(root, "tag", "--force", tag, commit)
+    git.answer(root, "tag", "--no-sign", "--force", tag, commit)
     if public:
         git.answer(root, "push", "--quiet", "--force", ORIGIN, f"refs/tags/{tag}")
 
@@ -46,11 +63,10 @@ def propose(version: Version, environment: str, variables: Mapping[str, str] = o
     Returns None if GitHub has no such branch, as of a version that no retraining made. The variables are those of
     GitHub Actions. Raises `UserError` when one is missing, or GitHub refuses.
     """
-    names = ("GITHUB_API_URL", "GITHUB_REPOSITORY", "GITHUB_TOKEN")
-    missing = [name for name in names if not variables.get(name)]
+    missing = [name for name in GITHUB if not variables.get(name)]
     if missing:
         raise UserError(f"the environment variable {missing[0]} is not set, so no pull request can be opened. Set it.")
-    github = GitHub(*(variables[name] for name in names))
+    github = GitHub(*(variables[name] for name in GITHUB))
     branch = f"retrain/{version.params.get('as_of')}"
     owner = github.repository.partition("/")[0]
     known = next(github.all(f"/pulls?state=open&head={owner}:{branch}&base={BASE}"), None)
