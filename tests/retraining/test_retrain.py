@@ -17,12 +17,15 @@ import polars as pl
 import pytest
 from filelock import FileLock
 
+from champion.core.errors import ConflictError, UserError
 from champion.environments import load_environment
 from champion.registry import history
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
+from champion.retraining.retrain import Retraining
+from champion.retraining.run import FILE, Run
 from champion.table.window import Calendar
-from support.project import Project, built_once, copy_working_tree
+from support.project import REPOSITORY, Project, built_once, copy_working_tree
 from support.small import TABLE, small_table, use_small_params
 from support.webhook import Webhook
 
@@ -322,6 +325,72 @@ def test_a_champion_whose_deployment_was_killed_is_deployed_by_the_next_run(cont
     assert (run["version"], run["result"]) == ("v2", "deployed")
 
 
+def test_a_challenge_that_was_won_before_a_failure_is_deployed_by_the_next_run(continuous: Continuous) -> None:
+    continuous.add_cases()
+    hook = continuous.github / "hooks/update"
+    hook.write_text("#!/bin/sh\ncase $1 in refs/tags/*) exit 1;; esac\n")
+    hook.chmod(0o755)
+    assert "failed in the step compare: `git push` failed" in continuous.retrain(check=False).stderr
+    assert continuous.serving() == "v1"
+    hook.unlink()
+    # As on another machine.
+    (continuous.root / "var/retraining/run.json").unlink()
+    continuous.retrain("--new-champion", "new.txt")
+    assert continuous.serving("staging") == continuous.serving() == "v2"
+    assert (continuous.root / "new.txt").read_text() == "v2"
+    assert "tags/champion/staging/v2" in continuous.references()
+
+
+def test_what_somebody_decided_since_the_challenge_is_not_undone(continuous: Continuous) -> None:
+    continuous.add_cases()
+    for step in STEPS[:6]:
+        continuous.retrain(step)
+    continuous.project.champion("deploy", "v2", "--env", "staging", environment=continuous.variables)
+    continuous.project.champion("rollback", "--env", "staging", environment=continuous.variables)
+    done = continuous.retrain("deploy", check=False)
+    assert "rolled v2 back in staging (ledger row" in done.stderr
+    assert done.stderr.endswith("`champion status` says what is served.\n")
+    assert continuous.serving("staging") == "v1"
+    retire = ("retire", "v2", "--reason", "It is wrong.", "--env", "production")
+    continuous.project.champion(*retire, environment=continuous.variables)
+    assert "v2 is not the champion any more" in continuous.retrain("deploy", check=False).stderr
+    assert "nothing to learn from" in continuous.retrain("--new-champion", "new.txt").stdout
+    assert not (continuous.root / "new.txt").exists()
+    assert continuous.serving("staging") == continuous.serving() == "v1"
+
+
+def test_a_branch_of_somebody_is_not_replaced(continuous: Continuous) -> None:
+    continuous.add_cases()
+    continuous.git("stash", "--quiet")
+    continuous.git("checkout", "--quiet", "-b", "retrain/2022-11-28")
+    continuous.git("stash", "pop", "--quiet")
+    assert "retrain/2022-11-28 is checked out" in continuous.retrain("extract", check=False).stderr
+    continuous.git("commit", "--quiet", "--allow-empty", "--message", "A thought")
+    commit = continuous.git("rev-parse", "HEAD")
+    continuous.git("push", "--quiet", "origin", "HEAD")
+    continuous.git("checkout", "--quiet", "main")
+    told = "refs/heads/retrain/2022-11-28 has commits of somebody"
+    assert told in continuous.retrain("extract", check=False).stderr
+    continuous.git("branch", "--quiet", "-D", "retrain/2022-11-28")
+    told = "refs/remotes/origin/retrain/2022-11-28 has commits of somebody"
+    assert told in continuous.retrain("extract", check=False).stderr
+    assert continuous.git("rev-parse", "retrain/2022-11-28", folder=continuous.github) == commit
+
+
+def test_a_day_after_today_is_refused() -> None:
+    environment = load_environment("development", REPOSITORY)
+    with pytest.raises(UserError, match="2999-01-01 is after today"):
+        Retraining(environment, date(2999, 1, 1)).extract()
+
+
+@pytest.mark.parametrize("content", ['{"environment": "produ', '{"environment": "production", "new": 1}'])
+def test_a_damaged_note_of_the_last_run_is_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / FILE).parent.mkdir(parents=True)
+    (tmp_path / FILE).write_text(content)
+    with pytest.raises(ConflictError, match=r"run\.json cannot be read"):
+        Run.read(tmp_path, "production")
+
+
 def test_a_changed_file_leaves_the_cache_as_it_is(continuous: Continuous) -> None:
     source = continuous.root / TABLE
     continuous.project.run("dvc", "config", "--local", "cache.type", "symlink")
@@ -348,6 +417,20 @@ def test_data_behind_a_link_of_git_is_refused(continuous: Continuous, tmp_path: 
     done = continuous.retrain("extract", check=False)
     assert f"{TABLE} is a symbolic link in git" in done.stderr
     assert (tmp_path / "cases.csv").exists()
+
+
+def test_a_working_tree_on_a_disk_that_is_not_here_stays_known(continuous: Continuous, tmp_path: Path) -> None:
+    continuous.add_cases()
+    continuous.git("worktree", "add", "--quiet", "--detach", str(tmp_path / "disk/mine"))
+    (tmp_path / "disk").rename(tmp_path / "unplugged")
+    continuous.retrain("extract")
+    (work,) = (continuous.root / "var/retraining").glob("work-*")
+    shutil.rmtree(work)
+    continuous.retrain("extract")
+    (tmp_path / "unplugged").rename(tmp_path / "disk")
+    assert continuous.git("status", "--short", folder=tmp_path / "disk/mine") == ""
+    # The one that was gone is forgotten.
+    assert len(continuous.git("worktree", "list").splitlines()) == 3
 
 
 def test_a_database_gives_the_rows_of_a_window_of_thirty_days(continuous: Continuous, tmp_path: Path) -> None:

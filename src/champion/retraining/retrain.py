@@ -21,14 +21,24 @@ from champion.environments import Environment, load_environments
 from champion.pipeline.ingest.params import IngestParams
 from champion.pipeline.ingest.stage import newest_date
 from champion.registry import history
+from champion.registry.chain import Row
 from champion.registry.registry import Registry
 from champion.repository import git
 from champion.repository.process import dvc
 from champion.repository.process import run as run_program
 from champion.repository.revision import default_base
-from champion.repository.worktree import commit_worktree, make_worktree, remove_worktree
+from champion.repository.worktree import commit_worktree, find_worktrees, make_worktree, remove_worktree
 from champion.retraining.as_of import set_as_of
-from champion.retraining.publication import ORIGIN, add_tag, delete_branch, propose, publish, tag_of
+from champion.retraining.publication import (
+    GITHUB,
+    ORIGIN,
+    add_tag,
+    delete_branch,
+    propose,
+    publish,
+    refuse_others,
+    tag_of,
+)
 from champion.retraining.run import FOLDER, Run
 from champion.retraining.source import copy_source
 from champion.table.window import Period, shift
@@ -57,6 +67,10 @@ class Retraining:
 
         If nothing was trained with a later date, the retraining goes on; else there is nothing to learn from.
         """
+        if self.day is not None and self.day > _today():
+            raise UserError(
+                f"{self.day} is after today, and nobody knows the labels of that day yet. Give another day."
+            )
         if self._is_public:
             git.answer(self.root, "fetch", "--quiet", ORIGIN)
         base = default_base(self.root)
@@ -68,22 +82,39 @@ class Retraining:
         work = self._work(run)
         make_worktree(self.root, work, commit)
         copy_source(self.root, work)
-        judged = _last_judged(self._registry(work))
+        rows = self._registry(work).rows
+        judged = _last_judged(rows)
         day = self.day or self._newest(work, judged)
         if self.day is None and judged is not None and day <= judged:
             print(f"nothing to learn from: no row is newer than the last training, as of {judged}", flush=True)
             self._clear()
-            before = Run.find(self.root, self.environment.name)
-            if before is not None and before.result == "won":
-                # It still has to be deployed.
-                return before
-            return run.write(self.root, as_of=str(day), result="nothing new")
+            return self._undeployed(rows, run) or run.write(self.root, as_of=str(day), result="nothing new")
         run = replace(run, as_of=str(day))
+        refuse_others(self.root, run.branch, commit)
         git.answer(work, "checkout", "--quiet", "-B", run.branch)
         set_as_of(work, run.as_of)
         print(f"training as of {run.as_of}, on {base} ({commit[:9]})", flush=True)
         _reproduce(work, "ingest")
         return run.write(self.root)
+
+    def _undeployed(self, rows: Sequence[Row], run: Run) -> Run | None:
+        """The retraining that made the champion, if it ended before the deployment; None if there is nothing to do."""
+        holder = history.champion(rows)
+        if holder is None:
+            return None
+        before = Run.find(self.root, self.environment.name)
+        if before is not None and before.result == "won" and before.version == holder:
+            return before
+        # Between the challenge and its note in the file, or on a machine that is gone.
+        version = history.versions(rows)[holder]
+        run = replace(run, as_of=str(version.params.get("as_of")), commit=version.git_commit, version=holder)
+        first = self._chain()[0].name
+        names = (f"heads/{run.branch}", f"remotes/{ORIGIN}/{run.branch}", f"tags/{tag_of(first, holder)}")
+        made = [git.commit_of(self.root, f"refs/{name}") for name in names]
+        if version.git_commit not in made or holder in history.served(rows, first):
+            return None
+        self._tag(run)
+        return run.write(self.root, result="won")
 
     def prepare(self) -> Run:
         """Split and clean the rows."""
@@ -134,14 +165,19 @@ class Retraining:
         version, _ = register(self._registry(work))
         verdict = challenge(self._registry(work))
         won = history.champion(self._registry(work).rows) == version.name
+        run = replace(run, version=version.name)
         if won:
-            tag = tag_of(self._chain()[0].name, version.name)
-            add_tag(self.root, tag, run.commit, public=self._is_public)
+            self._tag(run)
             print(f"{version.name} is the champion", flush=True)
         else:
             reasons = [verdict.stays] if verdict.stays else verdict.reasons
             print(f"{version.name} lost, and {verdict.champion} stays the champion: {'; '.join(reasons)}", flush=True)
-        return run.write(self.root, version=version.name, result="won" if won else "lost")
+        return run.write(self.root, result="won" if won else "lost")
+
+    def _tag(self, run: Run) -> None:
+        """Name the commit of the champion."""
+        tag = tag_of(self._chain()[0].name, str(run.version))
+        add_tag(self.root, tag, str(run.commit), public=self._is_public)
 
     def deploy(self) -> Run:
         """Deploy a new champion through the environments that come before, each with a smoke test."""
@@ -150,13 +186,14 @@ class Retraining:
             return run
         for environment in self._chain():
             registry = Registry.open(environment)
+            _refuse_decided(registry, run.version)
             if environment.promoted_from is None:
                 deploy(registry, run.version)
             else:
                 promote(registry, run.version)
             self._test(environment)
             print(f"{environment.name} serves {run.version}", flush=True)
-        if self._is_public and os.environ.get("GITHUB_TOKEN"):
+        if self._is_public and all(os.environ.get(name) for name in GITHUB):
             address = propose(Registry.open(self.environment).resolve(run.version), self.environment.name)
             print(f"pull request: {address}", flush=True)
         return run.write(self.root, result="deployed")
@@ -189,12 +226,14 @@ class Retraining:
 
     def _clear(self) -> None:
         """Remove the working trees of this retraining and of those that were killed."""
-        for folder in (self.root / FOLDER).glob("work-*"):
+        known = find_worktrees(self.root)
+        inside = (self.root / FOLDER).resolve()
+        for folder in {*inside.glob("work-*"), *(tree for tree in known if tree.parent == inside)}:
             remove_worktree(self.root, folder)
 
     def _newest(self, work: Path, judged: date | None) -> date:
         """The day after the newest row of the source, but not after today; without newer rows, the day before."""
-        params, today = read(IngestParams, work / PARAMS), datetime.now(UTC).date()
+        params, today = read(IngestParams, work / PARAMS), _today()
         if params.as_of is None:
             raise ConflictError(
                 f"{PARAMS}: the table has no column with the role date, so nobody knows which rows are new. Use "
@@ -218,6 +257,25 @@ class Retraining:
         while found[0].promoted_from is not None:
             found.insert(0, known[found[0].promoted_from])
         return found
+
+
+def _refuse_decided(registry: Registry, version: str) -> None:
+    """Raise `ConflictError` when somebody decided against the version since its challenge."""
+    rows, name = registry.rows, registry.environment.name
+    holder = history.champion(rows)
+    if holder != version:
+        raise ConflictError(f"{version} is not the champion any more ({holder or 'nobody'} is), so it is not deployed.")
+    live = history.live(rows, name)
+    if live is None or live.action != "rollback" or live.from_version != version or live.details.get("automatic"):
+        return
+    raise ConflictError(
+        f"{live.actor} rolled {version} back in {name} (ledger row {live.sequence}), so it is not deployed again. "
+        f"Deploy it by hand, or run `champion retire {version} --reason WHY`."
+    )
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
 def _reproduce(work: Path, *stages: str) -> None:
@@ -256,7 +314,8 @@ def retrain(retraining: Retraining, steps: Sequence[str]) -> Run:
             except UserError as error:
                 message = f"the retraining of {retraining.environment.name} failed in the step {name}: {error}"
                 _notify(message)
-                raise type(error)(f"{message}\nNothing was deployed.") from None
+                end = "`champion status` says what is served." if name == "deploy" else "Nothing was deployed."
+                raise type(error)(f"{message}\n{end}") from None
     if run.result is not None and steps[-1] == "deploy":
         _notify(f"retraining of {run.environment} as of {run.as_of}: {_ENDED[run.result].format(run=run)}")
     return run
@@ -286,13 +345,13 @@ def _notify(message: str) -> None:
         print(f"warning: {error}", file=sys.stderr)
 
 
-def _last_judged(registry: Registry) -> date | None:
+def _last_judged(rows: Sequence[Row]) -> date | None:
     """The latest date of a version that was challenged, or of a model that the gate refused; None without one.
 
     A version that is only registered is none: its retraining may have been killed.
     """
-    versions = history.versions(registry.rows)
-    judged = {str(row.version) for row in registry.rows if row.action == "challenge"}
+    versions = history.versions(rows)
+    judged = {str(row.version) for row in rows if row.action == "challenge"}
     days = [versions[name].params.get("as_of") for name in judged]
-    days += [row.details.get("as_of") for row in registry.rows if row.action == history.RETRAIN]
+    days += [row.details.get("as_of") for row in rows if row.action == history.RETRAIN]
     return max((date.fromisoformat(str(day)) for day in days if day is not None), default=None)

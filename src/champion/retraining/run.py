@@ -5,7 +5,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from champion.core.errors import ConflictError
+from champion.core.errors import ConflictError, UserError
 from champion.core.files import read_json, write_json
 
 # All of it is in this folder of the repository.
@@ -50,9 +50,17 @@ class Run:
 
     @classmethod
     def find(cls, root: Path, environment: str) -> Self | None:
-        """The last run of the environment; None without one."""
-        found = cls(**read_json(root / FILE)) if (root / FILE).exists() else None
-        return found if found is not None and found.environment == environment else None
+        """The last run of the environment; None without one. Raises `ConflictError` when it cannot be read."""
+        if not (root / FILE).exists():
+            return None
+        try:
+            found = cls(**read_json(root / FILE))
+        except (UserError, TypeError):
+            raise ConflictError(
+                f"{FILE} cannot be read: it is damaged, or of another release. Remove it, and begin again with "
+                "`champion retrain extract`."
+            ) from None
+        return found if found.environment == environment else None
 
     @classmethod
     def read(cls, root: Path, environment: str) -> Self:
