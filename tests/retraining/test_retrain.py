@@ -226,6 +226,17 @@ def test_a_breach_of_the_contract_stops_the_steps_after_it(continuous: Continuou
     assert continuous.retrain("compare", check=False).returncode == 1
 
 
+def test_a_disk_that_cannot_be_read_is_told(continuous: Continuous) -> None:
+    # Reading it is an error of input and output.
+    (continuous.root / "data/source/z.csv").symlink_to("/proc/self/mem")
+    with Webhook() as webhook:
+        done = continuous.retrain("extract", check=False, environment={"CHAMPION_WEBHOOK_URL": webhook.url})
+    told = "the retraining of production failed in the step extract: [Errno 5] Input/output error"
+    assert webhook.texts == [told]
+    assert told in done.stderr
+    assert "error: Input/output error" in done.stderr
+
+
 def test_a_closed_gate_registers_nothing_and_is_not_asked_about_the_same_rows_again(continuous: Continuous) -> None:
     continuous.edit_main("gates", roc_auc={"min": 0.99})
     continuous.add_cases()

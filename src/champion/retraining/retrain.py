@@ -76,7 +76,7 @@ class Retraining:
         base = default_base(self.root)
         commit = git.commit_of(self.root, base)
         if commit is None:
-            raise UserError(f"the branch {base} has no commit, so there is nothing to train. Commit first.")
+            raise UserError(f"there is no branch {base} with a commit. A retraining begins with it, so make one.")
         self._clear()
         run = Run(self.environment.name, "", commit, f"work-{token_hex(4)}")
         work = self._work(run)
@@ -311,9 +311,14 @@ def retrain(retraining: Retraining, steps: Sequence[str]) -> Run:
             print(f"\nstep {list(STEPS).index(name) + 1} of {len(STEPS)}: {name}", flush=True)
             try:
                 run = STEPS[name](retraining)
-            except UserError as error:
-                message = f"the retraining of {retraining.environment.name} failed in the step {name}: {error}"
+            except Exception as error:
+                # What another error says may hold a secret.
+                reason = error if isinstance(error, UserError | OSError) else type(error).__name__
+                message = f"the retraining of {retraining.environment.name} failed in the step {name}: {reason}"
                 _notify(message)
+                if not isinstance(error, UserError):
+                    print(message, file=sys.stderr, flush=True)
+                    raise
                 end = "`champion status` says what is served." if name == "deploy" else "Nothing was deployed."
                 raise type(error)(f"{message}\n{end}") from None
     if run.result is not None and steps[-1] == "deploy":
