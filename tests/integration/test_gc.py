@@ -272,14 +272,17 @@ def test_a_stage_that_runs_stops_it_until_it_is_gone(where: str, project: Projec
     assert owners(cached(project)) == KEPT
 
 
-def test_another_gc_stops_it(project: Project) -> None:
+def test_one_that_waits_for_an_answer_stops_nobody(project: Project) -> None:
     command = [CHAMPION, "gc", "--older-than", "0"]
     with subprocess.Popen(command, cwd=project.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as asking:
         assert asking.stdout is not None
         while b"can go" not in asking.stdout.readline():
             assert asking.poll() is None
-        assert "another `champion gc`. Wait for its end." in refusal(project)
-        asking.communicate(b"n\n")
+        add(project, "an afterthought")
+        told, _ = asking.communicate(b"y\n")
+    assert told.endswith(b"removed\n")
+    assert owners(cached(project)) == KEPT
+    assert md5("one of an afterthought") in cached(project)
 
 
 @pytest.fixture(scope="module")

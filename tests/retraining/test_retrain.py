@@ -22,8 +22,8 @@ from champion.environments import load_environment
 from champion.registry import history
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
-from champion.retraining.retrain import Retraining
-from champion.retraining.run import FILE, Run
+from champion.retraining.run import Run, file_of
+from champion.retraining.steps import Retraining
 from champion.table.window import Calendar
 from support.project import REPOSITORY, Project, built_once, copy_working_tree
 from support.small import TABLE, small_table, use_small_params
@@ -332,7 +332,7 @@ def test_a_champion_whose_deployment_was_killed_is_deployed_by_the_next_run(cont
     done = continuous.retrain(environment={"GITHUB_TOKEN": "ghs_test"})
     assert "nothing to learn from" in done.stdout
     assert continuous.serving() == "v2"
-    run = json.loads((continuous.root / "var/retraining/run.json").read_text())
+    run = json.loads((continuous.root / "var/retraining/production.json").read_text())
     assert (run["version"], run["result"]) == ("v2", "deployed")
 
 
@@ -345,7 +345,7 @@ def test_a_challenge_that_was_won_before_a_failure_is_deployed_by_the_next_run(c
     assert continuous.serving() == "v1"
     hook.unlink()
     # As on another machine.
-    (continuous.root / "var/retraining/run.json").unlink()
+    (continuous.root / "var/retraining/production.json").unlink()
     continuous.retrain("--new-champion", "new.txt")
     assert continuous.serving("staging") == continuous.serving() == "v2"
     assert (continuous.root / "new.txt").read_text() == "v2"
@@ -396,9 +396,10 @@ def test_a_day_after_today_is_refused() -> None:
 
 @pytest.mark.parametrize("content", ['{"environment": "produ', '{"environment": "production", "new": 1}'])
 def test_a_damaged_note_of_the_last_run_is_told(tmp_path: Path, content: str) -> None:
-    (tmp_path / FILE).parent.mkdir(parents=True)
-    (tmp_path / FILE).write_text(content)
-    with pytest.raises(ConflictError, match=r"run\.json cannot be read"):
+    file = tmp_path / file_of("production")
+    file.parent.mkdir(parents=True)
+    file.write_text(content)
+    with pytest.raises(ConflictError, match=r"production\.json cannot be read"):
         Run.read(tmp_path, "production")
 
 

@@ -1,13 +1,17 @@
 """The commands for data: the remote, and pages about the data."""
 
+from collections.abc import Collection, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from champion.cli.command import Command
 from champion.core.errors import UserError
+
+if TYPE_CHECKING:
+    from champion.repository.garbage import Garbage, Kept
 
 app = typer.Typer()
 command = partial(app.command, cls=Command, rich_help_panel="Data")
@@ -91,25 +95,41 @@ def gc(
 
     A version is in use if an environment serves it or can return to it, or if it is champion or challenger.
     """
-    from champion.delivery.needed import needed_versions
-    from champion.repository.garbage import Kept, garbage
+    from champion.repository.garbage import garbage
 
-    versions, unasked = needed_versions(Path(), everywhere=cloud)
-    commits = {name: version.git_commit for name, version in versions.items() if version.git_commit is not None}
-    kept = Kept(commits, {name: version.lineage for name, version in versions.items()})
-    if unasked:
-        typer.echo(f"not asked, as their variables are not set: {', '.join(unasked)}")
-    typer.echo(f"versions in use: {', '.join(versions) or 'none'}")
-    with garbage(Path(), kept, cloud=cloud, hours=older_than) as stores:
+    with garbage(Path(), _needed(cloud), cloud=cloud, hours=older_than) as stores:
         for store in stores:
             if dry_run:
                 typer.echo("".join(f"{path}  {size:,} bytes\n" for path, size in store.objects.items()), nl=False)
             size = sum(store.objects.values())
             typer.echo(f"{store.store}: {len(store.objects)} of {store.count} objects can go ({size:,} bytes)")
-        if dry_run or not any(store.objects for store in stores):
+        found = {path for store in stores for path in store.objects}
+        if dry_run or not found:
             return
-        if not yes:
-            typer.confirm("Remove them?", abort=True)
-        for store in stores:
-            store.remove()
+        if yes:
+            _remove(stores, found)
+            return
+    # DVC may work while a person thinks, so what is needed is asked again.
+    typer.confirm("Remove them?", abort=True)
+    with garbage(Path(), _needed(cloud, say=False), cloud=cloud, hours=older_than) as stores:
+        _remove(stores, found)
+
+
+def _remove(stores: "Iterable[Garbage]", found: Collection[str]) -> None:
+    for store in stores:
+        store.remove(found)
     typer.echo("removed")
+
+
+def _needed(cloud: bool, *, say: bool = True) -> "Kept":
+    """What stays because a version in use needs it. With `say`, these versions are named."""
+    from champion.delivery.needed import needed_versions
+    from champion.repository.garbage import Kept
+
+    versions, unasked = needed_versions(Path(), everywhere=cloud)
+    if say and unasked:
+        typer.echo(f"not asked, as their variables are not set: {', '.join(unasked)}")
+    if say:
+        typer.echo(f"versions in use: {', '.join(versions) or 'none'}")
+    commits = {name: version.git_commit for name, version in versions.items() if version.git_commit is not None}
+    return Kept(commits, {name: version.lineage for name, version in versions.items()})

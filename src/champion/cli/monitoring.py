@@ -78,7 +78,7 @@ def drift(
     registry = open_registry(env)
     found = registry.resolve(version or registry.environment.name)
     source = origin or choose_origin(registry)
-    first, last = choose_window(source, parse_day(since), parse_day(until), read_monitoring(registry))
+    first, last = choose_window(source, *parse_days(since, until), read_monitoring(registry))
     with progress("reading the rows", line=False):
         measured = measure_recent_drift(registry, found, first, last, source)
     if html is not None:
@@ -134,7 +134,7 @@ def performance(
     registry = open_registry(env)
     source, version = origin or choose_origin(registry), watched_version(registry)
     with progress("reading the rows", line=False):
-        found = measure_recent_performance(registry, version, parse_day(since), parse_day(until), source)
+        found = measure_recent_performance(registry, version, *parse_days(since, until), source)
     if as_json:
         told = {"environment": registry.environment.name, "from": source}
         print_json(told | {"performance": [one.describe() for one in found]})
@@ -180,12 +180,19 @@ def should_retrain(env: Env = None, as_json: Json = False) -> None:
         raise typer.Exit(DUE)
 
 
-def parse_day(text: str | None) -> "date | None":
-    """The day. Raises `UserError` when it is none."""
+def parse_days(since: str | None, until: str | None) -> "tuple[date | None, date | None]":
+    """The days. Raises `UserError` when one is none, or the time ends before it begins."""
+    first, last = (None if text is None else _parse_day(text) for text in (since, until))
+    if first is not None and last is not None and last <= first:
+        raise UserError(f"--until {last} is not after --since {first}, so no day lies between them. Give a later day.")
+    return first, last
+
+
+def _parse_day(text: str) -> "date":
     from datetime import date
 
     try:
-        return None if text is None else date.fromisoformat(text)
+        return date.fromisoformat(text)
     except ValueError:
         raise UserError(f"{text!r} is no day such as 2026-10-31.") from None
 

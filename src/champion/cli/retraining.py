@@ -38,8 +38,9 @@ def retrain(
     from champion.core.files import replacing
     from champion.environments import load_environment
     from champion.retraining.as_of import parse_as_of
-    from champion.retraining.retrain import STEPS, Retraining
+    from champion.retraining.retrain import STEPS
     from champion.retraining.retrain import retrain as take
+    from champion.retraining.steps import Retraining
 
     if step is not None and step not in STEPS:
         raise UserError(f"there is no step {step!r}. Choose one of {', '.join(STEPS)}.")

@@ -1,13 +1,14 @@
 """Tables and JSON on stdout."""
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import typer
 
-from champion.core.values import escaped
+from champion.core.values import escaped, finite
 
 # Wider than any line, so that lines for other programs are not cut or wrapped.
 _UNLIMITED = 1_000_000
@@ -38,11 +39,11 @@ def print_json(content: Any) -> None:
 
 def number(value: Any) -> str:
     """A metric for a table."""
-    return f"{value:.4f}" if isinstance(value, int | float) else "none"
+    return f"{value:.4f}" if isinstance(value, int | float) and math.isfinite(value) else "none"
 
 
 def with_interval(metrics: Mapping[str, Any], name: str) -> str:
     """A metric for a table, with the ends of its interval if there are any."""
     low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
-    interval = "" if low is None or high is None else f" [{number(low)}, {number(high)}]"
+    interval = "" if finite(low) is None or finite(high) is None else f" [{number(low)}, {number(high)}]"
     return f"{number(metrics.get(name))}{interval}"

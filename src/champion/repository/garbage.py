@@ -4,7 +4,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,13 +40,13 @@ class Garbage:
     count: int
     _odb: Any
 
-    def remove(self) -> None:
-        """Remove the objects. If it is killed, some of them are gone, and it can be run again."""
+    def remove(self, chosen: Collection[str]) -> None:
+        """Remove those of the objects with a chosen path. If it is killed, some are gone, and it can be run again."""
         if not _is_local(self._odb):
             # DVC notes here what the remote has, and a push would trust it.
             get_index(self._odb).clear()
         # Lists of files go first, so that no list names a file that is gone.
-        paths = sorted(self.objects, key=lambda path: not path.endswith(FOLDER))
+        paths = sorted(self.objects.keys() & set(chosen), key=lambda path: (not path.endswith(FOLDER), path))
         if paths:
             self._odb.fs.remove(paths)
 

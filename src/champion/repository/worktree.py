@@ -4,6 +4,8 @@ import shutil
 from datetime import date
 from pathlib import Path
 
+from dvc.config import Config
+
 from champion.repository import git
 from champion.repository.process import dvc, run
 
@@ -21,8 +23,11 @@ def make_worktree(root: Path, folder: Path, commit: str) -> None:
     local = Path(".dvc/config.local")
     if (root / local).exists():
         shutil.copy(root / local, folder / local)
-    cache = run([dvc(), "cache", "dir"], root).stdout.strip()
-    run([dvc(), "config", "--local", "cache.dir", str((root / cache).resolve())], folder)
+    cache = Config(str(root / ".dvc"))["cache"].get("dir") or root / ".dvc/cache"
+    with Config(str(folder / ".dvc")).edit("local") as settings:
+        settings["cache"]["dir"] = str(Path(cache).resolve())
+        # Nobody needs the advice to add dvc.lock.
+        settings["core"]["autostage"] = True
     # Without its outputs in place, DVC would run a stage again that has not changed.
     run([dvc(), "checkout", "--quiet", "--allow-missing"], folder)
 

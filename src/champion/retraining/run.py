@@ -10,9 +10,14 @@ from champion.core.files import read_json, write_json
 
 # All of it is in this folder of the repository.
 FOLDER = Path("var/retraining")
-FILE = FOLDER / "run.json"
 
 Result = Literal["nothing new", "won", "lost", "deployed"]
+_TOLD = {
+    "nothing new": "nothing to learn from",
+    "lost": "{run.version} lost its challenge, so nothing is deployed",
+    "won": "{run.version} won its challenge",
+    "deployed": "{run.version} is deployed to {run.environment}",
+}
 
 
 @dataclass(frozen=True)
@@ -41,26 +46,30 @@ class Run:
         """The date of the delivered model."""
         return date.fromisoformat(self.as_of)
 
+    def describe(self) -> str:
+        """How it ended. It must have a result."""
+        return _TOLD[str(self.result)].format(run=self)
+
     def write(self, root: Path, **changes: Any) -> Self:
         """The run with these changes, which is in the file then."""
         changed = replace(self, **changes)
         (root / FOLDER).mkdir(parents=True, exist_ok=True)
-        write_json(root / FILE, asdict(changed))
+        write_json(root / file_of(self.environment), asdict(changed))
         return changed
 
     @classmethod
     def find(cls, root: Path, environment: str) -> Self | None:
         """The last run of the environment; None without one. Raises `ConflictError` when it cannot be read."""
-        if not (root / FILE).exists():
+        file = file_of(environment)
+        if not (root / file).exists():
             return None
         try:
-            found = cls(**read_json(root / FILE))
+            return cls(**read_json(root / file))
         except (UserError, TypeError):
             raise ConflictError(
-                f"{FILE} cannot be read: it is damaged, or of another release. Remove it, and begin again with "
+                f"{file} cannot be read: it is damaged, or of another release. Remove it, and begin again with "
                 "`champion retrain extract`."
             ) from None
-        return found if found.environment == environment else None
 
     @classmethod
     def read(cls, root: Path, environment: str) -> Self:
@@ -69,3 +78,8 @@ class Run:
         if found is None:
             raise ConflictError(f"no retraining of {environment} has begun. Begin with `champion retrain extract`.")
         return found
+
+
+def file_of(environment: str) -> Path:
+    """Where the last run of the environment is kept."""
+    return FOLDER / f"{environment}.json"
