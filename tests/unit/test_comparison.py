@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, f1_score, roc_auc_score
 
-from champion.delivery.comparison import by_metric
+from champion.judging.comparison import by_metric
 from champion.model.bootstrap import Resamples, paired_interval
 from champion.model.weighted import weighted_brier, weighted_f1, weighted_roc_auc
 

@@ -16,7 +16,7 @@ from champion.core.files import parse_yaml
 from champion.core.layout import EVALUATION, GATES, PARAMS
 from champion.core.strict_yaml import read
 from champion.core.values import rounded
-from champion.delivery.gate import shortfalls
+from champion.judging.gate import shortfalls
 from champion.model.bootstrap import Resamples, Scores, Target
 from champion.model.metrics import score_with_intervals
 from champion.model.stability import agreement

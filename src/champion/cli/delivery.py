@@ -13,8 +13,8 @@ from champion.core.values import escaped
 
 if TYPE_CHECKING:
     from champion.delivery.challenge import Verdict
-    from champion.delivery.comparison import Comparison
     from champion.delivery.contest import Contest
+    from champion.judging.comparison import Comparison
     from champion.registry.chain import Row
 
 app = typer.Typer()

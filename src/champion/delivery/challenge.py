@@ -8,10 +8,11 @@ from champion.core.errors import ConflictError, NotFoundError, UserError
 from champion.core.files import read_parquet, sha256_of
 from champion.core.layout import MODEL, PARAMS, REHEARSED, SCHEMA, TEST
 from champion.core.strict_yaml import Sections, read
-from champion.delivery.comparison import Comparison, compare, refuse_empty
+from champion.delivery.comparison import compare, refuse_empty
 from champion.delivery.contest import Contest
-from champion.delivery.gate import shortfalls
 from champion.delivery.listeners import follow
+from champion.judging.comparison import Comparison
+from champion.judging.gate import shortfalls
 from champion.params import Challenge
 from champion.pipeline.evaluate.params import Gate
 from champion.registry import history
@@ -131,7 +132,7 @@ def _judge(
             refuse_empty(read_parquet(root / TEST), challenger)
         elif not reasons:
             comparison = compare(registry, champion, challenger, params.challenge)
-            reasons += _shortfalls(comparison, contest, params.challenge)
+            reasons += comparison.shortfalls(contest.kind, params.challenge)
     except UserError as error:
         reasons.append(str(error))
     return reasons, comparison
@@ -156,21 +157,3 @@ def _told(earlier: Row, challenger: str) -> str:
     if earlier.outcome:
         return f"it won against {challenger} {row}"
     return f"it lost to {challenger} {row}, but replaced it since"
-
-
-def _shortfalls(comparison: Comparison, contest: Contest, required: Challenge) -> list[str]:
-    # `not` is needed: a comparison with NaN is false, and NaN must count as a shortfall.
-    reasons = []
-    metric, gain, brier = comparison.metric, comparison.gain, comparison.brier
-    if contest.kind == "must win":
-        if not gain.difference >= required.margin:
-            reasons.append(f"its {metric} gain is {gain.difference:+.4f}, but {required.margin:g} is needed")
-        if not gain.low > 0:
-            reasons.append(f"the gain may be zero: its 95% interval begins at {gain.low:+.4f}")
-    elif not gain.low > -required.max_loss:
-        reasons.append(
-            f"it may lose {required.max_loss:g} or more: its {metric} gain's 95% interval begins at {gain.low:+.4f}"
-        )
-    if not brier.low <= 0:
-        reasons.append(f"its Brier score is worse: the 95% interval of the difference begins at {brier.low:+.4f}")
-    return reasons

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import ValidationError
 
 from champion.core.errors import ConflictError
 from champion.core.strict_yaml import Sections
 from champion.core.values import flattened
+from champion.judging.comparison import Kind
 from champion.pipeline.ingest.params import IngestParams
 from champion.pipeline.train.params import TrainParams
 from champion.registry.versions import Version
@@ -47,7 +48,7 @@ class Contest:
         return cls(changed_parameters(champion.params, challenger.params))
 
     @property
-    def kind(self) -> Literal["must win", "must not lose"]:
+    def kind(self) -> Kind:
         """What the challenger must do, in words."""
         return "must win" if self.changed else "must not lose"
 

@@ -1,16 +1,15 @@
 """Whether the evaluated models may be delivered. Anything missing, stale, swapped or uncommitted closes the gate."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from champion.core.files import read_json, sha256_of
 from champion.core.layout import EVALUATION, GATES, MODEL, PARAMS, REHEARSED, TRAINING
 from champion.core.metrics_file import read_metrics
 from champion.core.strict_yaml import Sections, read
 from champion.core.values import rounded
+from champion.judging.gate import shortfalls
 from champion.pipeline.evaluate.params import Gate
-from champion.pipeline.evaluate.verdicts import bounds_of, gated_metrics, judge, listed
+from champion.pipeline.evaluate.verdicts import gated_metrics, judge, listed
 from champion.repository.committed import require_committed
 from champion.repository.lock import verify_run
 
@@ -44,24 +43,3 @@ def foreign_metrics(root: Path, metrics: Path, models: tuple[Path, Path]) -> lis
     if read_json(root / metrics).get("models") == found:
         return []
     return [f"{metrics}: it is about other models than {models[0]} and {models[1]}. Run `dvc repro`."]
-
-
-def shortfalls(metrics: Mapping[str, Any], training: Mapping[str, Any], gates: Mapping[str, Gate]) -> list[str]:
-    """Why these metrics of the test and of training do not pass the gates, one sentence per reason.
-
-    Without gates, nothing passes.
-    """
-    reasons = []
-    if not gates:
-        reasons.append("params.yaml: `gates` is empty, so nothing proves that the model is good. Add a gate.")
-    for name, verdict in judge(gated_metrics(metrics, training), gates).items():
-        if verdict["value"] is None:
-            own = verdict["source"] == name
-            few = "" if own else "the test has too few groups for an interval, and "
-            reasons.append(f"{name}: {few}the metrics have no number for {'it' if own else verdict['source']}")
-        elif not verdict["passed"]:
-            source = "" if verdict["source"] == name else f" of {verdict['source']}"
-            is_strict = any(verdict[end] is not None for end in ("above", "below"))
-            outside = f"is {'not' if is_strict else 'outside'} {bounds_of(verdict)}"
-            reasons.append(f"{name}: {verdict['value']:g}{source} {outside}")
-    return reasons
