@@ -68,6 +68,24 @@ def propose(
 
 
 @command()
+def replay(
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="How many stages run at the same time. By default one for each core.")
+    ] = None,
+) -> None:
+    """Replay retraining on the history of the table, by several policies, and compare what each would have been worth.
+
+    It runs the stages of replay/dvc.yaml whose inputs changed. Settings: replay/params.yaml.
+    """
+    from champion.retraining.replay.run import replay as run
+    from champion.retraining.replay.summary import compare_policies, describe_policies
+
+    ran = run(Path(), jobs)
+    typer.echo(f"{ran} stages ran" if ran else "nothing to run: no input changed")
+    typer.echo(describe_policies(compare_policies(Path())))
+
+
+@command()
 def airflow(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port, on this machine only.")] = 8080,
 ) -> None:
