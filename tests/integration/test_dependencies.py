@@ -9,10 +9,17 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from champion.core.strict_yaml import Sections
 from champion.params import STAGES
+from champion.pipeline.ingest.params import IngestParams
+from champion.pipeline.train.params import TrainParams
+from champion.retraining.replay.cards import CardParams
+from champion.retraining.replay.params import Dates, Judging, ReplayParams
+from champion.retraining.replay.walk import WalkParams
 from support.project import REPOSITORY, Project
 
 PIPELINE = "champion.pipeline"
+REPLAY = "champion.retraining.replay"
 
 # This runs in its own process, because grimp finds the package where Python would import it from. Imports inside
 # functions count. Imports for type checkers do not count, as they never run.
@@ -40,6 +47,13 @@ IMPURE = {
     "boto3",
     "mlflow",
 }
+# What each stage of the replay reads of its own params.yaml, and of the repository's.
+REPLAYED: dict[str, tuple[type[Sections] | None, type[Sections]]] = {
+    "table": (Dates, IngestParams),
+    "candidate": (None, TrainParams),
+    "cards": (Judging, CardParams),
+    "walk": (ReplayParams, WalkParams),
+}
 CLOCK_CALLS = {"now", "today", "utcnow", "time", "time_ns", "getpid", "gethostname"}
 
 
@@ -47,9 +61,15 @@ def stages_of(folder: Path) -> dict[str, dict[str, Any]]:
     return dict(YAML(typ="safe").load(folder / "dvc.yaml")["stages"])
 
 
+def replay_stages(folder: Path) -> dict[str, dict[str, Any]]:
+    """The stages of the replay, of which one can run once for each of its items; `src` is a link there."""
+    return {f"replay/{name}": stage.get("do", stage) for name, stage in stages_of(folder / "replay").items()}
+
+
 def imports_of_stages(project: Project) -> dict[str, list[str]]:
     """Every module that each stage imports, directly or indirectly, including its own."""
     modules = {name: f"{PIPELINE}.{name}.__main__" for name in stages_of(project.folder)}
+    modules |= {name: name.replace("replay/", f"{REPLAY}.") for name in replay_stages(project.folder)}
     found = json.loads(project.run("python", "-c", IMPORTS, *modules.values()).stdout)
     return {name: found[module] for name, module in modules.items()}
 
@@ -62,6 +82,7 @@ def source_of(module: str, folder: Path) -> Path:
 def wrong_dependencies(project: Project) -> list[str]:
     """How dvc.yaml's code dependencies differ from what the stages import; empty when they do not."""
     wrong = set()
+    stages = stages_of(project.folder) | replay_stages(project.folder)
     for name, modules in imports_of_stages(project).items():
         files = {source_of(module, project.folder) for module in modules if module.split(".")[0] == "champion"}
         # Importing a module first runs its packages. Most are empty, so that no other folder must be listed.
@@ -69,7 +90,7 @@ def wrong_dependencies(project: Project) -> list[str]:
         packages &= set((project.folder / "src").rglob("__init__.py"))
         files = files - packages | {path for path in packages if path.read_text(encoding="utf-8")}
         imported = [path.relative_to(project.folder).as_posix() for path in sorted(files)]
-        declared = [dep for dep in stages_of(project.folder)[name]["deps"] if dep.startswith("src/")]
+        declared = [dep for dep in stages[name]["deps"] if dep.startswith("src/")]
         within = {path: [dep for dep in declared if f"{path}/".startswith(f"{dep}/")] for path in imported}
         wrong |= {f"{name} lacks {path}" for path, deps in within.items() if not deps}
         used = {dep for deps in within.values() for dep in deps}
@@ -105,14 +126,29 @@ def test_each_stage_depends_on_the_folders_it_imports() -> None:
 
 
 def test_each_stage_depends_on_the_environment() -> None:
-    assert [
-        name for name, stage in stages_of(REPOSITORY).items() if "requirements/runtime.txt" not in stage["deps"]
-    ] == []
+    environment = {"requirements/runtime.txt", "../requirements/runtime.txt"}
+    stages = stages_of(REPOSITORY) | replay_stages(REPOSITORY)
+    assert [name for name, stage in stages.items() if environment.isdisjoint(stage["deps"])] == []
 
 
 @pytest.mark.parametrize("stage", stages_of(REPOSITORY))
 def test_each_stage_tracks_exactly_the_params_it_reads(stage: str) -> None:
     assert sorted(stages_of(REPOSITORY)[stage].get("params", [])) == sorted(declared_sections(stage))
+
+
+@pytest.mark.parametrize(("stage", "sections"), REPLAYED.items())
+def test_each_stage_of_the_replay_tracks_the_params_it_reads(
+    stage: str, sections: tuple[type[Sections] | None, type[Sections]]
+) -> None:
+    code = source_of(f"{REPLAY}.{stage}", REPOSITORY).read_text(encoding="utf-8")
+    own, shared = sections
+    assert [one.__name__ for one in sections if one and f"read({one.__name__}, " not in code] == []
+    tracked = replay_stages(REPOSITORY)[f"replay/{stage}"]["params"]
+    names = [name.replace("policies.${key}", "policies") for name in tracked if isinstance(name, str)]
+    assert sorted(names) == sorted(own.model_fields if own else [])
+    (others,) = [one["../params.yaml"] for one in tracked if isinstance(one, dict)]
+    # The replay has dates of its own.
+    assert sorted(others) == sorted(set(shared.model_fields) - {"as_of"})
 
 
 def test_no_stage_reads_the_clock_or_the_network() -> None:
