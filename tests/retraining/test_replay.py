@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -21,6 +21,7 @@ from champion.retraining.replay import candidate, cards, table, walk
 from champion.retraining.replay.history import History, model_of
 from champion.retraining.replay.walk import score_served
 from champion.table.columns import TARGET
+from support.project import Project
 from support.small import small_table
 
 FIRST, SHIFTED = date(2020, 7, 1), date(2021, 7, 1)
@@ -52,7 +53,7 @@ def shift_later(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def write_params(root: Path) -> None:
+def write_params(root: Path, quarters: list[date] = QUARTERS, policies: Mapping[str, Any] = POLICIES) -> None:
     params: dict[str, Any] = {
         "as_of": "2022-07-01",
         "window": 36,
@@ -78,12 +79,12 @@ def write_params(root: Path) -> None:
     replay = {
         "until": "2022-07-01",
         "first": str(FIRST),
-        "quarters": [str(day) for day in QUARTERS],
+        "quarters": [str(day) for day in quarters],
         "approval_rate": 0.9,
         "samples": 100,
-        "policies": POLICIES,
+        "policies": dict(policies),
     }
-    (root / "replay").mkdir()
+    (root / "replay").mkdir(exist_ok=True)
     for path, content in ((root / "params.yaml", params), (root / "replay/params.yaml", replay)):
         YAML().dump(content, path)
 
@@ -225,6 +226,29 @@ def test_the_replay_refuses_a_recipe_that_needs_other_models(replayed: Path) -> 
         recipe = candidate.read(candidate.TrainParams, Path("../params.yaml")).train
         with pytest.raises(UserError, match=r"Set `train.search.method` and `train.calibration` to `none`"):
             candidate.fit(recipe.model_copy(update={"calibration": "sigmoid"}), History.read(), FIRST)
+
+
+def test_a_second_replay_runs_nothing_and_a_new_quarter_only_what_needs_it(project: Project) -> None:
+    cases().write_csv(project.folder / "data/source/cases.csv")
+    quarters = [date(2019, 7, 1), date(2019, 10, 1), FIRST]
+
+    def run(quarters: list[date]) -> str:
+        write_params(project.folder, quarters, {"frozen": POLICIES["frozen"]})
+        return project.champion("replay", "--jobs", "2", warm_stages=True).stdout
+
+    first = run(quarters)
+    assert "6 stages ran" in first
+    assert "| frozen | 0 |" in first
+    again = run(quarters)
+    assert "nothing to run" in again
+    assert "| frozen | 0 |" in again
+    later = run([*quarters, date(2020, 10, 1)])
+    assert [line.split()[0] for line in later.splitlines() if line.startswith("  ")] == [
+        "table",
+        "candidate@2020-10-01",
+        "cards",
+        "walk@frozen",
+    ]
 
 
 def test_the_default_rate_is_that_of_the_accepted_rows() -> None:

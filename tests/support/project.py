@@ -136,9 +136,9 @@ def copy_working_tree(folder: Path) -> Project:
     ).stdout  # fmt: skip
     for name in filter(None, listed.split("\0")):
         source, target = REPOSITORY / name, folder / name
-        if source.is_file():
+        if source.is_file() or source.is_symlink():
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
+            shutil.copy2(source, target, follow_symlinks=False)
     project = Project(folder)
     project.run("git", "init", "--quiet", "--initial-branch=main")
     project.run("git", "config", "user.name", "Test")

@@ -89,7 +89,8 @@ name, words = os.path.basename(sys.argv[0]), sys.argv[1:]
 real = [{python!r}] if name == "python" else [{python!r}, os.path.join({programs!r}, name)]
 with socket.socket(socket.AF_UNIX) as connection:
     try:
-        stage = len(words) == 2 and words[0] == "-m" and words[1].startswith("champion.pipeline.")
+        folders = ("champion.pipeline.", "champion.retraining.replay.")
+        stage = words[0] == "-m" and words[1].startswith(folders)
         if name == "python" and not stage and not words[0].endswith(".py"):
             raise ConnectionError
         connection.connect({address!r})
@@ -220,7 +221,7 @@ def _become_program(connection: socket.socket) -> None:
             sys.argv[:] = [program, *words]
             sys.exit(pkgutil.resolve_name(MAINS[path.name])())
         elif words[0] == "-m":
-            sys.argv[:] = [words[1]]
+            sys.argv[:] = words[1:]
             runpy.run_module(words[1], run_name="__main__", alter_sys=True)
         else:
             sys.argv[:] = words

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,13 +13,9 @@ from champion.core.errors import UserError
 from champion.core.files import parse_yaml
 from champion.core.stage import progress
 from champion.repository.process import dvc
-from champion.retraining.replay.layout import FOLDER
+from champion.retraining.replay.layout import FOLDER, PARAMS
 
 STARTED = re.compile(r"Running stage '(.+)'")
-# In their order. The stages of one group do not need each other.
-GROUPS = ("table", "candidate", "cards", "walk")
-# One process of boosting has one thread, as there are as many processes as cores.
-ALONE = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
 
 def replay(root: Path, jobs: int | None) -> int:
@@ -26,51 +23,53 @@ def replay(root: Path, jobs: int | None) -> int:
 
     Raises `UserError` with the output of a stage that fails; the results of those that ended stay.
     """
-    jobs, ran = jobs or os.cpu_count() or 1, 0
-    for group in GROUPS:
-        stages = _stale(root, group)
-        if not stages:
-            continue
-        with progress(f"{group}: {len(stages)} to run") as advance:
-            done = 0
-
-            def count(name: str, stages: Sequence[str] = stages, advance: Callable[[float], None] = advance) -> None:
-                nonlocal done
-                advance(done / len(stages))
-                done += 1
-                print(f"  {name} ({done} of {len(stages)})", flush=True)
-
-            # Neighbours are of similar size, so every process gets some of each.
-            shares = [share for start in range(jobs) if (share := stages[start::jobs])]
-            with ThreadPoolExecutor(len(shares)) as pool:
-                list(pool.map(lambda share: _reproduce(root, share, count), shares))
+    params = parse_yaml((root / FOLDER / PARAMS).read_text(encoding="utf-8"))
+    groups = {
+        "table": ["table"],
+        "candidates": [f"candidate@{day}" for day in params["quarters"]],
+        "cards": ["cards"],
+        "walks": [f"walk@{name}" for name in params["policies"]],
+    }
+    if not _stale(root, []):
+        return 0
+    ran = 0
+    for group, members in groups.items():
+        # Which of them is stale is known only when those before it ran.
+        stages = _stale(root, members)
+        if stages:
+            _run_beside(root, group, stages, jobs or os.cpu_count() or 1)
         ran += len(stages)
     return ran
 
 
-def _stale(root: Path, group: str) -> list[str]:
-    """The stages of the group whose inputs or results are not those of the lock."""
-    command = [dvc(), "status", "--json", *_targets(root, group)]
+def _run_beside(root: Path, group: str, stages: Sequence[str], jobs: int) -> None:
+    """Run these stages in so many processes. Neighbours are of similar size, so every process gets some of each."""
+    shares = [share for start in range(jobs) if (share := stages[start::jobs])]
+    with progress(f"{group}: {len(stages)} to run") as advance, ThreadPoolExecutor(len(shares)) as pool:
+        begun: list[str] = []
+
+        def begin(stage: str) -> None:
+            advance(len(begun) / len(stages))
+            begun.append(stage)
+            print(f"  {stage} ({len(begun)} of {len(stages)})", flush=True)
+
+        list(pool.map(lambda share: _reproduce(root, share, begin), shares))
+
+
+def _stale(root: Path, stages: Sequence[str]) -> list[str]:
+    """Those of the stages, or of all, whose inputs or results are not those of the lock."""
+    command = [dvc(), "status", "--json", *stages]
     result = subprocess.run(command, cwd=root / FOLDER, capture_output=True, text=True, check=False)
     if result.returncode:
         raise UserError(f"`dvc status` failed in {FOLDER}: {result.stderr.strip()}")
     return list(json.loads(result.stdout))
 
 
-def _targets(root: Path, group: str) -> list[str]:
-    text = (root / FOLDER / "params.yaml").read_text(encoding="utf-8")
-    params = parse_yaml(text)
-    match group:
-        case "candidate":
-            return [f"candidate@{day}" for day in params["quarters"]]
-        case "walk":
-            return [f"walk@{name}" for name in params["policies"]]
-    return [group]
-
-
-def _reproduce(root: Path, stages: Sequence[str], started: Callable[[str], None]) -> None:
-    """Run these stages one after the other."""
-    environment = os.environ | ALONE
+def _reproduce(root: Path, stages: Sequence[str], begin: Callable[[str], None]) -> None:
+    """Run these stages one after the other; `begin` is told of each."""
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    # Boosting has one thread in each process, as there are as many processes as cores.
+    environment = os.environ | {"PATH": programs, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     command = [dvc(), "repro", "--single-item", *stages]
     with subprocess.Popen(
         command, cwd=root / FOLDER, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -79,6 +78,6 @@ def _reproduce(root: Path, stages: Sequence[str], started: Callable[[str], None]
         for line in process.stdout or ():
             output.append(line)
             if found := STARTED.match(line):
-                started(found[1])
+                begin(found[1])
     if process.returncode:
         raise UserError(f"a stage of the replay failed:\n{''.join(output[-20:])}")

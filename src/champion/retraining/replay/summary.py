@@ -11,12 +11,12 @@ import polars as pl
 
 from champion.core.files import read_json
 from champion.core.strict_yaml import read
+from champion.model.metrics import mean
 from champion.retraining.replay.layout import FOLDER, PARAMS, PROMISES, QUARTERS, TRAININGS
 from champion.retraining.replay.params import ReplayParams
 
-FROZEN = "frozen"
-# The years that the defaults may be chosen by, the years that judge them, and the years of the goals.
-CHOOSING, JUDGING, GOAL = (2002, 2007), (2008, 2012), (2004, 2012)
+# From the first year to the last one, both included; None for all.
+Years = tuple[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,20 @@ class Worth:
     quarters: pl.DataFrame
     trainings: Sequence[dict[str, Any]]
 
-    def mean(self, column: str, years: tuple[int, int]) -> float:
-        """The mean of a column over the quarters of these years, both included; NaN without values."""
-        return float(np.nanmean(self._within(years)[column].to_numpy()))
+    def mean(self, column: str, years: Years = None) -> float:
+        """The mean of a column over the quarters of these years; NaN without values."""
+        values = self._within(years)[column].to_numpy()
+        return mean(values[np.isfinite(values)])
 
-    def accepted(self, years: tuple[int, int]) -> float:
-        """The default rate among all accepted rows of these years."""
-        rows = self._within(years)
-        return float(np.average(rows["accepted_rate"].to_numpy(), weights=rows["rows"].to_numpy()))
+    def accepted(self, years: Years = None) -> float:
+        """The share of positives among all accepted rows of these years; NaN without rows."""
+        rows = self._within(years).filter(pl.col("accepted_rate").is_finite())
+        return float((rows["accepted_rate"] * rows["rows"]).sum() / (rows["rows"].sum() or np.nan))
 
-    def _within(self, years: tuple[int, int]) -> pl.DataFrame:
-        return self.quarters.filter(self.quarters["quarter"].str.slice(0, 4).cast(int).is_between(*years))
+    def _within(self, years: Years) -> pl.DataFrame:
+        if years is None:
+            return self.quarters
+        return self.quarters.filter(pl.col("quarter").str.slice(0, 4).cast(int).is_between(*years))
 
     def count(self, result: str) -> int:
         """How many trainings were `deployed`, `lost` or `refused`."""
@@ -65,16 +68,21 @@ def read_promises(root: Path) -> list[dict[str, Any]]:
     return promises
 
 
-def describe_policies(policies: Sequence[Worth]) -> str:
-    """A table in Markdown, one row a policy."""
-    lines = [
-        "| policy | trainings | deployed | lost | refused | ROC AUC 2004-2012 | 2002-2007 | 2008-2012 | Brier skill "
-        "2004-2012 | defaults among accepted |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]
+def describe_policies(policies: Sequence[Worth], spans: Sequence[Years] = (None,)) -> str:
+    """A table in Markdown, one row a policy. ROC AUC is given for each span of years, the rest for the first one."""
+    told = ["all quarters" if years is None else f"{years[0]}-{years[1]}" for years in spans]
+    titles = ["policy", "trainings", "deployed", "lost", "refused", *(f"ROC AUC {one}" for one in told)]
+    titles += [f"{name} {told[0]}" for name in ("Brier skill", "defaults among accepted")]
+    rows = []
     for one in policies:
         counts = [len(one.trainings), *(one.count(result) for result in ("deployed", "lost", "refused"))]
-        auc = [f"{one.mean('roc_auc', years):.3f}" for years in (GOAL, CHOOSING, JUDGING)]
-        rest = [f"{one.mean('brier_skill', GOAL):+.3f}", f"{one.accepted(GOAL):.2%}"]
-        lines.append("| " + " | ".join([one.name, *map(str, counts), *auc, *rest]) + " |")
-    return "\n".join(lines)
+        roc_auc = [f"{one.mean('roc_auc', years):.3f}" for years in spans]
+        rest = [f"{one.mean('brier_skill', spans[0]):+.3f}", f"{one.accepted(spans[0]):.2%}"]
+        rows.append([one.name, *map(str, counts), *roc_auc, *rest])
+    return in_markdown(titles, rows)
+
+
+def in_markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose first column is text, and whose others are numbers."""
+    lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
