@@ -1,9 +1,10 @@
-"""Build the generated parts of the docs: the command-line reference and the picture of the result.
+"""Build the generated parts of the docs: the command-line reference, the result's picture, and the replay's result.
 
-python docs/build.py            write docs/reference.md and docs/images/result.png
-python docs/build.py --check    exit non-zero when docs/reference.md is stale
+python docs/build.py            write docs/reference.md, the tables in docs/replay.md and docs/images
+python docs/build.py --check    exit non-zero when docs/reference.md or docs/replay.md is stale
 """
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -16,10 +17,23 @@ import vl_convert
 from champion.cli.main import app
 from champion.report.plots import read_plots
 from champion.repository.revision import working_tree
+from champion.retraining.replay.pictures import draw_promises, draw_quarters
+from champion.retraining.replay.summary import (
+    compare_policies,
+    describe_policies,
+    describe_promises,
+    describe_triggers,
+    read_promises,
+)
 
 FOLDER = Path(__file__).parent
 REFERENCE = FOLDER / "reference.md"
 PICTURE = FOLDER / "images/result.png"
+REPLAY = FOLDER / "replay.md"
+# The years of the goals, the years that a default may be chosen by, and the years that judge it.
+SPANS = ((2004, 2012), (2002, 2007), (2008, 2012))
+# So few that a reader can tell the lines apart.
+DRAWN = ("frozen", "triggers-refresh", "yearly-none", "quarterly-none")
 COLUMNS, GAP = 4, 20
 
 
@@ -87,11 +101,35 @@ def picture() -> bytes:
     return vl_convert.svg_to_png(f"{opening}{white}{''.join(panels)}</svg>")
 
 
+def replay() -> str:
+    """docs/replay.md with its tables made again, each after the comment that names it."""
+    policies, promises = compare_policies(FOLDER.parent), read_promises(FOLDER.parent)
+    text = REPLAY.read_text(encoding="utf-8")
+    for name, table in (
+        ("policies", describe_policies(policies, SPANS)),
+        ("triggers", describe_triggers(policies)),
+        ("promises", describe_promises(promises)),
+    ):
+        text = re.sub(rf"(?<=<!-- {name} -->\n\n)(\|.*\n)+", f"{table}\n", text)
+    return text
+
+
+def replay_pictures() -> dict[str, str]:
+    """The pictures of docs/replay.md as SVG, by the name of their file."""
+    drawn = [one for one in compare_policies(FOLDER.parent) if one.name in DRAWN]
+    specs = {"replay": draw_quarters(drawn), "promises": draw_promises(read_promises(FOLDER.parent))}
+    return {f"{name}.svg": vl_convert.vegalite_to_svg(json.dumps(spec)) for name, spec in specs.items()}
+
+
 def main() -> None:
     if "--check" in sys.argv:
-        if REFERENCE.read_text(encoding="utf-8") != reference():
-            sys.exit("docs/reference.md is stale. Run `make docs`.")
+        for page, built in ((REFERENCE, reference()), (REPLAY, replay())):
+            if page.read_text(encoding="utf-8") != built:
+                sys.exit(f"docs/{page.name} is stale. Run `make docs`.")
         return
+    REPLAY.write_text(replay(), encoding="utf-8")
+    for name, svg in replay_pictures().items():
+        (FOLDER / "images" / name).write_text(svg, encoding="utf-8")
     REFERENCE.write_text(reference(), encoding="utf-8")
     PICTURE.parent.mkdir(exist_ok=True)
     PICTURE.write_bytes(picture())

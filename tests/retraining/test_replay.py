@@ -228,7 +228,11 @@ def test_the_replay_refuses_a_recipe_that_needs_other_models(replayed: Path) -> 
             candidate.fit(recipe.model_copy(update={"calibration": "sigmoid"}), History.read(), FIRST)
 
 
-def test_a_second_replay_runs_nothing_and_a_new_quarter_only_what_needs_it(project: Project) -> None:
+def test_a_second_replay_runs_nothing_and_a_new_quarter_only_what_needs_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A fork of a process with threads cannot start those of a pool.
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
     cases().write_csv(project.folder / "data/source/cases.csv")
     quarters = [date(2019, 7, 1), date(2019, 10, 1), FIRST]
 

@@ -35,7 +35,9 @@ class Worth:
     def accepted(self, years: Years = None) -> float:
         """The share of positives among all accepted rows of these years; NaN without rows."""
         rows = self._within(years).filter(pl.col("accepted_rate").is_finite())
-        return float((rows["accepted_rate"] * rows["rows"]).sum() / (rows["rows"].sum() or np.nan))
+        if rows.is_empty():
+            return np.nan
+        return float(np.average(rows["accepted_rate"].to_numpy(), weights=rows["rows"].to_numpy()))
 
     def _within(self, years: Years) -> pl.DataFrame:
         if years is None:
@@ -86,3 +88,29 @@ def in_markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table whose first column is text, and whose others are numbers."""
     lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def describe_triggers(policies: Sequence[Worth]) -> str:
+    """How many trainings each trigger was a reason of, a row a policy that trained."""
+    trained = [one for one in policies if one.trainings]
+    names = sorted({name for one in trained for name in one.fired})
+    rows = [[one.name, *(str(one.fired[name]) for name in names)] for one in trained]
+    return in_markdown(["policy", *names], rows)
+
+
+def describe_promises(promises: Sequence[dict[str, Any]]) -> str:
+    """What the training of each January promised, and what came true in the year after."""
+    titles = ["made on", "promised ROC AUC", "rehearsals' interval", "realised", "inside", "observed / expected"]
+    rows = []
+    for one in promises:
+        promised, realised = one["promised"], one["realised"]
+        if not one["quarter"].endswith("01-01") or realised is None:
+            continue
+        low, high = (promised[f"rehearsed_roc_auc_{end}"] for end in ("low", "high"))
+        interval = "none" if low is None else f"{low:.3f} to {high:.3f}"
+        inside = {None: "", True: "yes", False: "no"}[one["within_rehearsals"]]
+        ratio = f"{realised['observed_expected']:.2f}"
+        rows.append(
+            [one["quarter"], f"{promised['roc_auc']:.3f}", interval, f"{realised['roc_auc']:.3f}", inside, ratio]
+        )
+    return in_markdown(titles, rows)
