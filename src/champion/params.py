@@ -31,7 +31,7 @@ class Challenge(Section):
 
     metric: Literal["roc_auc", "f1_weighted"] = "roc_auc"
     margin: Annotated[float, Field(ge=0, lt=1)] = 0.01
-    max_loss: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    max_loss: Annotated[float, Field(ge=0, lt=1)] = 0.05
     min_rows: Annotated[int, Field(ge=2)] | None = None
     samples: Annotated[int, Field(ge=100, le=100_000)] = 1000
     seed: Annotated[int, Field(ge=0)] = 0

@@ -40,6 +40,10 @@ def test_the_command_reference_is_what_the_commands_say() -> None:
     assert (REPOSITORY / "docs/reference.md").read_text(encoding="utf-8") == docs_builder().reference()
 
 
+def test_the_tables_of_the_replay_are_its_committed_results() -> None:
+    assert (REPOSITORY / "docs/replay.md").read_text(encoding="utf-8") == docs_builder().replay()
+
+
 def test_the_readme_quotes_the_committed_metrics() -> None:
     metrics = read_metrics(REPOSITORY / "metrics/evaluation.json")
     verdicts = json.loads((REPOSITORY / "metrics/gates.json").read_text(encoding="utf-8"))["verdicts"]

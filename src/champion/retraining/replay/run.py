@@ -5,17 +5,20 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from champion.core.errors import UserError
-from champion.core.files import parse_yaml
 from champion.core.stage import progress
 from champion.repository.process import dvc
-from champion.retraining.replay.layout import FOLDER, PARAMS
+from champion.retraining.replay.layout import FOLDER
 
 STARTED = re.compile(r"Running stage '(.+)'")
+LOCKED = "Unable to acquire lock"
+# In their order. The stages of one group do not need each other.
+GROUPS = ("table", "candidate", "cards", "walk")
 
 
 def replay(root: Path, jobs: int | None) -> int:
@@ -23,22 +26,15 @@ def replay(root: Path, jobs: int | None) -> int:
 
     Raises `UserError` with the output of a stage that fails; the results of those that ended stay.
     """
-    params = parse_yaml((root / FOLDER / PARAMS).read_text(encoding="utf-8"))
-    groups = {
-        "table": ["table"],
-        "candidates": [f"candidate@{day}" for day in params["quarters"]],
-        "cards": ["cards"],
-        "walks": [f"walk@{name}" for name in params["policies"]],
-    }
-    if not _stale(root, []):
-        return 0
     ran = 0
-    for group, members in groups.items():
-        # Which of them is stale is known only when those before it ran.
-        stages = _stale(root, members)
+    stale = _stale(root)
+    for group in GROUPS:
+        stages = [name for name in stale if name.partition("@")[0] == group]
         if stages:
             _run_beside(root, group, stages, jobs or os.cpu_count() or 1)
-        ran += len(stages)
+            ran += len(stages)
+            # Which of the next ones are stale is known only now.
+            stale = _stale(root)
     return ran
 
 
@@ -49,16 +45,18 @@ def _run_beside(root: Path, group: str, stages: Sequence[str], jobs: int) -> Non
         begun: list[str] = []
 
         def begin(stage: str) -> None:
-            advance(len(begun) / len(stages))
-            begun.append(stage)
-            print(f"  {stage} ({len(begun)} of {len(stages)})", flush=True)
+            # One that could not be saved, because DVC was locked, begins again.
+            if stage not in begun:
+                advance(len(begun) / len(stages))
+                begun.append(stage)
+                print(f"  {stage} ({len(begun)} of {len(stages)})", flush=True)
 
         list(pool.map(lambda share: _reproduce(root, share, begin), shares))
 
 
-def _stale(root: Path, stages: Sequence[str]) -> list[str]:
-    """Those of the stages, or of all, whose inputs or results are not those of the lock."""
-    command = [dvc(), "status", "--json", *stages]
+def _stale(root: Path) -> list[str]:
+    """The stages whose inputs or results are not those of the lock."""
+    command = [dvc(), "status", "--json"]
     result = subprocess.run(command, cwd=root / FOLDER, capture_output=True, text=True, check=False)
     if result.returncode:
         raise UserError(f"`dvc status` failed in {FOLDER}: {result.stderr.strip()}")
@@ -66,18 +64,25 @@ def _stale(root: Path, stages: Sequence[str]) -> list[str]:
 
 
 def _reproduce(root: Path, stages: Sequence[str], begin: Callable[[str], None]) -> None:
-    """Run these stages one after the other; `begin` is told of each."""
+    """Run these stages one after the other; `begin` is told of each.
+
+    Each process of DVC locks the repository before and after a stage, and waits only three seconds for the others.
+    """
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     # Boosting has one thread in each process, as there are as many processes as cores.
     environment = os.environ | {"PATH": programs, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     command = [dvc(), "repro", "--single-item", *stages]
-    with subprocess.Popen(
-        command, cwd=root / FOLDER, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as process:
+    while True:
         output = []
-        for line in process.stdout or ():
-            output.append(line)
-            if found := STARTED.match(line):
-                begin(found[1])
-    if process.returncode:
-        raise UserError(f"a stage of the replay failed:\n{''.join(output[-20:])}")
+        with subprocess.Popen(
+            command, cwd=root / FOLDER, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as process:
+            for line in process.stdout or ():
+                output.append(line)
+                if found := STARTED.match(line):
+                    begin(found[1])
+        if process.returncode == 0:
+            return
+        if not any(LOCKED in line for line in output):
+            raise UserError(f"a stage of the replay failed:\n{''.join(output[-20:])}")
+        time.sleep(1)

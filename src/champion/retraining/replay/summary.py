@@ -15,6 +15,7 @@ from champion.model.metrics import mean
 from champion.retraining.replay.layout import FOLDER, PARAMS, PROMISES, QUARTERS, TRAININGS
 from champion.retraining.replay.params import ReplayParams
 
+FROZEN = "frozen"
 # From the first year to the last one, both included; None for all.
 Years = tuple[int, int] | None
 
@@ -71,16 +72,25 @@ def read_promises(root: Path) -> list[dict[str, Any]]:
 
 
 def describe_policies(policies: Sequence[Worth], spans: Sequence[Years] = (None,)) -> str:
-    """A table in Markdown, one row a policy. ROC AUC is given for each span of years, the rest for the first one."""
-    told = ["all quarters" if years is None else f"{years[0]}-{years[1]}" for years in spans]
-    titles = ["policy", "trainings", "deployed", "lost", "refused", *(f"ROC AUC {one}" for one in told)]
-    titles += [f"{name} {told[0]}" for name in ("Brier skill", "defaults among accepted")]
+    """A table in Markdown, one row a policy. ROC AUC is given for each span of years, the rest for the first one.
+
+    Rows learned from are in millions. Without a policy that is called frozen, nothing is above it.
+    """
+    told = ["" if years is None else f" {years[0]}-{years[1]}" for years in spans]
+    frozen = next((one.mean("roc_auc", spans[0]) for one in policies if one.name == FROZEN), np.nan)
+    titles = ["policy", "trainings", "deployed", "lost", "refused", "rows learned from (millions)"]
+    titles += [*(f"ROC AUC{span}" for span in told), "above frozen", "Brier skill", "defaults among accepted"]
     rows = []
     for one in policies:
         counts = [len(one.trainings), *(one.count(result) for result in ("deployed", "lost", "refused"))]
+        learned = f"{sum(training['rows'] for training in one.trainings) / 1e6:.1f}"
         roc_auc = [f"{one.mean('roc_auc', years):.3f}" for years in spans]
-        rest = [f"{one.mean('brier_skill', spans[0]):+.3f}", f"{one.accepted(spans[0]):.2%}"]
-        rows.append([one.name, *map(str, counts), *roc_auc, *rest])
+        rest = [
+            f"{one.mean('roc_auc', spans[0]) - frozen:+.3f}",
+            f"{one.mean('brier_skill', spans[0]):+.3f}",
+            f"{one.accepted(spans[0]):.2%}",
+        ]
+        rows.append([one.name, *map(str, counts), learned, *roc_auc, *rest])
     return in_markdown(titles, rows)
 
 
