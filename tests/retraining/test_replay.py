@@ -228,7 +228,7 @@ def test_the_replay_refuses_a_recipe_that_needs_other_models(replayed: Path) -> 
             candidate.fit(recipe.model_copy(update={"calibration": "sigmoid"}), History.read(), FIRST)
 
 
-def test_a_second_replay_runs_nothing_and_a_new_quarter_only_what_needs_it(
+def test_the_command_runs_only_what_changed_and_says_why_a_stage_failed(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A fork of a process with threads cannot start those of a pool.
@@ -253,6 +253,11 @@ def test_a_second_replay_runs_nothing_and_a_new_quarter_only_what_needs_it(
         "cards",
         "walk@frozen",
     ]
+    project.edit_params(lambda params: params["train"].update(calibration="sigmoid"))
+    failed = project.champion("replay", check=False, warm_stages=True)
+    assert failed.returncode == 1
+    assert "a stage of the replay failed" in failed.stderr
+    assert "Set `train.search.method` and `train.calibration` to `none`" in failed.stderr
 
 
 def test_the_default_rate_is_that_of_the_accepted_rows() -> None:
