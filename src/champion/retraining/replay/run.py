@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from champion.core.errors import UserError
@@ -16,6 +16,8 @@ from champion.repository.process import dvc
 from champion.retraining.replay.layout import FOLDER
 
 STARTED = re.compile(r"Running stage '(.+)'")
+# DVC looks up each stage that it is told in its lock file first, half a second each, and keeps other processes out.
+PIECE = 3
 LOCKED = "Unable to acquire lock"
 # In their order. The stages of one group do not need each other.
 GROUPS = ("table", "candidate", "cards", "walk")
@@ -39,9 +41,9 @@ def replay(root: Path, jobs: int | None) -> int:
 
 
 def _run_beside(root: Path, group: str, stages: Sequence[str], jobs: int) -> None:
-    """Run these stages in so many processes. Neighbours are of similar size, so every process gets some of each."""
-    shares = [share for start in range(jobs) if (share := stages[start::jobs])]
-    with progress(f"{group}: {len(stages)} to run") as advance, ThreadPoolExecutor(len(shares)) as pool:
+    """Run these stages in so many processes at the same time."""
+    pieces = [stages[start : start + PIECE] for start in range(0, len(stages), PIECE)]
+    with progress(f"{group}: {len(stages)} to run") as advance, ThreadPoolExecutor(jobs) as pool:
         begun: list[str] = []
 
         def begin(stage: str) -> None:
@@ -51,7 +53,12 @@ def _run_beside(root: Path, group: str, stages: Sequence[str], jobs: int) -> Non
                 begun.append(stage)
                 print(f"  {stage} ({len(begun)} of {len(stages)})", flush=True)
 
-        list(pool.map(lambda share: _reproduce(root, share, begin), shares))
+        running = [pool.submit(_reproduce, root, piece, begin) for piece in pieces]
+        try:
+            for one in as_completed(running):
+                one.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _stale(root: Path) -> list[str]:
