@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -18,7 +17,6 @@ from champion.retraining.replay.layout import FOLDER
 STARTED = re.compile(r"Running stage '(.+)'")
 # DVC looks up each stage that it is told in its lock file first, half a second each, and keeps other processes out.
 PIECE = 3
-LOCKED = "Unable to acquire lock"
 # In their order. The stages of one group do not need each other.
 GROUPS = ("table", "candidate", "cards", "walk")
 
@@ -47,11 +45,9 @@ def _run_beside(root: Path, group: str, stages: Sequence[str], jobs: int) -> Non
         begun: list[str] = []
 
         def begin(stage: str) -> None:
-            # One that could not be saved, because DVC was locked, begins again.
-            if stage not in begun:
-                advance(len(begun) / len(stages))
-                begun.append(stage)
-                print(f"  {stage} ({len(begun)} of {len(stages)})", flush=True)
+            advance(len(begun) / len(stages))
+            begun.append(stage)
+            print(f"  {stage} ({len(begun)} of {len(stages)})", flush=True)
 
         running = [pool.submit(_reproduce, root, piece, begin) for piece in pieces]
         try:
@@ -73,23 +69,19 @@ def _stale(root: Path) -> list[str]:
 def _reproduce(root: Path, stages: Sequence[str], begin: Callable[[str], None]) -> None:
     """Run these stages one after the other; `begin` is told of each.
 
-    Each process of DVC locks the repository before and after a stage, and waits only three seconds for the others.
+    Each process of DVC locks the repository before and after a stage, and waits for the others.
     """
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     # Boosting has one thread in each process, as there are as many processes as cores.
     environment = os.environ | {"PATH": programs, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-    command = [dvc(), "repro", "--single-item", *stages]
-    while True:
-        output = []
-        with subprocess.Popen(
-            command, cwd=root / FOLDER, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        ) as process:
-            for line in process.stdout or ():
-                output.append(line)
-                if found := STARTED.match(line):
-                    begin(found[1])
-        if process.returncode == 0:
-            return
-        if not any(LOCKED in line for line in output):
-            raise UserError(f"a stage of the replay failed:\n{''.join(output[-20:])}")
-        time.sleep(1)
+    command = [dvc(), "--wait-for-lock", "repro", "--single-item", *stages]
+    output = []
+    with subprocess.Popen(
+        command, cwd=root / FOLDER, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        for line in process.stdout or ():
+            output.append(line)
+            if found := STARTED.match(line):
+                begin(found[1])
+    if process.returncode:
+        raise UserError(f"a stage of the replay failed:\n{''.join(output[-20:])}")
