@@ -33,7 +33,8 @@ def state(project: Project) -> dict[str, bytes | str]:
     listed = project.run("git", "ls-files", "--cached", "--others", "--exclude-standard").stdout.splitlines()
     files = [*listed, MODEL, "data/raw.parquet", "data/prepared/test.parquet"]
     git = {command: project.run("git", *command.split()).stdout for command in ("status --porcelain", "stash list")}
-    return {name: (project.folder / name).read_bytes() for name in files} | git
+    # One of them is a link to a folder.
+    return {name: path.read_bytes() for name in files if (path := project.folder / name).is_file()} | git
 
 
 def interrupt_after_first_line(project: Project, *command: str) -> tuple[int, str, str]:
