@@ -40,7 +40,8 @@ class DeliveryProject:
 
     def copy_result(self, name: str) -> None:
         """The same, uncommitted."""
-        shutil.copytree(self.results / name, self.root, dirs_exist_ok=True)
+        # With an old time of change, git would overlook a file of the same size that was copied in the same second.
+        shutil.copytree(self.results / name, self.root, dirs_exist_ok=True, copy_function=shutil.copy)
 
     def commit(self) -> None:
         """Commit every file, with a dvc.lock that vouches for it."""

@@ -16,7 +16,7 @@ from support.project import Project
 
 PANELS = ["Pipeline", "Data", "Delivery", "Serving", "Monitoring", "Retraining", "Experiments"]
 # The webhook is the same for all.
-WITHOUT_ENVIRONMENT = {"airflow", "demo", "ledger-key", "notify"}
+WITHOUT_ENVIRONMENT = {"airflow", "demo", "ledger-key", "notify", "replay"}
 # A registered version is reproduced from an environment's ledger.
 WITH_ENVIRONMENT = {"reproduce"}
 
@@ -83,7 +83,8 @@ def test_wrong_usage_has_a_status_of_its_own(arguments: list[str]) -> None:
 def test_the_shell_completes_commands() -> None:
     typed = {"_CHAMPION_COMPLETE": "complete_bash", "COMP_WORDS": "champion re", "COMP_CWORD": "1"}
     offered = runner.invoke(app, [], env=typed, prog_name="champion").stdout.split()
-    assert offered == ["report", "reproduce", "resolve-lock", "register", "retire", "ready", "realised", "retrain"]
+    of_others = ["report", "reproduce", "resolve-lock", "register", "retire", "ready", "realised"]
+    assert offered == [*of_others, "retrain", "replay"]
 
 
 def test_a_table_for_another_program_has_whole_lines(
