@@ -104,7 +104,6 @@ def estimate(rows: pl.DataFrame, observed_expected: float | None, min_rows: int,
     one of the version, and outside of `LIMITS` there is no estimate: nothing else tells whether the probabilities are
     right. It does not see when the same values come to mean another probability.
     """
-    reason = _unusable(rows, "without a label", min_rows)
     reason = _unusable(rows, "without a label", min_rows) or _uncalibrated(observed_expected)
     if reason is not None:
         return Measured(rows.height, reason=reason)
