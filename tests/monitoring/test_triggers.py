@@ -113,6 +113,12 @@ def test_drift_names_the_column_that_moved_most() -> None:
     assert told == "of 1,000 recent rows, f1 has the largest PSI (0.400) and 100% of the features drifted"
 
 
+def test_a_column_without_a_verdict_is_not_the_one_that_moved_most() -> None:
+    found = replace(drift(0.1, 0.4), score=column("(score)", 5.0, drifted=None))
+    trigger = find_drift(0.2, None, found)
+    assert (trigger.value, trigger.evidence) == (0.4, "of 1,000 recent rows, f1 has the largest PSI (0.400)")
+
+
 def test_a_limit_of_drift_can_be_off() -> None:
     assert find_drift(None, 0.5, drift(0.9, 0.0)).verdict == "not due"
     assert find_drift(0.2, None, drift(0.15, 0.15)).verdict == "not due"

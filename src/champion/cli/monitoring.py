@@ -105,7 +105,7 @@ def drift(
                 describe_share(one.missing_before),
                 describe_unnamed(one),
             ]
-            for one in (*([] if result.score is None else [result.score]), *result.features)
+            for one in result.columns
         ],
     )
     for sentence in (*result.findings, *describe_joint(measured.joint, measured.no_joint)):

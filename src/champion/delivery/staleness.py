@@ -7,7 +7,6 @@ from functools import partial
 import polars as pl
 
 from champion.core.errors import UserError
-from champion.core.values import finite
 from champion.delivery.recent_drift import choose_origin, choose_window, read_reference
 from champion.delivery.recent_performance import (
     PerformanceParams,
@@ -28,21 +27,20 @@ from champion.monitoring.triggers import (
     Best,
     Check,
     Trigger,
+    count_volume,
     find_age,
     find_drift,
     find_performance,
     find_volume,
     settle,
 )
+from champion.pipeline.prepare.labels import known_from
 from champion.registry import history
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
 from champion.registry.versions import Version
 from champion.table.columns import TARGET
-from champion.table.window import offset
 
-# The best of so many trainings is what performance is compared with.
-TRAININGS = 30
 FIRST = "first training"
 
 
@@ -115,11 +113,7 @@ def _best(registry: Registry, version: Version, metric: str) -> Best | None:
     """Of the last trainings whose models answer the same question: of another label the metric says nothing."""
     question = version.params.get("label")
     same = [one for one in history.versions(registry.rows).values() if one.params.get("label") == question]
-    values = {one.name: value for one in same[-TRAININGS:] if (value := finite(one.metrics.get(metric))) is not None}
-    if not values:
-        return None
-    name = max(values, key=values.__getitem__)
-    return Best(name, metric, values[name], len(values))
+    return Best.of(metric, [(one.name, one.metrics.get(metric)) for one in same])
 
 
 def _drift(registry: Registry, version: Version, params: PerformanceParams) -> Trigger:
@@ -144,8 +138,5 @@ def _volume(registry: Registry, last: Row, share: float) -> Trigger:
     day, today = date.fromisoformat(str(as_of)), datetime.now(UTC).date()
     when = pl.col(params.table.named("date")[0])
     rows = read_source(registry, version, params, max(today, day), params.calendar.first_trained(day))
-    known = when.dt.offset_by(offset(params.label.horizon))
-    counts = rows.drop_nulls(TARGET).select(
-        trained=((known <= day) & (when < day)).sum(), labelled=((known > day) | (when >= day)).sum()
-    )
-    return find_volume(share, counts["labelled"][0], counts["trained"][0], day)
+    known = known_from(params.table, params.label)
+    return find_volume(share, *count_volume(rows.drop_nulls(TARGET), when, known, day), day)

@@ -75,10 +75,20 @@ class Drift:
     findings: Sequence[str]
 
     @property
+    def columns(self) -> list[ColumnDrift]:
+        """The score, if there is one to compare, then the features."""
+        return [*([] if self.score is None else [self.score]), *self.features]
+
+    @property
+    def largest(self) -> ColumnDrift | None:
+        """The column with the largest PSI, of those with a verdict; None without verdicts."""
+        judged = [one for one in self.columns if one.drifted is not None]
+        return max(judged, key=lambda one: one.psi or 0, default=None)
+
+    @property
     def largest_psi(self) -> float | None:
-        """The largest PSI of a feature or of the score; None without verdicts."""
-        compared = [*self.features, *([] if self.score is None else [self.score])]
-        return max((one.psi for one in compared if one.psi is not None and one.drifted is not None), default=None)
+        """That column's PSI."""
+        return None if self.largest is None else self.largest.psi
 
     @property
     def drifted_share(self) -> float | None:

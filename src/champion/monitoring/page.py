@@ -31,7 +31,6 @@ def render(title: str, told: str, drift: Drift, joint: JointDrift | None, no_joi
         "psi": lambda psi: "none" if psi is None else f"{psi:.3f}",
         "width": lambda share: f"{100 * (share or 0):.2f}%",
     }
-    columns = [*([] if drift.score is None else [drift.score]), *drift.features]
     return environment.get_template("drift.html.j2").render(
-        title=title, told=told, drift=drift, columns=columns, joint=describe_joint(joint, no_joint), changed=CHANGED_PSI
+        title=title, told=told, drift=drift, joint=describe_joint(joint, no_joint), changed=CHANGED_PSI
     )

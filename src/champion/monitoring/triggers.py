@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any, Literal
+from datetime import date, datetime, timedelta
+from typing import Any, Literal, Self
+
+import polars as pl
 
 from champion.core.values import finite, rounded
 from champion.monitoring.drift import Drift
@@ -15,6 +17,8 @@ Verdict = Literal["due", "not due", "unknown"]
 AGE, PERFORMANCE, DRIFT, VOLUME = "age", "performance", "drift", "volume"
 # These vary by chance, so one check says little.
 NOISY = frozenset({PERFORMANCE, DRIFT})
+# The best of so many trainings is what performance is compared with.
+TRAININGS = 30
 # What runs once a day does not begin at the same second each day.
 TOLERANCE = timedelta(hours=1)
 
@@ -67,6 +71,15 @@ class Best:
     value: float
     trainings: int
 
+    @classmethod
+    def of(cls, metric: str, trainings: Sequence[tuple[str, Any]]) -> Self | None:
+        """The best of the last 30 of these versions, oldest first, each with its value; None if none has a number."""
+        values = {name: value for name, given in trainings[-TRAININGS:] if (value := finite(given)) is not None}
+        if not values:
+            return None
+        name = max(values, key=values.__getitem__)
+        return cls(name, metric, values[name], len(values))
+
 
 def find_age(limit: Length, last: datetime, now: datetime) -> Trigger:
     """Due when the last training is that old. Value and threshold are in days."""
@@ -101,7 +114,9 @@ def find_drift(psi: float | None, drifted_share: float | None, drift: Drift) -> 
 
     A limit that is None is off. Value and threshold are of the limit that is exceeded, the PSI first.
     """
-    measured = [(drift.largest_psi, psi, _largest(drift)), (drift.drifted_share, drifted_share, _shared(drift))]
+    largest, shared = drift.largest, drift.drifted_share
+    peak = "" if largest is None else f"{largest.column} has the largest PSI ({largest.psi:.3f})"
+    measured = [(drift.largest_psi, psi, peak), (shared, drifted_share, _shared(shared))]
     limits = [(value, limit, told) for value, limit, told in measured if limit is not None]
     known = [(value, limit, told) for value, limit, told in limits if value is not None]
     if not known:
@@ -118,6 +133,16 @@ def find_volume(share: float, labelled: int, trained: int, as_of: object) -> Tri
         return Trigger.unknown(VOLUME, share, f"the source has no row that a training as of {as_of} learned from")
     evidence = f"{labelled:,} rows got their label after {as_of}, and the training of that date had {trained:,}"
     return Trigger.of(VOLUME, labelled / trained, share, evidence, exceeded=labelled / trained >= share)
+
+
+def count_volume(labelled: pl.DataFrame, when: pl.Expr, known: pl.Expr, day: date) -> tuple[int, int]:
+    """How many of these rows, which all have a label, a training of that day did not know yet, and how many it knew.
+
+    `when` is a row's date, and `known` the date from which its label is known.
+    """
+    knew = (known <= day) & (when < day)
+    counts = labelled.select(new=(~knew).sum(), known=knew.sum())
+    return counts["new"][0], counts["known"][0]
 
 
 def settle(
@@ -156,14 +181,8 @@ def _not_yet(trigger: Trigger, reason: str) -> Trigger:
     return replace(trigger, verdict="not due", evidence=f"{trigger.evidence}; {reason}")
 
 
-def _largest(drift: Drift) -> str:
-    columns = [*([] if drift.score is None else [drift.score]), *drift.features]
-    column = max((one for one in columns if one.psi is not None), key=lambda one: one.psi or 0, default=None)
-    return "" if column is None else f"{column.column} has the largest PSI ({column.psi:.3f})"
-
-
-def _shared(drift: Drift) -> str:
-    return "" if drift.drifted_share is None else f"{drift.drifted_share:.0%} of the features drifted"
+def _shared(share: float | None) -> str:
+    return "" if share is None else f"{share:.0%} of the features drifted"
 
 
 def shift_moment(moment: datetime, length: Length) -> datetime:

@@ -6,7 +6,6 @@ from typing import Any
 
 import polars as pl
 
-from champion.core.values import finite
 from champion.model.model import Model, is_positive
 from champion.monitoring.drift import SCORE, measure_drift
 from champion.monitoring.performance import OBSERVED_EXPECTED, Performance, measure, measure_performance
@@ -15,6 +14,7 @@ from champion.monitoring.triggers import (
     Best,
     Check,
     Trigger,
+    count_volume,
     find_age,
     find_drift,
     find_performance,
@@ -27,9 +27,6 @@ from champion.retraining.replay.history import History, model_of
 from champion.retraining.replay.params import Policy
 from champion.table.columns import TARGET
 from champion.table.window import shift
-
-# The best of so many trainings is what performance is compared with, as in the product.
-TRAININGS = 30
 
 
 @dataclass(frozen=True)
@@ -114,13 +111,7 @@ class Evidence:
 
     def _performance(self, served: Served, day: date, share: float) -> Trigger:
         metric = self.challenge.metric
-        values = {
-            str(one.day): value
-            for one in served.versions[-TRAININGS:]
-            if (value := finite(one.card["metrics"][metric])) is not None
-        }
-        name = max(values, key=values.__getitem__, default=None)
-        best = None if name is None else Best(name, metric, values[name], len(values))
+        best = Best.of(metric, [(str(one.day), one.card["metrics"][metric]) for one in served.versions])
         rows = self._matured(served.version, day)
         measured = measure(rows, self.monitoring.min_rows, self.evaluate)
         return find_performance(share, measured, str(served.version.day), best)
@@ -137,9 +128,7 @@ class Evidence:
     def _volume(self, served: Served, day: date, share: float) -> Trigger:
         history, last = self.history, served.trained
         labelled = history.labelled(day).rows.filter(history.when >= history.calendar_at(last).first_trained(last))
-        before = (history.known <= last) & (history.when < last)
-        counts = labelled.select(trained=before.sum(), labelled=(~before).sum())
-        return find_volume(share, counts["labelled"][0], counts["trained"][0], last)
+        return find_volume(share, *count_volume(labelled, history.when, history.known, last), last)
 
     def _matured(self, version: Version, day: date) -> pl.DataFrame:
         """The version's answers to the rows whose label became known lately and not before it was made."""
