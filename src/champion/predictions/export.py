@@ -1,6 +1,5 @@
 """The prediction log as a Parquet file."""
 
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -22,15 +21,8 @@ def export(log: PredictionLog, path: Path, since: datetime | None, until: dateti
     count = 0
     with replacing(path) as draft, progress(f"writing {path.name}", line=False):
         tables = (part.to_arrow() for part in log.read(since, until))
-        schema = next(tables).schema
-        # A part is written while the next one is read.
-        with ParquetWriter(draft, schema, compression="zstd") as writer, ThreadPoolExecutor(1) as other:
-            written: Future[None] | None = None
+        with ParquetWriter(draft, next(tables).schema, compression="zstd") as writer:
             for table in tables:
-                if written is not None:
-                    written.result()
-                written = other.submit(writer.write_table, table)
+                writer.write_table(table)
                 count += len(table)
-            if written is not None:
-                written.result()
     return count
