@@ -34,10 +34,14 @@ class Registry:
     sharing: Mapping[str, Environment]
 
     @classmethod
-    def open(cls, environment: Environment) -> Self:
-        """Open the environment's ledger and stores. Raises `UserError` when a variable of its addresses is not set."""
+    def open(cls, environment: Environment, workspace: Path | None = None) -> Self:
+        """Open the environment's ledger and stores. Raises `UserError` when a variable of its addresses is not set.
+
+        `workspace` is the working tree with the models, by default the environment's repository.
+        """
         files, url = Store(environment.registry_url), environment.database_url
-        ledger = Ledger(url, files, environment.name, environment.root, environment.ledger_public_keys)
+        root = workspace or environment.root
+        ledger = Ledger(url, files, environment.name, root, environment.ledger_public_keys)
         others = load_environments(environment.root)
         sharing = {name: other for name, other in others.items() if _database_url(other) == url}
         return cls(environment, ledger, files, Store(environment.model_store_url), sharing)
@@ -46,12 +50,6 @@ class Registry:
     def workspace(self) -> Path:
         """The working tree with the models that are registered and judged."""
         return self.ledger.root
-
-    def at(self, workspace: Path) -> Self:
-        """The same ledger and stores for the models of another working tree of the repository."""
-        one = self.environment
-        ledger = Ledger(one.database_url, self.files, one.name, workspace, one.ledger_public_keys)
-        return replace(self, ledger=ledger)
 
     @cached_property
     def rows(self) -> list[Row]:

@@ -246,7 +246,7 @@ class Retraining:
 
     def _registry(self, work: Path) -> Registry:
         """Where versions are registered and challenged, opened anew, for the models in the working tree."""
-        return Registry.open(self._chain()[0]).at(work)
+        return Registry.open(self._chain()[0], work)
 
     def _chain(self) -> list[Environment]:
         """The environments through which a version comes to this one, this one last."""
