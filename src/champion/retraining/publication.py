@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from champion.core.errors import ConflictError, UserError
+from champion.core.values import finite
 from champion.registry.versions import Version
 from champion.report.comment import GitHub
 from champion.repository import git, remote
 from champion.repository.worktree import COMMITTER, find_worktrees
+from champion.retraining.run import branch_of
 
 ORIGIN = "origin"
 BASE = "main"
@@ -20,8 +22,8 @@ GITHUB = ("GITHUB_API_URL", "GITHUB_REPOSITORY", "GITHUB_TOKEN")
 def publish(work: Path, branch: str) -> None:
     """Send the outputs to the DVC remote, then the branch to `origin`. Raises `UserError` when either fails."""
     remote.push(work, verify=False)
-    # A retraining of the same date and data makes the same commit. Another one there is older.
-    git.answer(work, "push", "--quiet", "--force", ORIGIN, f"HEAD:refs/heads/{branch}")
+    # An older result of the same date may be replaced, but nothing that came since `extract` looked.
+    git.answer(work, "push", "--quiet", "--force-with-lease", ORIGIN, f"HEAD:refs/heads/{branch}")
 
 
 def refuse_others(root: Path, branch: str, base: str) -> None:
@@ -67,7 +69,7 @@ def propose(version: Version, environment: str, variables: Mapping[str, str] = o
     if missing:
         raise UserError(f"the environment variable {missing[0]} is not set, so no pull request can be opened. Set it.")
     github = GitHub(*(variables[name] for name in GITHUB))
-    branch = f"retrain/{version.params.get('as_of')}"
+    branch = branch_of(str(version.params.get("as_of")))
     owner = github.repository.partition("/")[0]
     known = next(github.all(f"/pulls?state=open&head={owner}:{branch}&base={BASE}"), None)
     if known is None:
@@ -78,9 +80,8 @@ def propose(version: Version, environment: str, variables: Mapping[str, str] = o
 
 
 def _described(version: Version, environment: str, branch: str) -> dict[str, Any]:
-    metrics = ", ".join(
-        f"{name} {version.metrics[name]:.4f}" for name in ("roc_auc", "brier_skill") if version.metrics.get(name)
-    )
+    values = {name: finite(version.metrics.get(name)) for name in ("roc_auc", "brier_skill")}
+    metrics = ", ".join(f"{name} {value:.4f}" for name, value in values.items() if value is not None)
     return {
         "title": f"Retrained as of {version.params.get('as_of')}: {version.name} is the champion",
         "body": (

@@ -39,7 +39,7 @@ class Run:
     @property
     def branch(self) -> str:
         """The branch with its commit."""
-        return f"retrain/{self.as_of}"
+        return branch_of(self.as_of)
 
     @property
     def day(self) -> date:
@@ -78,6 +78,11 @@ class Run:
         if found is None:
             raise ConflictError(f"no retraining of {environment} has begun. Begin with `champion retrain extract`.")
         return found
+
+
+def branch_of(as_of: str) -> str:
+    """The branch with the result of that date."""
+    return f"retrain/{as_of}"
 
 
 def file_of(environment: str) -> Path:
