@@ -21,18 +21,22 @@ sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Imports make millions of objects that stay. To look for garbage among them took a fifth of the time of the imports.
 gc.set_threshold(100_000, 50, 50)
-pytest_plugins = ["support.browser", "support.delivery", "support.postgresql"]
+pytest_plugins = ["support.browser", "support.continuous", "support.delivery", "support.postgresql"]
 
 # A worker runs whole files. The longest files start first, so that no worker has to run one alone at the end.
 LONGEST = (
     "test_pull_request_workflows",
     "test_contract_on_real_data",
+    "test_retrain_faults",
     "test_s3",
     "test_experiments",
     "test_gc",
-    "test_airflow",
     "test_faults",
     "test_delivery_workflows",
+    "test_retrain",
+    "test_airflow",
+    "test_demo",
+    "test_replay",
     "test_routing",
     "test_prediction_log",
     "test_pipeline",

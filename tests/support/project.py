@@ -11,6 +11,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
+from unittest import mock
 
 import polars as pl
 import pytest
@@ -66,13 +67,13 @@ class Project:
         """
         status: int = 0
         with TemporaryFile("w+") as output, TemporaryFile("w+") as error:
-            with pytest.MonkeyPatch.context() as patch, redirected(1, output), redirected(2, error):
+            # What the command sets would end with its process.
+            variables = mock.patch.dict(os.environ, environment or {})
+            with pytest.MonkeyPatch.context() as patch, variables, redirected(1, output), redirected(2, error):
                 patch.chdir(self.folder)
                 # The command looks for its programs next to Python.
                 programs = warm_programs(environment) if warm_stages else warm_dvc()
                 patch.setattr(sys, "executable", str(programs / "python"))
-                for name, value in (environment or {}).items():
-                    patch.setenv(name, value)
                 with redirect_stdout(output), redirect_stderr(error):
                     try:
                         app(arguments)
