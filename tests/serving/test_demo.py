@@ -111,6 +111,10 @@ def test_a_demonstration_tells_no_webhook(in_state: InState, monkeypatch: pytest
         assert webhook.texts == []
 
 
+def test_a_demonstration_is_faster_than_the_server_that_makes_the_log(in_state: InState) -> None:
+    demo._date_back(in_state("new").staging, {"0" * 32: date(2020, 1, 1)}, 0)
+
+
 def test_a_demonstration_sends_whole_rows_and_dates_the_answers_back(
     in_state: InState, monkeypatch: pytest.MonkeyPatch
 ) -> None:

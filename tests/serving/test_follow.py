@@ -22,13 +22,29 @@ from support.webhook import Webhook
 
 
 @contextmanager
-def paused(server: Server) -> Iterator[None]:
+def paused(server: Server, project: DeliveryProject) -> Iterator[None]:
     """Let the supervisor follow nothing during the block."""
     server.process.send_signal(signal.SIGSTOP)
+    # It may be reading the ledger, and hold up everybody who writes.
+    while is_locked(project):
+        server.process.send_signal(signal.SIGCONT)
+        time.sleep(0.1)
+        server.process.send_signal(signal.SIGSTOP)
     try:
         yield
     finally:
         server.process.send_signal(signal.SIGCONT)
+
+
+def is_locked(project: DeliveryProject) -> bool:
+    """Whether somebody reads or writes the ledger now."""
+    ledger = sqlite3.connect(project.root.parent / "ledger.db", timeout=0, isolation_level=None)
+    with closing(ledger):
+        try:
+            ledger.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError:
+            return True
+        return False
 
 
 def break_ledger(project: DeliveryProject) -> None:
@@ -48,7 +64,7 @@ def onnx_in_store(registry: Registry, version: str) -> Path:
 def test_a_broken_new_model_is_refused_and_the_old_one_goes_on(in_state: InState) -> None:
     project = in_state("promoted, staged")
     with Webhook() as webhook, serving(project, CHAMPION_WEBHOOK_URL=webhook.url) as server:
-        with paused(server):
+        with paused(server, project):
             deployment.promote(project.production)
             file = onnx_in_store(project.production, "v2")
             whole = file.read_bytes()

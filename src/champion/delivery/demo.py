@@ -18,6 +18,7 @@ from champion.core.stage import progress
 from champion.delivery import keys, webhook
 from champion.delivery.realised import next_rows
 from champion.environments import load_environment
+from champion.predictions.log import PredictionLog
 from champion.registry.registry import Registry
 from champion.repository.process import run
 from champion.serving.schema import required_columns
@@ -198,6 +199,8 @@ def _date_back(registry: Registry, answered: Mapping[str, date], rows: int) -> N
 
     from champion.predictions.tables import make_tables
 
+    # A server answers before it has made the tables.
+    PredictionLog.open(registry.environment).close()
     table, url = make_tables().predictions, registry.environment.predictions_url
     dated = (
         sa.update(table)
