@@ -72,7 +72,8 @@ def _normalised(archive: bytes) -> dict[str, bytes]:
         stem, dot, suffix = name.partition(".")
         if name != SCHEMA:
             members[name] = f"{order[stem]}{dot}{suffix}"
-            schema = schema.replace(f'"{name}"', f'"{members[name]}"')
+    # In one pass: a schema has megabytes, and a model hundreds of members.
+    schema = re.sub(r'"(\d+\.\w+)"', lambda match: f'"{members.get(match[1], match[1])}"', schema)
     in_order = sorted(members, key=lambda name: int(members[name].partition(".")[0]))
     arrays = {members[name]: _without_padding(source.read(name)) for name in in_order}
     return {SCHEMA: schema.encode(), **arrays}
