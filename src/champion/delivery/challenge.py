@@ -8,10 +8,10 @@ from champion.core.errors import ConflictError, NotFoundError, UserError
 from champion.core.files import read_parquet, sha256_of
 from champion.core.layout import MODEL, PARAMS, REHEARSED, SCHEMA, TEST
 from champion.core.strict_yaml import Sections, read
-from champion.delivery.comparison import compare, refuse_empty
+from champion.delivery.comparison import compare
 from champion.delivery.contest import Contest
 from champion.delivery.listeners import follow
-from champion.judging.comparison import Comparison
+from champion.judging.comparison import Comparison, refuse_empty
 from champion.judging.gate import shortfalls
 from champion.params import Challenge
 from champion.pipeline.evaluate.params import Gate
@@ -129,7 +129,7 @@ def _judge(
             )
         reasons += shortfalls(challenger.metrics, challenger.training, params.gates)
         if champion is None or contest is None:
-            refuse_empty(read_parquet(root / TEST), challenger)
+            refuse_empty(read_parquet(root / TEST), challenger.name, challenger.feature_names)
         elif not reasons:
             comparison = compare(registry, champion, challenger, params.challenge)
             reasons += comparison.shortfalls(contest.kind, params.challenge)

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from champion.core.errors import ConflictError
 from champion.core.files import read_json, read_parquet, sha256_of
@@ -74,6 +74,7 @@ def register(registry: Registry) -> tuple[Version, bool]:
     """
     from champion.model.model_file import load
     from champion.model.onnx_scorer import OnnxScorer
+    from champion.registry.training_rows import learned
     from champion.table.features import describe_features
 
     root = registry.workspace
@@ -91,7 +92,7 @@ def register(registry: Registry) -> tuple[Version, bool]:
     read_parquet(root / REFERENCE_ROWS)
     files = {name: (root / path).read_bytes() for name, path in MADE.items()}
     model, _ = (load(root / MADE[name], expected[name]) for name in (MODEL_FILE, REHEARSED_FILE))
-    window, training_rows = _window(root)
+    window, training_rows = learned(root / SCHEMA, root / PARTS, root / AT_SPLIT / LABELLED)
     examples = _examples(model, OnnxScorer.open(root / MODEL_ONNX, expected[ONNX_FILE]), root)
     files |= {EXAMPLES_FILE: examples, TRAINING_ROWS_FILE: training_rows}
     hashes = {name: hashlib.sha256(file).hexdigest() for name, file in files.items()}
@@ -161,16 +162,3 @@ def _examples(model: "Model", scorer: "OnnxScorer", root: Path) -> bytes:
     if not agree or scorer.manifest != model.manifest:
         raise ConflictError(f"{MODEL_ONNX}: it is another model than {MODEL}. Run `dvc repro` to make it again.")
     return (json.dumps({"rows": rows.to_dicts(), "probabilities": probabilities.tolist()}, indent=1) + "\n").encode()
-
-
-def _window(root: Path) -> tuple[dict[str, Any], bytes]:
-    """A description of the data, and the keys of the rows from which the judged model learned."""
-    from champion.registry.training_rows import key_columns, pack
-    from champion.table.dataset import Dataset, Schema
-    from champion.table.keys import row_keys
-
-    described = read_json(root / SCHEMA)
-    key = key_columns(described)
-    window = {name: value for name, value in described.items() if name != "features"} | read_json(root / PARTS)
-    data = Dataset(read_parquet(root / AT_SPLIT / LABELLED), Schema.read(root / SCHEMA))
-    return window | {"key": key}, pack(row_keys(data.judged.rows, key))

@@ -1,6 +1,6 @@
 """What two judged models are worth on the same rows, which are new to both."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,8 +9,10 @@ from champion.core.values import rounded
 from champion.params import Challenge
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from champion.model.bootstrap import Resamples, Scores, Target, Weighted
-    from champion.table.dataset import Dataset
+    from champion.table.dataset import Dataset, Mask
 
 # What a challenger must do: a new recipe must win, a refresh must not lose.
 Kind = Literal["must win", "must not lose"]
@@ -75,6 +77,28 @@ class Comparison:
                 f"its Brier score is worse: the 95% interval of the difference begins at {self.brier.low:+.4f}"
             )
         return reasons
+
+
+def new_to_both(test: "Dataset", learned: Sequence["Mask"], required: Challenge) -> "Dataset":
+    """The test rows from which neither model learned. Raises `ConflictError` when they are too few."""
+    data = test.only(~learned[0] & ~learned[1])
+    rows, tested = data.rows.height, test.rows.height
+    half = required.min_rows is None
+    needed = (tested + 1) // 2 if required.min_rows is None else required.min_rows
+    if rows < needed:
+        raise ConflictError(
+            f"only {rows:,} of {tested:,} test rows are new to both models, but {needed:,} are needed "
+            f"({'half of them, without ' if half else ''}`challenge.min_rows` in params.yaml)"
+        )
+    return data
+
+
+def refuse_empty(rows: "pl.DataFrame", name: str, features: Iterable[str]) -> None:
+    """Raise `ConflictError` naming a feature that is missing in every row, as the rows cannot test its use."""
+    for feature in features:
+        column = rows[feature] if feature in rows.columns else None
+        if column is not None and (column.fill_nan(None) if column.dtype.is_float() else column).count() == 0:
+            raise ConflictError(f"the feature {feature!r} of {name} is missing in every test row")
 
 
 def draw_resamples(data: "Dataset", required: Challenge) -> "Resamples":

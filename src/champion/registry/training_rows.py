@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from champion.core.errors import UserError
+from champion.core.files import read_json, read_parquet
 from champion.core.layout import AT_SPLIT, LABELLED
 from champion.table.columns import TARGET
+from champion.table.dataset import Dataset, Schema
 from champion.table.keys import Keys, row_keys
 
 
@@ -23,6 +26,15 @@ def key_columns(schema: Mapping[str, Any]) -> list[str]:
     return [name for name in dict.fromkeys(named) if name is not None]
 
 
+def learned(schema: Path, parts: Path, labelled: Path) -> tuple[dict[str, Any], bytes]:
+    """The window, which describes the data, and the packed keys of the rows from which the judged model learned."""
+    described = read_json(schema)
+    key = key_columns(described)
+    window = {name: value for name, value in described.items() if name != "features"} | read_json(parts)
+    data = Dataset(read_parquet(labelled), Schema.read(schema))
+    return window | {"key": key}, pack(row_keys(data.judged.rows, key))
+
+
 def pack(keys: Keys) -> bytes:
     """The set of keys as bytes; the order of `keys` does not matter."""
     return np.unique(keys).astype("<u8").tobytes()
@@ -31,7 +43,7 @@ def pack(keys: Keys) -> bytes:
 def seen(rows: pl.DataFrame, training_rows: bytes, window: Mapping[str, Any]) -> NDArray[np.bool_]:
     """True for the rows that a judged model learned from, shape (rows,).
 
-    `training_rows` and `window` come from the registry. Without an id, values identify rows, but cleaning may change
+    `training_rows` and `window` are what `learned` gave. Without an id, values identify rows, but cleaning may change
     them in another window. So without an id, every row with a date in the training part also counts as seen.
     """
     when, train = window["date"], _training_part(window)

@@ -84,6 +84,11 @@ class Version:
         return REHEARSED_FILE if REHEARSED_FILE in self.files else MODEL_FILE
 
     @property
+    def feature_names(self) -> list[str]:
+        """The columns that its models read."""
+        return [str(feature["name"]) for feature in self.features]
+
+    @property
     def pair(self) -> tuple[str, str]:
         """SHA-256 of the delivered and of the judged model."""
         return self.model_sha256, self.files[self.judged_file]
