@@ -42,6 +42,7 @@ def test_a_stale_lock_names_its_stage_and_offers_the_lock_to_commit(runner: Runn
     assert run.report.startswith("## ❌ Model: gate closed, not reproducible; ")
     assert "uncommitted change" in run.report
     assert "stage train" in run.report
+    assert "on the same" in run.report, "both models were paired: the pull got that of the base"
     lock = read_yaml(run.artifacts / "regenerated-lock/dvc.lock")
     assert lock["stages"]["train"]["params"]["params.yaml"]["train"]["hist_gradient_boosting"]["max_iter"] == 19
     assert (run.artifacts / "regenerated-lock/metrics/evaluation.json").is_file()
@@ -74,6 +75,7 @@ def test_a_worse_model_fails_at_the_gate_and_says_by_how_much_it_fell(worse: Run
     title = worse.report.splitlines()[0]
     assert title.startswith("## ❌ Model: gate closed, a metric dropped beyond its tolerance; worse than ")
     assert "| `train.hist_gradient_boosting.max_iter` | `20` | `1` |" in worse.report
+    assert "| Against production | ➖ | not compared with production: " in worse.report
 
 
 def test_hostile_names_run_nothing_and_stay_text(worse: Run, runner: Runner) -> None:

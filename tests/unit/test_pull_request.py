@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,15 @@ from hypothesis import strategies as st
 
 from champion.core.errors import UserError
 from champion.core.markdown import as_code, as_words, printable
+from champion.judging.comparison import Paired
 from champion.params import Compare
 from champion.pipeline.evaluate.params import Gate
 from champion.report.comparison import Change, breaches, changes
 from champion.report.html import parser, to_html
 from champion.report.markdown import LIMIT, shorten, to_markdown
 from champion.report.plots import read_plots
-from champion.report.pull_request import build
+from champion.report.production import Production
+from champion.report.pull_request import ReportParams, build
 from champion.report.verdict import Checks
 from champion.repository.revision import Revision, revision, working_tree
 from support.hostile import HOSTILE, assert_only_text
@@ -29,6 +32,8 @@ from support.project import REPOSITORY, Project
 
 GATES = {"roc_auc_low": Gate(min=0.65), "f1_weighted": Gate(min=0.6)}
 COMPARE = Compare(tolerances={"roc_auc": 0.01, "brier": 0.01})
+PARAMS = ReportParams(gates=GATES, compare=COMPARE)
+NOT_ASKED = Production(unknown="not asked")
 # Definitions without and with a guide for the eye, and the table that it is drawn over.
 PLOTS = """
 stages:
@@ -79,7 +84,7 @@ def base(tmp_path: Path) -> Revision:
 
 
 def report(head: Revision, base: Revision, **checks: Any) -> str:
-    return to_markdown(build(head, base, GATES, COMPARE, Checks(**checks)))
+    return to_markdown(build(head, base, PARAMS, Checks(**checks), NOT_ASKED))
 
 
 def title(text: str) -> str:
@@ -100,11 +105,26 @@ def test_a_change_beyond_both_intervals_is_better_or_worse(base: Revision, tmp_p
     assert worse == "## ❌ Model: a metric dropped beyond its tolerance; worse than `main`"
 
 
-def test_a_change_inside_either_interval_is_noise(base: Revision, tmp_path: Path) -> None:
+def test_a_change_inside_either_interval_cannot_be_told_without_pairs(base: Revision, tmp_path: Path) -> None:
     head = files(tmp_path / "head", METRICS | {"roc_auc": 0.735, "roc_auc_low": 0.725, "roc_auc_high": 0.745})
     text = report(head, base)
-    assert title(text).endswith("within noise of `main`")
-    assert "| ROC AUC | 0.7200 (0.7000 to 0.7400) | 0.7350 (0.7250 to 0.7450) | +0.0150 | ≈ within noise |" in text
+    assert title(text).endswith("not told apart from `main` without pairs")
+    assert "| ROC AUC | 0.7200 (0.7000 to 0.7400) | 0.7350 (0.7250 to 0.7450) | +0.0150 | ➖ not paired |" in text
+
+
+def paired(low: float, high: float, name: str = "roc_auc") -> Change:
+    """A change whose own intervals cannot tell, and the interval of its pairs."""
+    middle = (low + high) / 2
+    return Change(name, 0.5, 0.5 + middle, (0.0, 1.0), (0.0, 1.0), Paired(0.5, 0.5 + middle, low, high))
+
+
+def test_the_interval_of_the_pairs_decides() -> None:
+    assert paired(-0.005, -0.0001).verdict == "worse"
+    assert paired(0.0001, 0.005).verdict == "better"
+    assert paired(-0.005, 0.0001).verdict == paired(0.0, 0.005).verdict == "noise"
+    assert paired(1e-9, 1e-8, "brier").verdict == "worse", "a challenge looks at all digits"
+    assert paired(-0.005, -0.0001, "brier").verdict == "better"
+    assert paired(0.0, 0.0).verdict == "same"
 
 
 def test_marks_follow_each_metrics_direction(base: Revision, tmp_path: Path) -> None:
@@ -128,8 +148,8 @@ def test_the_metric_that_decided_a_gate_is_named_if_it_is_another(base: Revision
 
 
 def test_a_gate_on_a_metric_of_training_is_in_the_report(base: Revision) -> None:
-    gates = GATES | {"training_roc_auc": Gate(above=1)}
-    text = to_markdown(build(base, base, gates, COMPARE, Checks()))
+    params = ReportParams(gates=GATES | {"training_roc_auc": Gate(above=1)}, compare=COMPARE)
+    text = to_markdown(build(base, base, params, Checks(), NOT_ASKED))
     assert "gate closed" in title(text)
     assert re.search(r"\| `training_roc_auc` \| 0\.\d{4} \| above 1 \| -0\.\d{4} \| ❌ \*\*fail\*\* \|", text)
 
@@ -193,6 +213,8 @@ def test_changed_test_rows_are_a_caution(base: Revision, tmp_path: Path) -> None
     assert test is not None
     head = files(tmp_path / "head", **{"dvc.lock": lock.replace(test[1], "0" * 32)})
     assert "**The test rows changed**" in report(head, base)
+    sentence = "cannot pair the models: data/prepared/test.parquet differs, so they were scored on other rows"
+    assert sentence in unescape(report(head, base))
     assert "**The test rows changed**" not in report(base, base)
 
 
@@ -285,7 +307,7 @@ OUR_TAGS |= {"table", "thead", "tbody", "tr", "th", "td"}
 
 
 def page(head: Revision, base: Revision) -> str:
-    return to_html(build(head, base, GATES, COMPARE, Checks()))
+    return to_html(build(head, base, PARAMS, Checks(), NOT_ASKED))
 
 
 def pictures_of(text: str) -> Iterator[str]:
@@ -327,7 +349,9 @@ def test_hostile_names_stay_text_in_every_place(text: str, base: Revision, tmp_p
         validation=validation,
         importance=importance,
     )
-    document = build(head, Revision(base.root, text), GATES, COMPARE, Checks([text], [text], False, text))
+    document = build(
+        head, Revision(base.root, text), PARAMS, Checks([text], [text], False, text), Production(unknown=text)
+    )
     assert_only_text(to_markdown(document))
     html = to_html(document)
     assert Tags(html).tags <= OUR_TAGS
@@ -440,7 +464,7 @@ def test_tolerances_that_compare_nothing_are_an_error(base: Revision) -> None:
 
 
 def test_a_project_without_tolerances_still_has_a_report(base: Revision) -> None:
-    text = to_markdown(build(base, base, GATES, Compare(), Checks()))
+    text = to_markdown(build(base, base, ReportParams(gates=GATES), Checks(), NOT_ASKED))
     assert title(text) == "## ✅ Model: gates pass; unchanged from `main`"
     assert "| Tolerances | ➖ | none in `params.yaml: compare` |" in text
 

@@ -22,11 +22,28 @@ def pull(
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Only warn about missing or corrupt files; `dvc repro` makes them.")
     ] = False,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CHAMPION_BASE",
+            help="Also get the judged model of this branch, tag or commit, for `champion report`.",
+        ),
+    ] = None,
 ) -> None:
     """Run `dvc pull`, name files that are missing or corrupt in the remote, and say why a remote cannot be used."""
+    from champion.report.pairs import OF_BASE
+    from champion.repository.outputs import fetch
     from champion.repository.remote import pull as pull_from_remote
+    from champion.repository.revision import revision
 
     pull_from_remote(Path(), allow_missing=allow_missing)
+    if base is not None:
+        try:
+            fetch(revision(Path(), base), OF_BASE)
+        except UserError as error:
+            if not allow_missing:
+                raise
+            typer.echo(f"warning: {error}", err=True)
 
 
 @command()

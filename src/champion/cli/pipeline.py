@@ -57,18 +57,30 @@ def compare(
         bool, typer.Option("--allow-no-baseline", help="Pass if the pipeline never ran at the base (a first model).")
     ] = False,
 ) -> None:
-    """Exit non-zero if a metric of the test is worse than the base by more than its tolerance in params.yaml."""
+    """Exit non-zero if a metric of the test is worse than the base by more than its tolerance in params.yaml.
+
+    The same against what production serves, if the variables of its addresses are set; else it says that it could not.
+    """
     from champion.core.layout import PARAMS
     from champion.core.strict_yaml import read
-    from champion.report.comparison import CompareParams, breaches
+    from champion.report.comparison import CompareParams, breaches, slides
+    from champion.report.production import production
     from champion.repository.revision import default_base, revision, working_tree
 
     before = revision(Path(), base or default_base(Path()))
-    tolerances = read(CompareParams, PARAMS).compare
-    reasons = breaches(before, working_tree(Path()), tolerances, allow_no_baseline=allow_no_baseline)
-    if reasons:
-        raise UserError(f"worse than {before.name}:\n  " + "\n  ".join(reasons))
-    typer.echo(f"no metric is worse than {before.name} by more than its tolerance")
+    tolerances, after = read(CompareParams, PARAMS).compare, working_tree(Path())
+    served = production(after)
+    found = {
+        before.name: breaches(before, after, tolerances, allow_no_baseline=allow_no_baseline),
+        f"{served.name} in production": slides(served, after, tolerances),
+    }
+    worse = ["\n  ".join([f"worse than {name}:", *reasons]) for name, reasons in found.items() if reasons]
+    if served.unknown:
+        typer.echo(f"not compared with production: {served.unknown}")
+    if worse:
+        raise UserError("\n".join(worse))
+    compared = before.name if served.unknown else " or ".join(found)
+    typer.echo(f"no metric is worse than {compared} by more than its tolerance")
 
 
 @command()
@@ -89,6 +101,7 @@ def report(
     from champion.delivery.gate import failures
     from champion.report.html import to_html
     from champion.report.markdown import to_markdown
+    from champion.report.production import production
     from champion.report.pull_request import ReportParams, build
     from champion.report.verdict import Checks
     from champion.repository.reproduce import changed_stages, last_answer
@@ -102,7 +115,8 @@ def report(
             closed = [str(error)]
         reproduced, reason = last_answer(Path())
         checks = Checks(closed, changed_stages(Path()), reproduced, reason)
-        document = build(working_tree(Path()), before, params.gates, params.compare, checks)
+        after = working_tree(Path())
+        document = build(after, before, params, checks, production(after))
         contents = {output: to_markdown(document)} | ({html: to_html(document)} if html else {})
     for path, content in contents.items():
         if path is None:

@@ -8,7 +8,9 @@ from champion.core.errors import UserError
 from champion.core.layout import EVALUATION
 from champion.core.strict_yaml import Sections
 from champion.core.values import DECIMALS, finite
+from champion.judging.comparison import Paired
 from champion.params import Compare
+from champion.report.production import Production
 from champion.repository.revision import Revision
 
 HIGHER_IS_BETTER = frozenset(
@@ -33,7 +35,7 @@ HIGHER_IS_BETTER = frozenset(
 LOWER_IS_BETTER = frozenset({"accepted_rate", "brier", "log_loss"})
 ENDS = ("_low", "_high")
 
-Verdict = Literal["better", "worse", "noise", "same", "moved"]
+Verdict = Literal["better", "worse", "noise", "unpaired", "same", "moved"]
 
 
 class CompareParams(Sections):
@@ -46,8 +48,9 @@ class CompareParams(Sections):
 class Change:
     """One metric before and after; a side without a finite number is None.
 
-    With bootstrap intervals on both sides, a change is noise unless each value lies outside the other's interval.
-    Without intervals, a change is just better or worse. Without a known direction, it just moved.
+    If both were `paired`, the interval of the difference decides: it is noise if the interval holds zero. With only
+    an interval of each side's own, nobody can tell, unless each value lies outside the other's interval. Without
+    intervals, a change is just better or worse. Without a known direction, it just moved.
     """
 
     name: str
@@ -55,12 +58,21 @@ class Change:
     after: float | None
     before_interval: tuple[float, float] | None = None
     after_interval: tuple[float, float] | None = None
+    paired: Paired | None = None
+
+    @property
+    def judged(self) -> bool:
+        """Whether there are intervals, so that the verdict is about more than noise."""
+        intervals = self.paired is not None or None not in (self.before_interval, self.after_interval)
+        return self.delta is not None and intervals
 
     @property
     def delta(self) -> float | None:
         """After minus before, or None when a side is missing."""
         if self.before is None or self.after is None:
             return None
+        if self.paired is not None:
+            return self.paired.difference + 0.0
         return round(self.after - self.before, DECIMALS) + 0.0
 
     @property
@@ -74,16 +86,20 @@ class Change:
         """The verdict on the change; None when a side is missing."""
         if self.delta is None:
             return None
+        if self.paired is not None and (self.paired.low or self.paired.high):
+            if self.paired.low <= 0 <= self.paired.high:
+                return "noise"
+            return "better" if (self.paired.low > 0) == (direction(self.name) == 1) else "worse"
         if self.delta == 0:
             return "same"
         if self.gain is None:
             return "moved"
-        if self.within_noise:
-            return "noise"
+        if self._overlaps:
+            return "unpaired"
         return "better" if self.gain > 0 else "worse"
 
     @property
-    def within_noise(self) -> bool:
+    def _overlaps(self) -> bool:
         """Whether either value lies inside the other's interval; False without intervals."""
         if self.before is None or self.after is None or self.before_interval is None or self.after_interval is None:
             return False
@@ -97,12 +113,19 @@ def direction(name: str) -> int | None:
     return 1 if base in HIGHER_IS_BETTER else -1 if base in LOWER_IS_BETTER else None
 
 
-def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+def changes(
+    before: Mapping[str, Any], after: Mapping[str, Any], paired: Mapping[str, Paired] | None = None
+) -> list[Change]:
     """Every metric of either side, sorted by name. The ends of an interval are part of their metric's change."""
     names = sorted(set(before) | set(after))
     return [
         Change(
-            name, finite(before.get(name)), finite(after.get(name)), interval_of(before, name), interval_of(after, name)
+            name,
+            finite(before.get(name)),
+            finite(after.get(name)),
+            interval_of(before, name),
+            interval_of(after, name),
+            (paired or {}).get(name),
         )
         for name in names
         if not (name.endswith(ENDS) and name.rpartition("_")[0] in names)
@@ -137,7 +160,7 @@ def breaches(base: Revision, head: Revision, compare: Compare, *, allow_no_basel
     ]
 
 
-def _breach(name: str, tolerance: float, base: Revision, head: Revision) -> str | None:
+def _breach(name: str, tolerance: float, base: "Revision | Production", head: Revision) -> str | None:
     change = Change(name, finite(base.evaluation.get(name)), finite(head.evaluation.get(name)))
     for value, side in ((change.before, base), (change.after, head)):
         if value is None:
@@ -147,6 +170,19 @@ def _breach(name: str, tolerance: float, base: Revision, head: Revision) -> str 
         return None
     moved = "fell" if direction(name) == 1 else "rose"
     return f"{name}: {moved} from {change.before:g} to {change.after:g}, beyond its tolerance of {tolerance:g}"
+
+
+def slides(production: Production, head: Revision, compare: Compare) -> list[str]:
+    """The same against what production serves, from which many small losses add up; empty if that is unknown.
+
+    A metric that production's version lacks says nothing.
+    """
+    return [
+        reason
+        for name, tolerance in compare.tolerances.items()
+        if finite(production.evaluation.get(name)) is not None
+        and (reason := _breach(name, tolerance, production, head)) is not None
+    ]
 
 
 def interval_of(metrics: Mapping[str, Any], name: str) -> tuple[float, float] | None:

@@ -8,13 +8,15 @@ from champion.core import layout
 from champion.core.errors import UserError
 from champion.core.markdown import environment
 from champion.core.strict_yaml import Sections
-from champion.params import Compare
+from champion.params import Challenge, Compare
 from champion.pipeline.evaluate.params import Gate
 from champion.pipeline.evaluate.verdicts import bounds_of
 from champion.report import tables
 from champion.report.comparison import changes
 from champion.report.mermaid import xychart
+from champion.report.pairs import pair
 from champion.report.plots import Plot, read_plots
+from champion.report.production import Production
 from champion.report.verdict import Checks, Verdict
 from champion.report.wording import FILTERS, MISSING
 from champion.repository.revision import Revision
@@ -28,6 +30,7 @@ class ReportParams(Sections):
 
     gates: dict[str, Gate]
     compare: Compare = Compare()
+    challenge: Challenge = Challenge()
 
 
 @dataclass(frozen=True)
@@ -48,14 +51,15 @@ class Document:
         )
 
 
-def build(head: Revision, base: Revision, gates: Mapping[str, Gate], compare: Compare, checks: Checks) -> Document:
+def build(head: Revision, base: Revision, params: ReportParams, checks: Checks, production: Production) -> Document:
     """The report on `head` against `base`. Equal inputs give equal reports.
 
     Raises `UserError` when the head has no metrics.
     """
     if not head.evaluation:
         raise UserError(f"{layout.EVALUATION}: there are no metrics to report. Run `dvc repro` to make them.")
-    moved = changes(base.evaluation, head.evaluation)
+    gates, pairs = params.gates, pair(base, head, params.challenge)
+    moved = changes(base.evaluation, head.evaluation, pairs.metrics if pairs else None)
     return Document(
         {
             "base": base,
@@ -72,7 +76,7 @@ def build(head: Revision, base: Revision, gates: Mapping[str, Gate], compare: Co
             "has_params": bool(base.yaml(layout.PARAMS)),
             "rows": tables.rows(head, base),
             "training": tables.training(head, base),
-            "verdict": Verdict(head, base, moved, gates, compare, checks),
+            "verdict": Verdict(head, base, moved, gates, params.compare, checks, pairs, production),
             "worst_segments": list(tables.worst_segments(head, base)),
         },
         list(read_plots({"before": base, "after": head})),

@@ -1,6 +1,6 @@
 """The first lines of the report: whether a change may be merged, and if not, why."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -8,12 +8,15 @@ from typing import Any
 from markupsafe import Markup
 
 from champion.core import layout
-from champion.core.markdown import as_code
+from champion.core.markdown import as_code, as_text
+from champion.core.values import finite
 from champion.params import Compare
 from champion.pipeline.evaluate.params import Gate
 from champion.report import tables
-from champion.report.comparison import Change, breaches
-from champion.report.wording import MARKS, NO, UNKNOWN, YES, joined, metric_title, signed
+from champion.report.comparison import Change, breaches, slides
+from champion.report.pairs import Pairs
+from champion.report.production import ENVIRONMENT, Production
+from champion.report.wording import MARKS, NO, UNKNOWN, YES, interval, joined, metric_title, signed
 from champion.repository.revision import Revision
 
 
@@ -29,7 +32,10 @@ class Checks:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the head may replace the base, and how they compare; `moved` has the changes of the metrics."""
+    """Whether the head may replace the base, and how they compare; `moved` has the changes of the metrics.
+
+    `pairs` is None when there is nothing to pair.
+    """
 
     head: Revision
     base: Revision
@@ -37,6 +43,8 @@ class Verdict:
     gates: Mapping[str, Gate]
     compare: Compare
     checks: Checks
+    pairs: Pairs | None
+    production: Production
 
     @property
     def title(self) -> Markup:
@@ -47,7 +55,7 @@ class Verdict:
                 (self.checks.stale, Markup("outputs out of date")),
                 (self._closed, Markup("gate closed")),
                 (self.checks.reproduced is False, Markup("not reproducible")),
-                (self._dropped, Markup("a metric dropped beyond its tolerance")),
+                (self._dropped or self._slid, Markup("a metric dropped beyond its tolerance")),
             )
             if found
         ]
@@ -72,6 +80,8 @@ class Verdict:
         else:
             yield "Reproducible", NO, joined(checks.reproduction.splitlines(), "; ")
         yield "Against the base", self._mark, self._against(detail=True)
+        if self.pairs is not None:
+            yield "As a challenge", *self._challenge(self.pairs)
         if not tolerances:
             yield "Tolerances", UNKNOWN, Markup("none in `{}: compare`").format(layout.PARAMS)
         elif not self.base.has_model:
@@ -80,6 +90,8 @@ class Verdict:
             yield "Tolerances", NO, joined(self._dropped, "; ")
         else:
             yield "Tolerances", YES, Markup("all {} tolerances hold").format(len(tolerances))
+        if tolerances:
+            yield "Against production", *self._against_production()
         yield "Data contract", *_contract(self.head)
 
     @property
@@ -87,6 +99,11 @@ class Verdict:
         """Whether before and after are scored on different rows."""
         test = str(layout.TEST)
         return bool(self.base.evaluation) and self.head.hashes.get(test) != self.base.hashes.get(test)
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether both models were compared on the same rows."""
+        return self.pairs is not None and self.pairs.comparison is not None
 
     @cached_property
     def _verdicts(self) -> dict[str, dict[str, Any]]:
@@ -105,9 +122,13 @@ class Verdict:
         return breaches(self.base, self.head, self.compare, allow_no_baseline=True) if self.compare.tolerances else []
 
     @cached_property
+    def _slid(self) -> list[str]:
+        return slides(self.production, self.head, self.compare)
+
+    @cached_property
     def _judged(self) -> list[Change]:
         """The metrics with an interval, as only these show whether a change is more than noise."""
-        return [change for change in self.moved if change.before_interval and change.after_interval]
+        return [change for change in self.moved if change.judged]
 
     def _against(self, *, detail: bool = False) -> Markup:
         """Whether the model is better or worse than the base, or why this is unknown."""
@@ -124,18 +145,49 @@ class Verdict:
             return Markup("no metric has an interval, so a change from {} may be noise").format(name)
         beyond = [change for verdict in ("better", "worse") for change in self._judged if change.verdict == verdict]
         if not beyond:
-            return Markup("within noise of {}").format(name) + (_deltas(": ", self._judged) if detail else "")
+            told = Markup("within noise of {}") if self.is_paired else Markup("not told apart from {} without pairs")
+            return told.format(name) + (_deltas(": ", self._judged) if detail else "")
         words = list(dict.fromkeys(str(change.verdict) for change in beyond))
         by_metric = ", by metric," if len(words) > 1 else ""
         against = Markup("{}{} than {}").format(" and ".join(words), by_metric, name)
         return against + (_deltas(" beyond the 95% bootstrap interval: ", beyond) if detail else "")
 
+    def _challenge(self, pairs: Pairs) -> tuple[Markup, Markup]:
+        """What `champion challenge` would show of both models on these rows, or why they cannot be paired."""
+        found = pairs.comparison
+        if found is None:
+            return UNKNOWN, Markup("cannot pair the models: {}").format(as_text(pairs.reason))
+        both = {found.metric: found.gain, "brier": found.brier}
+        told = Markup(", ").join(
+            Markup("{} {}").format(metric_title(name), interval(one)) for name, one in both.items()
+        )
+        excluded = Markup(", without {:,} from which a model learned").format(found.excluded) if found.excluded else ""
+        rows = Markup(" on the same {:,} test rows").format(found.rows) + excluded
+        moved = [Change(name, one.champion, one.challenger, paired=one) for name, one in both.items()]
+        return _sign(moved), told + rows
+
+    def _against_production(self) -> tuple[Markup, Markup]:
+        """Whether tolerances hold against what production serves, or why this is unknown."""
+        found = self.production
+        if found.unknown:
+            return UNKNOWN, Markup("not compared with {}: {}").format(ENVIRONMENT, as_text(found.unknown))
+        name = as_code(found.name)
+        if self._slid:
+            return NO, Markup("against {}: ").format(name) + joined(self._slid, "; ")
+        held = Markup("no metric is beyond its tolerance against {}").format(name)
+        lacking = [metric for metric in self.compare.tolerances if finite(found.evaluation.get(metric)) is None]
+        if lacking:
+            return UNKNOWN, held + Markup(", which has no number for {}").format(joined(lacking))
+        return YES, held
+
     @property
     def _mark(self) -> Markup:
-        found = {change.verdict for change in self._judged}
-        if not self.base.evaluation or not found:
-            return UNKNOWN
-        return next(sign for verdict, sign in MARKS.items() if verdict in found)
+        return _sign(self._judged) if self.base.evaluation and self._judged else UNKNOWN
+
+
+def _sign(moved: Iterable[Change]) -> Markup:
+    found = {change.verdict for change in moved}
+    return next(sign for verdict, sign in MARKS.items() if verdict in found)
 
 
 def _deltas(opening: str, moved: list[Change]) -> Markup:

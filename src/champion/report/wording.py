@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from champion.core.markdown import as_code
 from champion.core.values import finite
+from champion.judging.comparison import Paired
 from champion.pipeline.evaluate.model_card import SHOWN
 from champion.report.comparison import Change
 from champion.repository.revision import Revision
@@ -15,7 +16,14 @@ YES, NO, UNKNOWN, MISSING = Markup("✅"), Markup("❌"), Markup("➖"), Markup(
 REASONS, REASON_LENGTH = 10, 200
 
 # If metrics have different verdicts, the first one in this order decides.
-MARKS = {"worse": Markup("▼"), "better": Markup("▲"), "noise": Markup("≈"), "same": Markup("="), "moved": Markup("")}
+MARKS = {
+    "worse": Markup("▼"),
+    "better": Markup("▲"),
+    "noise": Markup("≈"),
+    "unpaired": UNKNOWN,
+    "same": Markup("="),
+    "moved": Markup(""),
+}
 
 
 def metric_title(name: str) -> Markup:
@@ -32,7 +40,9 @@ def mark(change: Change, base: Revision) -> Markup:
             return Markup("no longer a number") if change.before is not None else Markup("no number")
         case "noise":
             return MARKS["noise"] + " within noise"
-        case "better" | "worse" as verdict if change.before_interval and change.after_interval:
+        case "unpaired":
+            return MARKS["unpaired"] + " not paired"
+        case "better" | "worse" as verdict if change.judged:
             return MARKS[verdict] + f" {verdict}"
         case verdict:
             return MARKS[verdict]
@@ -66,6 +76,16 @@ def signed(value: float | None) -> Markup:
     return Markup("{:+.4f}").format(value) if abs(value) >= 0.00005 else Markup("≈ 0")
 
 
+def interval(paired: Paired) -> Markup:
+    """A paired difference with its 95% interval, with the digits of a challenge."""
+    return Markup("{:+.4f} ({:+.4f} to {:+.4f})").format(paired.difference, paired.low, paired.high)
+
+
+def change_of(change: Change) -> Markup:
+    """By how much the metric changed, with the interval if both sides were paired."""
+    return signed(change.delta) if change.paired is None else interval(change.paired)
+
+
 def count_of(value: Any) -> Markup:
     """A whole number, or the sign for a missing one."""
     found = finite(value)
@@ -78,5 +98,6 @@ FILTERS = {
     "joined": joined,
     "value": value_of,
     "signed": signed,
+    "change": change_of,
     "count": count_of,
 }
