@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from champion.core.errors import UserError
+from champion.core.masking import holds_password
 from champion.core.strict_yaml import Section, Sections, read
 
 FILE = Path("config/environments.yaml")
@@ -23,7 +24,6 @@ SPOOLED_BODIES = 16
 
 _PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
 _KEY = re.compile(r"[A-Za-z0-9+/]{43}=")
-_PASSWORD = re.compile(r"://[^/@\s]*:(?P<password>[^/@\s]+)@")
 
 
 class Thresholds(Section):
@@ -109,8 +109,7 @@ class Settings(Section):
     @model_validator(mode="after")
     def _holds_no_password(self) -> Self:
         for key in ("database_url", "registry_url", "model_store_url", "tracking_uri", "flags", "predictions_url"):
-            found = _PASSWORD.search(getattr(self, key) or "")
-            if found and not _PLACEHOLDER.fullmatch(found["password"]):
+            if holds_password(_PLACEHOLDER.sub("", getattr(self, key) or "")):
                 raise ValueError(
                     f"`{key}` holds a password (not shown). Put it in an environment variable, and `${{ITS_NAME}}` here"
                 )
@@ -231,8 +230,10 @@ def load_environments(root: Path = Path()) -> dict[str, Environment]:
 
 
 def load_environment(name: str | None = None, root: Path = Path()) -> Environment:
-    """The named environment, else the one that ENVIRONMENT names, else development."""
+    """The named environment, else the one that ENVIRONMENT names, else development. An empty ENVIRONMENT names none."""
     environments = load_environments(root)
+    if name is not None and not name.strip():
+        raise UserError(f"the environment has an empty name. Choose one of {', '.join(environments)}.")
     chosen = name or os.environ.get(VARIABLE) or DEFAULT
     if chosen not in environments:
         source = "" if name else f" ({VARIABLE} names it)"

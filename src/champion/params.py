@@ -7,6 +7,7 @@ from pydantic import Field
 
 from champion.core.errors import UserError
 from champion.core.strict_yaml import Section, Sections, read
+from champion.core.yaml_text import read_yaml
 from champion.pipeline.evaluate.params import EvaluateParams
 from champion.pipeline.ingest.params import IngestParams
 from champion.pipeline.package.params import PackageParams
@@ -89,6 +90,10 @@ STAGES: dict[str, type[Sections]] = {
 
 def check(path: Path) -> None:
     """Raise `UserError`, with the stages that fail, for a mistake in params.yaml or in an estimator's parameter."""
+    try:
+        read_yaml(path)
+    except UserError as error:
+        raise UserError(f"{error}{_consequence(list(STAGES))}") from None
     try:
         params = read(Params, path)
     except UserError as error:

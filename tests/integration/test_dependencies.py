@@ -187,7 +187,10 @@ def _depend_on_too_much(folder: Path) -> None:
             "train lacks src/champion/report/tables.py",
         ),
         (_depend_on_too_much, "train imports nothing of src/champion/report"),
-        (_append("src/champion/pipeline/__init__.py", "X = 1\n"), "train lacks src/champion/pipeline/__init__.py"),
+        (
+            _append("src/champion/retraining/__init__.py", "X = 1\n"),
+            "replay/table lacks src/champion/retraining/__init__.py",
+        ),
         (_append("src/champion/__init__.py", "X = 1\n"), "train lacks src/champion/__init__.py"),
     ],
     ids=["import", "import in a function of an imported module", "needless dependency", "package", "top package"],

@@ -61,7 +61,7 @@ def test_a_sweep_leaves_the_files_alone_resumes_and_is_ranked(tracked: Project, 
     sweep = ("champion", "experiments", "run", "-S", "train.max_leaf_nodes=4", "-S", "train.max_dept=3")
 
     status, told, error = interrupt_after_first_line(project, *sweep)
-    assert (status, error) == (1, "error: interrupted after 1 of 2 sets. Run the same command again to continue.\n")
+    assert (status, error) == (130, "interrupted after 1 of 2 sets. Run the same command again to continue.\n")
     assert state(project) == before
 
     again = project.champion(*sweep[1:], check=False, warm_stages=True)

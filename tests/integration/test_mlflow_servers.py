@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from champion.core.errors import UserError
@@ -114,7 +115,11 @@ def test_a_server_is_tracked_to_and_mirrored_and_may_be_down(
     assert address not in str(told.value)
 
 
-def test_the_page_opens_on_the_runs_on_this_machine_only_and_ctrl_c_ends_it(tracked: Project) -> None:
+# Ctrl-C in a terminal reaches the whole group of processes; the other signals reach only the command.
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_page_opens_on_the_runs_on_this_machine_only_and_a_signal_ends_it(
+    number: signal.Signals, tracked: Project
+) -> None:
     port = free_port()
     env = os.environ | {"PYTHONPATH": str(tracked.folder / "src")}
     command = [sys.executable, "-m", "champion", "ui", "--port", str(port)]
@@ -137,8 +142,12 @@ def test_the_page_opens_on_the_runs_on_this_machine_only_and_ctrl_c_ends_it(trac
             with socket.socket() as probe:
                 # A server that listens on all addresses of this machine would answer here too.
                 assert probe.connect_ex(("127.0.0.2", port)) != 0
-            os.killpg(process.pid, signal.SIGINT)
+            started = psutil.Process(process.pid).children(recursive=True)
+            assert started
+            send = os.killpg if number == signal.SIGINT else os.kill
+            send(process.pid, number)
             assert process.wait(30) == 0
+            assert psutil.wait_procs(started, 5)[1] == []
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

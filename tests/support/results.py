@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from champion.core.files import parse_yaml, write_json, write_parquet
+from champion.core.files import write_json, write_parquet
 from champion.core.layout import FITTED, REFITTED, SCHEMA, TRAINED
+from champion.core.yaml_text import parse_yaml
 from champion.model.calibration import Calibration
 from champion.pipeline.evaluate.__main__ import main as evaluate
 from champion.pipeline.export.__main__ import main as export

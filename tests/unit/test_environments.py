@@ -87,3 +87,22 @@ def test_a_mistake_in_the_file_is_one_sentence_that_names_the_key(
     assert sentence in str(caught.value)
     assert "hunter2" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_no_environment(name: str, root: Path) -> None:
+    with pytest.raises(UserError, match=r"the environment has an empty name\. Choose one of development, "):
+        load_environment(name, root)
+
+
+def test_an_empty_variable_names_no_environment(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "")
+    assert load_environment(None, root).name == "development"
+
+
+@pytest.mark.parametrize("password", ["hunter2", "hunter2/x", "hunter2@x", "hunter2%40", "${A}hunter2"])
+def test_a_password_of_any_form_is_refused_in_the_file(password: str, root: Path) -> None:
+    edit(root, "${CHAMPION_DATABASE_URL}", f"postgresql://ada:{password}@host/db")
+    with pytest.raises(UserError, match="`database_url` holds a password") as caught:
+        load_environments(root)
+    assert "hunter2" not in str(caught.value)

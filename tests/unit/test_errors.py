@@ -44,6 +44,6 @@ def test_nothing_happens_when_all_is_well() -> None:
         pass
 
 
-def test_a_reader_that_has_enough_is_no_full_disk() -> None:
+def test_a_broken_pipe_that_is_not_the_output_is_a_bug() -> None:
     with pytest.raises(BrokenPipeError), one_line_errors():
         raise BrokenPipeError(32, "Broken pipe")

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from champion.core.files import parse_yaml
 from champion.core.layout import EVALUATION, GATES, PARAMS
 from champion.core.strict_yaml import read
 from champion.core.values import rounded
+from champion.core.yaml_text import parse_yaml
 from champion.judging.gate import shortfalls
 from champion.model.bootstrap import Resamples, Scores, Target
 from champion.model.metrics import score_with_intervals

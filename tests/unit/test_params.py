@@ -8,8 +8,8 @@ from dvc.utils.serialize import parse_yaml as dvc_parse_yaml
 from pydantic import ValidationError
 
 from champion.core.errors import UserError
-from champion.core.files import parse_yaml
 from champion.core.strict_yaml import Sections, read
+from champion.core.yaml_text import parse_yaml
 from champion.params import Params
 from champion.pipeline.evaluate.params import Gate
 from champion.table.columns import Column, Columns

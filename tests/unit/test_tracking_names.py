@@ -25,8 +25,8 @@ def test_any_name_becomes_one_that_mlflow_takes(name: str) -> None:
 @pytest.mark.parametrize(
     ("uri", "shown"),
     [
-        ("https://ada:hunter2@host:5000/x?token=hunter2", "https://host:5000/x"),
-        ("https://ada:hunter2/?@host", "https://host"),
+        ("https://ada:hunter2@host:5000/x?token=hunter2", "https://***@host:5000/x?token=***"),
+        ("https://ada:hunter2/?@host", "https://***@host"),
         ("https://host", "https://host"),
         ("sqlite:////var/ada@home/mlflow.db", "sqlite:////var/ada@home/mlflow.db"),
     ],

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from champion.registry.registry import Registry
 
 Env = Annotated[
-    str | None, typer.Option("--env", help="The environment. By default the value of ENVIRONMENT, else development.")
+    str | None,
+    typer.Option(
+        "--env", help="The environment. By default the value of ENVIRONMENT, else (also if it is empty) development."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print only JSON.")]
 VersionName = Annotated[str, typer.Argument(help="A version such as v3, or an alias.")]

@@ -104,7 +104,7 @@ def run(
                 line = f"{done}/{len(full)}  {outcome.name}  {','.join(given[done - 1])}  {told}{again}"
                 progress.console.print(line, markup=False, highlight=False) if console.is_terminal else typer.echo(line)
         except KeyboardInterrupt:
-            raise UserError(
+            raise KeyboardInterrupt(
                 f"interrupted after {done} of {len(full)} sets. Run the same command again to continue."
             ) from None
     if failed:

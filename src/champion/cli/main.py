@@ -22,7 +22,7 @@ Start here:
   dvc repro           run the pipeline
   champion gate       is the model good enough?
   champion report     how does your change affect the model?""",
-    epilog="Exit status: 0 means done or yes, 1 no or an error, 2 wrong usage, 10 that a retraining is due.",
+    epilog="Exit status: 0 means done or yes, 1 no or an error, 2 wrong usage, 10 a retraining is due, 130 Ctrl-C.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

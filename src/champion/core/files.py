@@ -3,13 +3,14 @@
 import hashlib
 import io
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from champion.core.errors import NotFoundError, UserError
+from champion.core.errors import NotFoundError, UserError, refuse_full_memory
 from champion.core.values import rounded
 
 if TYPE_CHECKING:
@@ -20,7 +21,12 @@ ROW_GROUP_ROWS = 131_072
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A draft path for a file or folder. The draft replaces `path` only if the block ends without an exception."""
+    """A draft path for a file or folder. The draft replaces `path` only if the block ends without an exception.
+
+    Raises `UserError` for a device or a pipe, such as /dev/null: for root, a file would take its place.
+    """
+    if _is_special(path):
+        raise UserError(f"{path}: a device or a pipe, no file. Give the path of a file.")
     path.parent.mkdir(parents=True, exist_ok=True)
     draft, old = path.with_name(f".{path.name}.new"), path.with_name(f".{path.name}.old")
     _remove(draft)
@@ -64,18 +70,6 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def parse_yaml(text: str) -> Any:
-    """The content of a YAML text, read as DVC reads it. Raises `ValueError` when it is not valid."""
-    # DVC uses ruamel.yaml too. PyYAML reads `1e-05` as text, `012` as 10, `on` as true, and accepts duplicate keys.
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        return YAML(typ="safe").load(text)
-    except YAMLError as error:
-        raise ValueError(f"not valid YAML ({' '.join(str(error).split())})") from None
-
-
 def write_parquet(path: Path, table: "pl.DataFrame") -> None:
     """Write Parquet whose bytes depend only on the rows, not on the number of threads."""
     buffer = io.BytesIO()
@@ -93,6 +87,7 @@ def read_parquet(path: Path) -> "pl.DataFrame":
     except FileNotFoundError:
         raise _missing(path) from None
     except (pl.exceptions.PolarsError, OSError) as error:
+        refuse_full_memory(error)
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path}: not readable Parquet ({reason}). Run `dvc repro --force` to make it again.") from None
 
@@ -121,6 +116,14 @@ def checked_bytes(path: Path, sha256: str | None) -> bytes:
             f"{path}: its sha256 is {found}, expected {sha256}. Restore the file (`dvc checkout` or `dvc repro`)."
         )
     return content
+
+
+def _is_special(path: Path) -> bool:
+    """Whether the path is a device or a pipe, or one of the system's links to open files, such as /dev/stdout."""
+    if path.is_symlink() and path.readlink().is_relative_to("/proc"):
+        return True
+    in_devices = Path(os.path.abspath(path)).parent in (Path("/dev"), Path("/dev/fd"))  # noqa: PTH100 - no link
+    return in_devices or (path.exists() and not path.is_file() and not path.is_dir())
 
 
 def _missing(path: Path) -> NotFoundError:

@@ -5,15 +5,18 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from champion.core.errors import UserError, one_line_errors
+from champion.core.errors import UserError, no_memory, one_line_errors
 
 
 @contextmanager
-def stage_errors() -> Iterator[None]:
+def stage_errors(stage: str) -> Iterator[None]:
     """`one_line_errors`, plus how to restore the stage's old outputs, as DVC removes them before it runs a stage."""
     with one_line_errors():
         try:
-            yield
+            try:
+                yield
+            except MemoryError as error:
+                raise UserError(f"the stage {stage}: {no_memory(error)}") from None
         except UserError as error:
             # DVC sets the variable. Without DVC, no output was removed.
             if "DVC_STAGE" not in os.environ:

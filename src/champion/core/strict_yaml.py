@@ -12,8 +12,8 @@ from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origi
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from champion.core.errors import NotFoundError, UserError
-from champion.core.files import parse_yaml
+from champion.core.errors import UserError
+from champion.core.yaml_text import read_yaml
 
 
 class Section(BaseModel):
@@ -31,22 +31,17 @@ class Sections(Section):
 
 SectionsT = TypeVar("SectionsT", bound=Sections)
 
+# What a message shows of a value, and of what is wrong with it.
+LONGEST_VALUE = 100
+LONGEST_MESSAGE = 600
+
 
 def read(model: type[SectionsT], path: Path) -> SectionsT:
     """Read the sections that `model` declares from a YAML file. A `whole` model refuses all other sections.
 
     Raises `UserError` naming the wrong key and the nearest known one.
     """
-    try:
-        document = parse_yaml(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise NotFoundError(
-            f"{path}: no such file. It belongs in the root of the repository; `git restore` restores it."
-        ) from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not valid YAML (it is not UTF-8 text).") from None
-    except ValueError as error:
-        raise UserError(f"{path}: {error}.") from None
+    document = read_yaml(path)
     if not isinstance(document, dict):
         raise UserError(f"{path}: it has no sections such as `{next(iter(model.model_fields))}:`. Add them.")
     wanted = document if model.whole else {k: v for k, v in document.items() if k in model.model_fields}
@@ -72,7 +67,7 @@ def explain(path: Path, model: type[BaseModel], document: Mapping[str, Any], err
     unknown = next((mistake for mistake in mistakes if mistake["type"] == "extra_forbidden"), None)
     if unknown is not None:
         hint = did_you_mean(str(unknown["loc"][-1]), _known_keys(model, unknown["loc"][:-1]))
-        return f"{path}: unknown key `{_key(unknown, document)}`{hint}. Correct or remove it."
+        return f"{path}: unknown key `{_shortened(_key(unknown, document))}`{hint}. Correct or remove it."
     missing = [name for mistake in mistakes if (name := _missing_key(mistake, document))]
     if missing:
         *others, last = (f"`{name}`" for name in sorted(set(missing)))
@@ -80,14 +75,18 @@ def explain(path: Path, model: type[BaseModel], document: Mapping[str, Any], err
             return f"{path}: the keys {', '.join(others)} and {last} are missing. Add them."
         return f"{path}: the key {last} is missing. Add it."
     first = mistakes[0]
-    key = _key(first, document)
+    key = _shortened(_key(first, document))
     if first["type"] == "union_tag_invalid":
         tags, tag = first["ctx"]["expected_tags"], first["ctx"]["tag"]
-        return f"{path}: `{key}.{_discriminator(first)}` should be one of {tags} (found {tag!r})."
-    message = ", or ".join(dict.fromkeys(_message(other) for other in mistakes if _key(other, document) == key))
+        return f"{path}: `{key}.{_discriminator(first)}` should be one of {tags} (found {_shortened(repr(tag))})."
+    message = ", or ".join(
+        dict.fromkeys(_message(other) for other in mistakes if _key(other, document) == _key(first, document))
+    )
+    message = _shortened(message, LONGEST_MESSAGE)
     if not key:
         return f"{path}: {message}."
-    found = f" (found {first['input']!r})" if isinstance(first["input"], str | int | float | None) else ""
+    shown = isinstance(first["input"], str | int | float | None)
+    found = f" (found {_shortened(repr(first['input']))})" if shown else ""
     return f"{path}: `{key}`: {message}{found}."
 
 
@@ -134,6 +133,12 @@ def _key(mistake: ErrorDetails, document: Mapping[str, Any]) -> str:
 def _message(mistake: ErrorDetails) -> str:
     message = mistake["msg"].removeprefix("Value error, ").partition(" or instance of ")[0]
     return message[0].lower() + message[1:]
+
+
+def _shortened(text: str, most: int = LONGEST_VALUE) -> str:
+    """The text, on one line and without its middle if it is very long."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most // 2]}...{line[-most // 2 :]}"
 
 
 def _known_keys(model: type[BaseModel], location: Iterable[int | str]) -> list[str]:

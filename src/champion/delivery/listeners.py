@@ -1,9 +1,8 @@
 """Listeners that run after an action is done and recorded. If one fails, a warning says so; nothing is undone."""
 
-import sys
 from collections.abc import Callable
 
-from champion.core.errors import UserError
+from champion.core.errors import UserError, warn
 from champion.delivery import webhook
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
@@ -18,7 +17,7 @@ def follow(registry: Registry, row: Row) -> None:
         try:
             listener(registry, row)
         except UserError as error:
-            print(f"warning: {error}", file=sys.stderr)
+            warn(str(error))
         except Exception as error:
             # The action stays done. Only the error's type is shown, because its text may hold a secret address.
-            print(f"warning: {listener.__module__} failed ({type(error).__name__})", file=sys.stderr)
+            warn(f"{listener.__module__} failed ({type(error).__name__})")

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Self
 
 from champion.core.errors import UserError
+from champion.core.masking import masked
 from champion.delivery.followed import RETRY_SECONDS
 from champion.environments import Environment
 from champion.predictions.log import PredictionLog
@@ -83,4 +84,8 @@ def give_way() -> None:
 
 def told(error: Exception) -> str:
     """What a person can read of the error. The text of an unexpected one may hold a secret."""
-    return str(error) if isinstance(error, UserError | OSError) else f"an unexpected {type(error).__name__} happened"
+    return (
+        masked(str(error))
+        if isinstance(error, UserError | OSError)
+        else f"an unexpected {type(error).__name__} happened"
+    )

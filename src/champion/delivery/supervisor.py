@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from champion.core.errors import ConflictError, UnavailableError, UserError
+from champion.core.masking import masked
 from champion.core.values import escaped
 from champion.delivery import rollout, webhook
 from champion.delivery.deployment import record_refusal
@@ -264,7 +265,7 @@ class Supervisor:
             self._say(str(error))
 
     def _say(self, text: str) -> None:
-        _print(f"warning: {escaped(text)}", sys.stderr)
+        _print(f"warning: {masked(escaped(text))}", sys.stderr)
 
 
 def _print(text: str, stream: TextIO) -> None:

@@ -3,6 +3,7 @@
 import os
 
 from champion.core.errors import UnavailableError, UserError
+from champion.core.masking import masked
 from champion.core.values import escaped
 from champion.registry import api_keys, rollouts
 from champion.registry.chain import Row
@@ -19,7 +20,7 @@ def tell(_: Registry, row: Row) -> None:
 
 
 def send(text: str) -> None:
-    """Post one message. Raises `UserError` when it was not accepted. The address is never shown."""
+    """Post one message, without the secrets of URLs in it. Raises `UserError`, without the address, when refused."""
     # Imported here, because the import takes 0.3 s and most users have no webhook.
     import requests
 
@@ -27,7 +28,7 @@ def send(text: str) -> None:
     if not url:
         raise UserError(f"the environment variable {VARIABLE} is not set. Put the webhook's address there.")
     try:
-        response = requests.post(url, json={"text": text}, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+        response = requests.post(url, json={"text": masked(text)}, timeout=TIMEOUT_SECONDS, allow_redirects=False)
     except (requests.RequestException, ValueError) as error:
         raise UnavailableError(f"the webhook of {VARIABLE} cannot be reached ({type(error).__name__}).") from None
     if not response.ok or response.is_redirect:

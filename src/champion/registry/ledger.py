@@ -4,7 +4,6 @@ import getpass
 import json
 import os
 import platform
-import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
@@ -13,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from champion.core.errors import ConflictError, UnavailableError, UserError
+from champion.core.errors import ConflictError, UnavailableError, UserError, warn
 from champion.core.values import is_blank
 from champion.databases import make_engine, public_address, sqlite_file
 from champion.registry.chain import ACCEPT, FORMAT, HEAD, ORIGIN, Row, breaks, canonical
@@ -247,7 +246,7 @@ class Ledger:
             if (sequence, digest) != (0, ORIGIN) and all(
                 (row.sequence, row.hash) != (sequence, digest) for row in rows
             ):
-                print(f"warning: {HEAD} in the registry was not updated: the chain is broken", file=sys.stderr)
+                warn(f"{HEAD} in the registry was not updated: the chain is broken")
                 return
         except (OSError, UserError) as error:
             _warn_of_head(error)
@@ -339,7 +338,7 @@ def _as_json(sequence: int, digest: str) -> bytes:
 
 def _warn_of_head(error: Exception) -> None:
     # The action is done and recorded, and the next row will update the head.
-    print(f"warning: {HEAD} in the registry was not updated: {error}", file=sys.stderr)
+    warn(f"{HEAD} in the registry was not updated: {error}")
 
 
 def _parsed(details: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from champion.core.errors import UnavailableError, UserError
+from champion.core.masking import masked
 
 PART = ".part"
 ABANDONED_AFTER = 3600.0
@@ -26,7 +27,9 @@ class Store:
     """Files by key, such as `models/abc/model.skops`, under a local folder or an object store's prefix."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        self._address = url
+        # For messages.
+        self.url = masked(url)
 
     def __repr__(self) -> str:
         return f"Store({self.url!r})"
@@ -75,16 +78,16 @@ class Store:
         from fsspec.core import url_to_fs
 
         try:
-            return url_to_fs(self.url, **(S3_OPTIONS if self.url.startswith("s3://") else {}))[0]
+            return url_to_fs(self._address, **(S3_OPTIONS if self._address.startswith("s3://") else {}))[0]
         except (ValueError, ImportError):
             raise UserError(f"the store {self.url} cannot be opened: its URL is not supported. Correct it.") from None
 
     @property
     def _is_local(self) -> bool:
-        return "://" not in self.url or self.url.startswith("file://")
+        return "://" not in self._address or self._address.startswith("file://")
 
     def _path(self, key: str) -> str:
-        return str(self._files._strip_protocol(f"{self.url.rstrip('/')}/{key}"))
+        return str(self._files._strip_protocol(f"{self._address.rstrip('/')}/{key}"))
 
     def _listing(self) -> list[tuple[str, float]]:
         base = self._path("")

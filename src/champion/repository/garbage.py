@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,7 +16,7 @@ from dvc.repo import Repo
 from dvc.rwlock import rwlock
 from dvc_data.hashfile.db import get_index
 
-from champion.core.errors import ConflictError, NotFoundError, UserError
+from champion.core.errors import ConflictError, NotFoundError, UserError, warn
 from champion.repository import git
 from champion.repository.remote import FOLDER, Remote, opened, usable
 from champion.repository.worktree import find_worktrees
@@ -80,7 +79,7 @@ def garbage(root: Path, kept: Kept, *, cloud: bool, hours: float) -> Iterator[li
             for path, md5 in outs.items():
                 named.add(name, path, md5)
         if cloud and named.unlisted:
-            print(f"warning: files in {', '.join(named.unlisted)} may go: no list of them was found", file=sys.stderr)
+            warn(f"files in {', '.join(named.unlisted)} may go: no list of them was found")
         yield [_unnamed(store, odb, named, time.time() - hours * 3600) for store, odb in odbs.items()]
 
 

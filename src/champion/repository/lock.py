@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from champion.core.errors import NotFoundError, UserError
-from champion.core.files import parse_yaml
 from champion.core.layout import LOCK, PIPELINE
+from champion.core.yaml_text import parse_yaml
 
 
 def read_stages(root: Path, file: Path = LOCK) -> dict[str, dict[str, Any]]:

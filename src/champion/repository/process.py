@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from champion.core.errors import UserError
+from champion.core.layout import PARAMS
+from champion.core.yaml_text import read_yaml
 
 
 def run(
@@ -16,6 +18,8 @@ def run(
 
     If `quiet`, the result holds the output, and a failure raises `UserError`; otherwise it prints to the terminal.
     """
+    if command[0] == dvc():
+        refuse_absurd_params(folder)
     path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     variables = os.environ | path | dict(environment or {})
     result = subprocess.run(command, cwd=folder, env=variables, capture_output=quiet, text=True, check=False)
@@ -35,6 +39,12 @@ def find_root(folder: Path) -> Path:
 def _reason(stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["it gave no reason."]
     return next((line for line in lines if line.lower().startswith(("fatal", "error"))), lines[-1])
+
+
+def refuse_absurd_params(folder: Path) -> None:
+    """Raise `UserError` for a params.yaml with which DVC would hang, or end with a traceback."""
+    if (folder / PARAMS).is_file():
+        read_yaml(folder / PARAMS, PARAMS)
 
 
 def dvc() -> str:

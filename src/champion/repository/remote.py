@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,10 +16,10 @@ from dvc.config import Config, ConfigError
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from champion.core.errors import UserError
+from champion.core.errors import UserError, warn
 from champion.core.layout import LOCK, METRICS
 from champion.repository import git
-from champion.repository.process import dvc, run
+from champion.repository.process import dvc, refuse_absurd_params, run
 from champion.repository.s3_check import why_unusable
 
 # Errors when the server stops answering, or starts to refuse, during the read of an S3 object.
@@ -114,6 +113,7 @@ def usable(root: Path) -> Remote:
 @contextmanager
 def opened(root: Path, remote: Remote | None) -> Iterator[Repo]:
     """The repository as DVC sees it. What the remote or DVC raises in the block becomes a `UserError`."""
+    refuse_absurd_params(root)
     try:
         with Repo(str(root)) as repo:
             yield repo
@@ -162,7 +162,7 @@ def pull(root: Path, *, allow_missing: bool) -> None:
     told += "\nEverything else was pulled. `dvc repro` makes these again; then `champion push` repairs the remote."
     if not allow_missing:
         raise UserError(told)
-    print(f"warning: {told}", file=sys.stderr)
+    warn(told)
 
 
 def push(root: Path, *, verify: bool) -> list[str]:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from champion.core.errors import NotFoundError, UserError
-from champion.core.files import parse_yaml
 from champion.core.layout import EVALUATION, LOCK, SEGMENTS, TRAINING, VALIDATION
 from champion.core.metrics_file import metrics_of
+from champion.core.yaml_text import parse_yaml
 from champion.repository import git
 from champion.repository.lock import parse_stages
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import botocore.session
 from botocore.config import Config
@@ -13,6 +12,8 @@ from botocore.exceptions import (
     HTTPClientError,
     NoCredentialsError,
 )
+
+from champion.core.masking import masked
 
 SECONDS_TO_ANSWER = 10
 
@@ -30,7 +31,7 @@ def why_unusable(
     endpoint = ""
     try:
         client = botocore.session.Session(profile=profile).create_client("s3", config=config, **(options or {}))
-        endpoint = _without_password(client.meta.endpoint_url)
+        endpoint = masked(client.meta.endpoint_url)
         client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
     except NoCredentialsError:
         return (
@@ -44,11 +45,6 @@ def why_unusable(
     except (BotoCoreError, ValueError) as error:
         return f"the S3 settings are not usable: {error}."
     return None
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _refusal(error: Mapping[str, str], bucket: str, endpoint: str) -> str:

@@ -1,15 +1,14 @@
 """Airflow on this machine, with the DAG in dags/."""
 
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from champion.core.errors import UserError
-from champion.repository.loopback import HOST, ending_politely, is_free
+from champion.repository.loopback import HOST, ending_politely, is_free, started
 
 PROGRAM = Path(".airflow/bin/airflow")
 # Airflow's database, logs and passwords.
@@ -17,7 +16,6 @@ HOME = Path("var/airflow")
 PASSWORDS = "simple_auth_manager_passwords.json.generated"
 # `airflow standalone` would start log servers besides, which other machines can reach.
 PARTS = (("api-server", "--workers", "1"), ("dag-processor",), ("scheduler", "--skip-serve-logs"))
-SECONDS_TO_STOP = 15
 
 
 def serve(root: Path, port: int, say: Callable[[str], None]) -> None:
@@ -72,30 +70,10 @@ def _variables(root: Path, port: int) -> dict[str, str]:
 @contextmanager
 def _started(root: Path, command: tuple[str, ...], variables: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """The part of Airflow, which ends with the block, and with it the task that it runs."""
-    # In a session of its own, Ctrl-C does not reach it, and one signal reaches all its processes.
     with (root / _log(command[0])).open("wb") as log:
-        process = subprocess.Popen(
-            [root / PROGRAM, *command],
-            cwd=root,
-            env=variables,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        yield process
-    finally:
-        _signal(process, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(SECONDS_TO_STOP)
-        _signal(process, signal.SIGKILL)
-        process.wait()
-
-
-def _signal(process: subprocess.Popen[bytes], number: int) -> None:
-    """Send the signal to the process and to those that it started."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
+        options = {"cwd": root, "env": variables, "stdout": log, "stderr": subprocess.STDOUT}
+        with started([str(root / PROGRAM), *command], **options) as process:
+            yield process
 
 
 def _failure(name: str) -> UserError:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from champion.core.errors import ConflictError, UserError
+from champion.core.errors import ConflictError, UserError, warn
+from champion.core.masking import masked
 from champion.delivery import webhook
 from champion.retraining.run import FOLDER, Run
 from champion.retraining.steps import Retraining
@@ -40,7 +41,7 @@ def retrain(retraining: Retraining, steps: Sequence[str]) -> Run:
                 message = f"the retraining of {retraining.environment.name} failed in the step {name}: {reason}"
                 _notify(message)
                 if not isinstance(error, UserError):
-                    print(message, file=sys.stderr, flush=True)
+                    print(masked(message), file=sys.stderr, flush=True)
                     raise
                 end = "`champion status` says what is served." if name == "deploy" else "Nothing was deployed."
                 raise type(error)(f"{message}\n{end}") from None
@@ -70,4 +71,4 @@ def _notify(message: str) -> None:
     try:
         webhook.send(message)
     except UserError as error:
-        print(f"warning: {error}", file=sys.stderr)
+        warn(str(error))

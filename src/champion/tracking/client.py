@@ -3,13 +3,13 @@
 import importlib.util
 import logging
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from champion.core.errors import UserError
+from champion.core.masking import masked
 from champion.environments import Environment
 
 if TYPE_CHECKING:
@@ -36,9 +36,8 @@ def tracking_uri(environment: Environment) -> str:
 
 
 def shown_uri(environment: Environment) -> str:
-    """The tracking URI without user, password and query, which may hold a secret, so that it may be shown."""
-    uri = tracking_uri(environment)
-    return uri if uri.startswith(_SQLITE) else re.sub(r"(?<=://).*@", "", uri).partition("?")[0]
+    """The tracking URI without the secrets that it may hold."""
+    return masked(tracking_uri(environment))
 
 
 def shared_name() -> str:

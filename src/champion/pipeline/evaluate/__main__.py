@@ -59,7 +59,7 @@ from champion.table.dataset import Dataset
 
 
 def main() -> None:
-    with stage_errors():
+    with stage_errors("evaluate"):
         params, training = read(EvaluateParams, PARAMS), read_metrics(TRAINING)
         judged, delivered, test = load(REHEARSED), load(MODEL), Dataset.read(TEST)
         calendar = test.schema.calendar

@@ -11,7 +11,7 @@ from champion.pipeline.export.stage import prove
 
 
 def main() -> None:
-    with stage_errors():
+    with stage_errors("export"):
         model, rows = load(MODEL), read_parquet(TEST)
         content = to_onnx(model)
         with progress(f"comparing {MODEL_ONNX} with the model on {rows.height:,} rows"):

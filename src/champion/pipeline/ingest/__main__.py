@@ -10,7 +10,7 @@ from champion.table.exclusions import describe_exclusions
 
 
 def main() -> None:
-    with stage_errors():
+    with stage_errors("ingest"):
         params = read(IngestParams, PARAMS)
         with progress(f"reading the table (source: {params.ingest.source})"):
             table, excluded = ingest(params)

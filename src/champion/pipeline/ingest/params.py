@@ -1,12 +1,26 @@
 """The sections of params.yaml that ingest reads."""
 
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from champion.core.strict_yaml import Section
 from champion.table.exclusions import Exclusions, check_exclusions
 from champion.table.params import TableParams
+
+
+def _stays_inside(path: str) -> str:
+    """The path, if it leads to a file of the folder that it starts in, on any system."""
+    windows = PureWindowsPath(path)
+    if windows.drive or windows.root or ".." in windows.parts or ".." in PurePosixPath(path).parts:
+        raise ValueError("the path leads out of its folder. Give it without `..`, a drive or a slash at the beginning")
+    if not path.strip() or "\0" in path:
+        raise ValueError("give the name of a file")
+    return path
+
+
+InsidePath = Annotated[str, AfterValidator(_stays_inside)]
 
 
 class AnySource(Section):
@@ -21,7 +35,7 @@ class WheelSource(AnySource):
 
     source: Literal["wheel"]
     distribution: str
-    path: str
+    path: InsidePath
     sha256: str
     adapter: Literal["loans"] | None = None
 
@@ -30,7 +44,7 @@ class FileSource(AnySource):
     """A CSV or Parquet file. It must be in `data/source/`, so that DVC notices its changes."""
 
     source: Literal["file"]
-    path: str
+    path: InsidePath
     separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
     adapter: Literal["loans"] | None = None
 

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import assert_never
 
 import polars as pl
 
-from champion.core.errors import NoRowsError, UserError
+from champion.core.errors import NoRowsError, UserError, refuse_full_memory
 from champion.core.layout import SOURCE
 from champion.pipeline.ingest.loans import SOURCE_COLUMNS, loan_fields
 from champion.pipeline.ingest.params import FileSource, Source, SqlSource, WheelSource
@@ -20,6 +21,8 @@ from champion.table.fields import MISSING_VALUES, Field, read_text, read_typed
 from champion.table.window import Period
 
 EXAMPLES = 3
+# The names of files in DVC's cache are hashes of their content.
+CACHED = re.compile("/files/md5/[0-9a-f]{2}/[0-9a-f]{30}$")
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ def read_table(source: Source, columns: Columns, period: Period | None, root: Pa
         if period is not None and date is not None and table[date].null_count() == table.height:
             _explain_empty_window(origin.name, rows, date, period)
     except (pl.exceptions.PolarsError, OSError) as error:
+        refuse_full_memory(error)
         raise UserError(
             f"{origin.name}: cannot be read as {'Parquet' if origin.name.endswith('.parquet') else 'UTF-8 CSV'} "
             f"({_first_line(error)}). Repair or re-export the file."
@@ -76,6 +80,7 @@ def _open(source: Source, columns: Columns, period: Period | None, root: Path) -
             path = SOURCE / source.path
             if not (root / path).is_file():
                 raise UserError(f"{path}: no such file. Put the table there, or correct `ingest.path` in params.yaml.")
+            _refuse_link_outside(path, root)
             return _open_file(root / path, str(path), source, columns)
         case SqlSource():
             from champion.pipeline.ingest.database import read_sql
@@ -86,6 +91,15 @@ def _open(source: Source, columns: Columns, period: Period | None, root: Path) -
             return Origin(name, rows.lazy(), _typed_fields(name, rows.schema, wanted, source.date_format))
         case _:
             assert_never(source)
+
+
+def _refuse_link_outside(path: Path, root: Path) -> None:
+    """Refuse a link to a file elsewhere. DVC itself may make links to its cache, which can be anywhere."""
+    target = (root / path).resolve()
+    if not target.is_relative_to((root / SOURCE).resolve()) and not CACHED.search(target.as_posix()):
+        raise UserError(
+            f"{path}: `ingest.path` in params.yaml leads out of {SOURCE} by a link. Put the file itself there."
+        )
 
 
 def _wheel_path(source: WheelSource) -> Path:
@@ -110,7 +124,7 @@ def _open_file(path: Path, name: str, source: WheelSource | FileSource, columns:
         raise UserError(f"{name}: the file is empty. Give a table with a header and rows.")
     if path.suffix == ".parquet":
         try:
-            rows = pl.scan_parquet(path)
+            rows = pl.scan_parquet(path, glob=False)
             schema = rows.collect_schema()
         except (pl.exceptions.PolarsError, OSError) as error:
             raise UserError(f"{name}: not readable Parquet ({_first_line(error)}). Write the file again.") from None
@@ -119,7 +133,7 @@ def _open_file(path: Path, name: str, source: WheelSource | FileSource, columns:
         return Origin(name, rows.with_columns(pl.all().cast(pl.String)), _loan_fields(name, list(schema), columns))
     separator = source.separator if isinstance(source, FileSource) else ","
     header = _read_header(path, name, separator)
-    rows = pl.scan_csv(path, separator=separator, infer_schema=False, null_values=MISSING_VALUES)
+    rows = pl.scan_csv(path, separator=separator, infer_schema=False, null_values=MISSING_VALUES, glob=False)
     if source.adapter == "loans":
         return Origin(name, rows, _loan_fields(name, header, columns), whole_rows=True)
     _refuse_other_columns(name, header, list(columns))

@@ -26,7 +26,7 @@ from champion.table.features import parse_features
 
 
 def main() -> None:
-    with stage_errors():
+    with stage_errors("package"):
         decision = read(PackageParams, PARAMS).decision
         share = share_to_flag(decision, read_parquet(CHOOSING_SCORES))
         made = {TRAINED: REHEARSED, REFITTED: MODEL}

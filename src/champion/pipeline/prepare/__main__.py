@@ -9,7 +9,7 @@ from champion.table.params import TableParams
 
 
 def main() -> None:
-    with stage_errors():
+    with stage_errors("prepare"):
         params = read(TableParams, PARAMS)
         excluded = read_json(EXCLUDED)
         parts = prepare(read_parquet(RAW), params)

@@ -27,7 +27,7 @@ from champion.table.dataset import Dataset
 
 
 def main() -> None:
-    with stage_errors():
+    with stage_errors("refit"):
         recipe = read_recipe()
         data, newest = Dataset.read(AT_AS_OF / LABELLED), Dataset.read(AT_AS_OF / NEWEST)
         calendar = data.schema.calendar

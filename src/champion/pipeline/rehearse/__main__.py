@@ -10,7 +10,7 @@ from champion.table.dataset import Dataset
 
 
 def main() -> None:
-    with stage_errors():
+    with stage_errors("rehearse"):
         recipe, data, chosen = read_recipe(), Dataset.read(EARLIER), read_parquet(CHOOSING_SCORES)
         with progress(f"rehearsing {recipe.estimator} at earlier dates"):
             scores = rehearse_earlier(recipe, data, chosen)

@@ -23,7 +23,7 @@ from champion.table.dataset import Dataset
 
 
 def main() -> None:
-    with stage_errors():
+    with stage_errors("train"):
         params = read(TrainParams, PARAMS).train
         if not read_json(VALIDATED):
             raise UserError(f"{VALIDATED}: the data did not pass validation. Run `dvc repro`.")

@@ -14,7 +14,7 @@ from champion.pipeline.validate.params import ValidateParams
 
 
 def main() -> None:
-    with stage_errors():
+    with stage_errors("validate"):
         params = read(ValidateParams, PARAMS)
         read_json(SCHEMA)
         with progress("checking the data contract with Great Expectations"):

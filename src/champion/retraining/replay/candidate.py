@@ -21,7 +21,7 @@ from champion.retraining.replay.layout import CANDIDATES, ROOT
 
 def main() -> None:
     day = date.fromisoformat(sys.argv[1])
-    with stage_errors():
+    with stage_errors("candidate"):
         recipe, history = read(TrainParams, ROOT / "params.yaml").train, History.read()
         with progress(f"fitting {recipe.estimator} on what was known on {day}"):
             model = fit(recipe, history, day)

@@ -47,7 +47,7 @@ class CardParams(EvaluateParams, TrainParams):
 
 
 def main() -> None:
-    with stage_errors():
+    with stage_errors("cards"):
         rules, params = read(Judging, PARAMS), read(CardParams, ROOT / "params.yaml")
         days = [day for day in rules.quarters if day >= rules.first]
         with progress(f"judging the trainings of {len(days)} quarters"), Parallel(n_jobs=cpu_count()) as pool:

@@ -15,7 +15,7 @@ from champion.table.window import shift
 
 
 def main() -> None:
-    with stage_errors():
+    with stage_errors("table"):
         dates, params = read(Dates, PARAMS), read(IngestParams, ROOT / "params.yaml")
         if params.calendar is None:
             raise UserError("params.yaml: the table has no column with the role date, so nothing can be replayed.")

@@ -41,7 +41,7 @@ class WalkParams(Sections):
 
 def main() -> None:
     name = sys.argv[1]
-    with stage_errors():
+    with stage_errors("walk"):
         rules, params = read(ReplayParams, PARAMS), read(WalkParams, ROOT / "params.yaml")
         days = [day for day in rules.quarters if day >= rules.first]
         cards = {day: read_json(CARDS / f"{day}.json") for day in days}

@@ -1,0 +1,174 @@
+"""Commands and stages that are interrupted, are not read, or run out of memory end in a line, not in a traceback."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from champion.__main__ import main
+from champion.core.files import read_parquet
+from champion.core.stage import stage_errors
+from support.project import REPOSITORY, Project
+
+PROGRAMS = Path(sys.executable).parent
+# A shell's background job, such as a test run can be, hands on that it ignores Ctrl-C.
+HEARING = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execvp(sys.argv[1], sys.argv[1:])"
+STAGE = "champion.pipeline.validate"
+INGEST = [sys.executable, "-m", "champion.pipeline.ingest"]
+
+
+def start(command: Sequence[str], folder: Path) -> "subprocess.Popen[str]":
+    """The program with its output in a pipe, in a session of its own, as in another terminal."""
+    path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.Popen(
+        [sys.executable, "-c", HEARING, *command],
+        cwd=folder,
+        env=os.environ | {"PATH": path, "PYTHONPATH": "src"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def wait_for_child(pid: int) -> int:
+    """The child of a stage's first process. It reads its libraries, which takes seconds."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        if found := children(pid):
+            return found[0]
+        time.sleep(0.01)
+    pytest.fail("the stage has no child")
+
+
+def test_a_stage_that_is_interrupted_while_it_reads_libraries_prints_one_line() -> None:
+    with start([sys.executable, "-m", STAGE], REPOSITORY) as stage:
+        wait_for_child(stage.pid)
+        time.sleep(0.2)
+        os.killpg(stage.pid, signal.SIGINT)
+        output, errors = stage.communicate(timeout=60)
+    assert (stage.returncode, output, errors) == (130, "", "interrupted\n")
+
+
+def test_a_stage_that_is_interrupted_under_dvc_prints_no_traceback(project: Project) -> None:
+    with start(["dvc", "repro", "ingest"], project.folder) as dvc:
+        assert dvc.stdout is not None
+        next(line for line in iter(dvc.stdout.readline, "") if line.startswith("reading"))
+        os.killpg(dvc.pid, signal.SIGINT)
+        output, errors = dvc.communicate(timeout=120)
+    assert dvc.returncode != 0
+    assert "interrupted\n" in errors
+    assert "Traceback" not in output + errors
+
+
+def test_a_command_that_is_interrupted_prints_one_line(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_path: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("champion.params.check", interrupt)
+    done = project.champion("check", check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+def test_a_command_that_is_interrupted_while_it_starts_prints_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(ModuleType):
+        def __getattr__(self, name: str) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "champion.cli.main", Interrupted("champion.cli.main"))
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 130
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_stage_leaves_no_process_behind(number: signal.Signals) -> None:
+    with start([sys.executable, "-m", STAGE], REPOSITORY) as stage:
+        child = wait_for_child(stage.pid)
+        time.sleep(0.2)
+        stage.send_signal(number)
+        _, errors = stage.communicate(timeout=60)
+    until = time.monotonic() + 30
+    while Path(f"/proc/{child}").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not Path(f"/proc/{child}").exists()
+    assert errors == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT])
+def test_a_stage_that_the_system_ends_for_want_of_memory_says_so(number: signal.Signals) -> None:
+    with start([sys.executable, "-m", STAGE], REPOSITORY) as stage:
+        child = wait_for_child(stage.pid)
+        time.sleep(0.2)
+        os.kill(child, number)
+        _, errors = stage.communicate(timeout=60)
+    assert stage.returncode == 128 + number
+    assert errors == (
+        f"error: the stage validate was ended by {number.name}, as happens when memory is full. Give it more, or fewer "
+        "rows, then run it again.\n"
+    )
+
+
+@pytest.mark.parametrize("megabytes", [300, 800])
+def test_a_stage_without_memory_ends_in_a_sentence_that_names_it(megabytes: int, project: Project) -> None:
+    limit = megabytes * 1024 * 1024
+    done = subprocess.run(
+        INGEST,
+        cwd=project.folder,
+        env=os.environ | {"PYTHONPATH": "src"},
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+    )
+    assert done.returncode != 0
+    assert "Traceback (most recent call last)" not in done.stderr
+    (told,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert told.startswith("error: the stage ingest")
+    assert "memory" in told
+    assert not (project.folder / "data/raw.parquet").exists()
+
+
+def test_a_full_memory_names_the_stage_and_what_was_wanted() -> None:
+    with pytest.raises(SystemExit) as stop, stage_errors("train"):
+        raise MemoryError("Unable to allocate 7.45 GiB for an array")
+    wanted = "(Unable to allocate 7.45 GiB for an array)"
+    assert str(stop.value.code).startswith(f"error: the stage train: not enough memory {wanted}. Give it more")
+
+
+def test_a_table_that_does_not_fit_in_memory_is_not_called_unreadable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path) -> None:
+        raise OSError("Cannot allocate memory (os error 12)")
+
+    monkeypatch.setattr("polars.read_parquet", refuse)
+    with pytest.raises(MemoryError):
+        read_parquet(tmp_path / "rows.parquet")
+
+
+@pytest.mark.parametrize("command", [["-m", "champion", "check"], ["-m", "champion", "history"], INGEST[1:]])
+def test_an_output_that_nobody_reads_ends_a_program_silently(command: list[str], project: Project) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=project.folder,
+        env=os.environ | {"PYTHONPATH": "src"},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
