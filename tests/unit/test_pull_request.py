@@ -20,6 +20,7 @@ from champion.judging.comparison import Paired
 from champion.params import Compare
 from champion.pipeline.evaluate.params import Gate
 from champion.report.comparison import Change, breaches, changes
+from champion.report.harmless import QUIET_AT, harmless
 from champion.report.html import parser, to_html
 from champion.report.markdown import LIMIT, shorten, to_markdown
 from champion.report.plots import read_plots
@@ -84,7 +85,10 @@ def base(tmp_path: Path) -> Revision:
 
 
 def report(head: Revision, base: Revision, **checks: Any) -> str:
-    return to_markdown(build(head, base, PARAMS, Checks(**checks), NOT_ASKED))
+    """The report, which the comment shows as it is."""
+    text = to_markdown(build(head, base, PARAMS, Checks(**checks), NOT_ASKED))
+    assert harmless(text) == text.replace("&#64;", QUIET_AT)
+    return text
 
 
 def title(text: str) -> str:
@@ -352,7 +356,9 @@ def test_hostile_names_stay_text_in_every_place(text: str, base: Revision, tmp_p
     document = build(
         head, Revision(base.root, text), PARAMS, Checks([text], [text], False, text), Production(unknown=text)
     )
-    assert_only_text(to_markdown(document))
+    markdown = to_markdown(document)
+    assert_only_text(markdown)
+    assert harmless(markdown) == markdown.replace("&#64;", QUIET_AT), "the comment shows it as it is"
     html = to_html(document)
     assert Tags(html).tags <= OUR_TAGS
     assert not re.search(r"(src|href)=[\"'](?!data:)", html)

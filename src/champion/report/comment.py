@@ -1,12 +1,11 @@
 """One comment per pull request, updated in place: a trusted job posts the report of an untrusted run.
 
-This module uses only the standard library, because the job that may write to pull requests installs nothing. It treats
-the report as plain text, and finds the pull request only with GitHub's own data about the run.
+This module uses only the standard library, because the job that may write to pull requests installs nothing. It makes
+the report harmless, and finds the pull request only with GitHub's own data about the run.
 """
 
 import json
 import os
-import re
 import stat
 import sys
 import urllib.error
@@ -18,13 +17,12 @@ from typing import Any
 from urllib.parse import quote
 
 from champion.core.errors import UserError, one_line_errors
+from champion.report.harmless import harmless
 
 MARKER = "<!-- champion: the report on this pull request -->"
 AUTHOR = "github-actions[bot]"
 LONGEST = 65_536
 PAGE = 100
-
-_AT = re.compile("@|&#0*64;|&#x0*40;|&commat;", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -96,19 +94,11 @@ def comment_body(report: str | None, run: Mapping[str, Any]) -> str:
     if report is None:
         said = f"## ❌ Model: no report\n\nThe pipeline failed before it wrote a report; {link} says why.\n"
     else:
-        said = f"{_harmless(report).rstrip()}\n\n<sub>Written by the code of this pull request, in {link}.</sub>\n"
+        said = f"{harmless(report).rstrip()}\n\n<sub>Written by the code of this pull request, in {link}.</sub>\n"
     body = f"{MARKER}\n{said}"
     if len(body) > LONGEST:
         raise UserError(f"the report has {len(body):,} characters; GitHub allows {LONGEST:,}. Nothing was posted.")
     return body
-
-
-def _harmless(report: str) -> str:
-    """The report without mentions that notify people and comments that hide text. Our own reports stay the same.
-
-    GitHub also notifies for an encoded @, but not for an @ with a zero-width space after it.
-    """
-    return _AT.sub("@\N{ZERO WIDTH SPACE}", report).replace("<!--", "&lt;!--")
 
 
 def upsert(github: GitHub, number: int, body: str) -> str:
