@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,8 @@ from champion.delivery import deployment
 from champion.delivery.audit import differences
 from champion.delivery.challenge import challenge
 from champion.delivery.register import register
+from champion.delivery.retire import retire
+from champion.delivery.smoke import SmokeReport
 from champion.registry import history
 from champion.registry.served import read_model, read_pointer
 from champion.registry.versions import Version
@@ -100,6 +103,59 @@ def test_a_smoke_test_counts_only_for_what_is_live_since(challenged: DeliveryPro
     deployment.rollback(challenged.staging)
     with pytest.raises(UserError, match="v1 was not smoke tested"):
         deployment.promote(challenged.production)
+
+
+def deploy_another(project: DeliveryProject) -> None:
+    deployment.deploy(project.staging, "v1")
+
+
+def retire_it(project: DeliveryProject) -> None:
+    retire(project.staging, "v2", "its data was wrong")
+
+
+def fail_its_smoke_test(project: DeliveryProject) -> None:
+    with project.staging.ledger.appending() as session:
+        session.append("smoke", environment="staging", version="v2", details={"passed": False})
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "sentence"),
+    [
+        (deploy_another, "v2 is not live in staging"),
+        (retire_it, "v2 was retired"),
+        (fail_its_smoke_test, "v2 failed its smoke test in staging"),
+    ],
+)
+def test_a_proof_that_ends_during_a_promotion_is_none(
+    meanwhile: Callable[[DeliveryProject], None],
+    sentence: str,
+    challenged: DeliveryProject,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    prove = deployment.prove_here
+
+    def slowly(*arguments: Any, **options: Any) -> SmokeReport:
+        report = prove(*arguments, **options)
+        meanwhile(challenged)
+        return report
+
+    monkeypatch.setattr(deployment, "prove_here", slowly)
+    with pytest.raises(UserError, match=sentence):
+        deployment.promote(challenged.production, "v2")
+    assert read_pointer(challenged.production.environment).version == "v1"
+    assert history.live(challenged.production.rows, "production").version == "v1"
+
+
+def test_a_smoke_test_of_a_version_is_none_of_another(challenged: DeliveryProject) -> None:
+    project = Project(challenged.root)
+    rows = challenged.staging.rows
+    told = project.champion("smoke", "v1", "--env", "staging", check=False)
+    assert told.returncode == 1
+    assert "staging serves v2, not v1" in told.stderr
+    told = project.champion("smoke", "v2", "--env", "production", "--or-roll-back", check=False)
+    assert "production serves v1, not v2" in told.stderr
+    assert challenged.staging.rows == rows
+    assert "v2 passed its smoke test in staging" in project.champion("smoke", "v2", "--env", "staging").stdout
 
 
 def test_an_emergency_needs_a_reason_and_nothing_else(delivery_project: DeliveryProject) -> None:

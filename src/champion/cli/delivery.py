@@ -102,6 +102,9 @@ def deploy(version: VersionName, env: Env = None) -> None:
 
 @command()
 def smoke(
+    version: Annotated[
+        str | None, typer.Argument(help="Refuse to test another version than this one. By default the one it serves.")
+    ] = None,
     env: Env = None,
     or_roll_back: Annotated[bool, typer.Option("--or-roll-back", help="Roll back if the test fails.")] = False,
 ) -> None:
@@ -110,7 +113,7 @@ def smoke(
     from champion.delivery.deployment import smoke_test
 
     registry = open_registry(env)
-    row, report = smoke_test(registry)
+    row, report = smoke_test(registry, version)
     if not report.passed:
         failures = "\n  ".join(report.failures)
         typer.echo(f"{row.version} failed its smoke test in {row.environment}:\n  {failures}", err=True)

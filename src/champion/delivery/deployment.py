@@ -55,14 +55,20 @@ def promote(
     state = read_state(registry)
     target = _promoted_version(registry, state, source, version)
     findings = [describe(row) for row in findings_of(registry, state.rows, target.name)]
+
+    def check(rows: list[Row]) -> None:
+        refuse_unproven(rows, target, source)
+        refuse_findings(registry, rows, target)
+
     if not emergency:
-        refuse_unproven(state, target, source)
-        refuse_findings(registry, state, target)
+        check(state.rows)
     now = history.live(state.rows, environment.name)
     details: dict[str, Any] = {"emergency": emergency} | ({"open_findings": findings} if findings else {})
     if now is None or now.version != target.name:
         details["smoke"] = prove_here(registry, target, emergency=emergency).details()
-    return switch(registry, state, "promote", target, reason=reason, details=details)
+    # The test took a while, and another command may have ended the proof.
+    still = None if emergency else check
+    return switch(registry, state, "promote", target, reason=reason, details=details, check=still)
 
 
 def prove_here(registry: Registry, target: Version, *, emergency: bool = False) -> SmokeReport:
@@ -161,13 +167,21 @@ def describe(finding: Row) -> str:
     return f"it {what} in {finding.environment} (ledger row {finding.sequence}: {finding.reason})"
 
 
-def smoke_test(registry: Registry) -> tuple[Row, SmokeReport]:
-    """Test the version that the environment serves, in its own store, and record the result."""
+def smoke_test(registry: Registry, version: str | None = None) -> tuple[Row, SmokeReport]:
+    """Test the version that the environment serves, in its own store, and record the result.
+
+    Raises `ConflictError` when it serves another one than `version`.
+    """
     state, name = read_state(registry), registry.environment.name
     now = history.live(state.rows, name)
     if now is None:
         raise ConflictError(f"{name} serves nothing yet. Deploy a version first.")
     target = history.versions(state.rows)[str(now.version)]
+    if version is not None and (wanted := history.resolve(state.rows, version, registry.sharing)).name != target.name:
+        raise ConflictError(
+            f"{name} serves {target.name}, not {wanted.name}: {now.action} by {now.actor}, ledger row {now.sequence}. "
+            "Nothing was tested."
+        )
     registry.ledger.begin()
     report = examine_served(registry, target)
     with registry.ledger.appending() as session:
@@ -195,9 +209,9 @@ def refuse_other_ledger(registry: Registry, source: str) -> None:
         )
 
 
-def refuse_findings(registry: Registry, state: State, target: Version) -> None:
+def refuse_findings(registry: Registry, rows: list[Row], target: Version) -> None:
     """Raise `ConflictError` when the version has an open finding."""
-    findings = findings_of(registry, state.rows, target.name)
+    findings = findings_of(registry, rows, target.name)
     if findings:
         raise ConflictError(
             f"{target.name} has an open finding: {describe(findings[-1])}. When you know the cause, run `champion "
@@ -205,10 +219,10 @@ def refuse_findings(registry: Registry, state: State, target: Version) -> None:
         )
 
 
-def refuse_unproven(state: State, target: Version, source: str) -> None:
+def refuse_unproven(rows: list[Row], target: Version, source: str) -> None:
     """Raise `ConflictError` unless it is the champion, and the environment before serves it and tested it."""
-    staged, tested = history.live(state.rows, source), history.smoke(state.rows, source)
-    if breaks(state.rows, None):
+    staged, tested = history.live(rows, source), history.smoke(rows, source)
+    if breaks(rows, None):
         raise ConflictError("the ledger was edited, so it proves nothing. `champion audit` says where.")
     if staged is None or staged.version != target.name:
         raise ConflictError(
@@ -217,8 +231,8 @@ def refuse_unproven(state: State, target: Version, source: str) -> None:
     if tested is None or not tested.outcome:
         how = "was not smoke tested" if tested is None else "failed its smoke test"
         raise ConflictError(f"{target.name} {how} in {source}: `champion smoke --env {source}` must pass first.")
-    history.refuse_retired(state.rows, target.name)
-    holder = history.champion(state.rows)
+    history.refuse_retired(rows, target.name)
+    holder = history.champion(rows)
     if holder != target.name:
         raise ConflictError(
             f"{target.name} is not the champion ({holder or 'nobody'} is): it must win "

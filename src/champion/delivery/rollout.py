@@ -11,7 +11,7 @@ from champion.core.errors import ConflictError, NotFoundError, UnavailableError,
 from champion.core.strict_yaml import did_you_mean
 from champion.delivery import deployment
 from champion.delivery.listeners import follow
-from champion.delivery.switch import State, Switch, provide, read_state, switch_file
+from champion.delivery.switch import Check, State, Switch, provide, read_state, switch_file
 from champion.flags import Flags, read_definitions, with_share
 from champion.registry import history, rollouts
 from champion.registry.chain import UNRECORDED, Row
@@ -30,7 +30,7 @@ def roll_out(registry: Registry, version: str, percent: float, flag: str = FLAG,
     """
     state = read_state(registry)
     live, target = _live_and_target(registry, state, version)
-    _refuse_unfit(registry, state, target)
+    _refuse_unfit(registry, state.rows, target)
     definitions = _definitions(registry, flag)
     active = history.active_rollout(state.rows, registry.environment.name)
     shares = {} if active is None else rollouts.shares(active)
@@ -42,7 +42,9 @@ def roll_out(registry: Registry, version: str, percent: float, flag: str = FLAG,
     report = deployment.prove_here(registry, target)
     beside = None if active is None else rollouts.shadow(active)
     details = _details(registry, state, live, definitions, shares | {flag: (percent, target.name)}, beside)
-    return _switch(registry, state, live, target, {**details, "flag": flag, "smoke": report.details()}, reason)
+    details |= {"flag": flag, "smoke": report.details()}
+    # The test took a while, and another command may have ended the proof.
+    return _switch(registry, state, live, target, details, reason, lambda rows: _refuse_unfit(registry, rows, target))
 
 
 def shadow(registry: Registry, version: str, reason: str | None = None) -> Switch:
@@ -157,15 +159,15 @@ def _fields(version: Version) -> dict[str, str]:
     return read | {feature["name"]: feature["type"] for feature in version.features}
 
 
-def _refuse_unfit(registry: Registry, state: State, target: Version) -> None:
+def _refuse_unfit(registry: Registry, rows: list[Row], target: Version) -> None:
     """Raise `ConflictError` for a version that the environment would not take, and that was never live there."""
-    deployment.refuse_findings(registry, state, target)
+    deployment.refuse_findings(registry, rows, target)
     source = registry.environment.promoted_from
-    if target.name in history.served(state.rows, registry.environment.name):
-        history.refuse_retired(state.rows, target.name)
+    if target.name in history.served(rows, registry.environment.name):
+        history.refuse_retired(rows, target.name)
     elif source is not None:
         deployment.refuse_other_ledger(registry, source)
-        deployment.refuse_unproven(state, target, source)
+        deployment.refuse_unproven(rows, target, source)
 
 
 def _definitions(registry: Registry, flag: str | None = None) -> dict[str, Any]:
@@ -210,7 +212,13 @@ def _details(
 
 
 def _switch(
-    registry: Registry, state: State, live: Row, target: Version, details: Mapping[str, Any], reason: str | None
+    registry: Registry,
+    state: State,
+    live: Row,
+    target: Version,
+    details: Mapping[str, Any],
+    reason: str | None,
+    check: Check | None = None,
 ) -> Switch:
     row = switch_file(
         registry,
@@ -222,5 +230,6 @@ def _switch(
         model_sha256=target.model_sha256,
         reason=reason,
         details=details,
+        check=check,
     )
     return Switch(row, changed=True)

@@ -10,7 +10,7 @@ the next command makes both agree.
   a rollout is recorded: it was written without the ledger, and with it the live version answers everybody.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,9 @@ from champion.registry.versions import MODEL_FILE, Version
 CLAIMS = ("action", "actor", "time", "reason", "hash")
 CLAIM_LENGTH = 200
 FILES = (POINTER, ROLLOUT, KEYS)
+
+# It raises an error if the rows no longer allow the switch.
+Check = Callable[[list[Row]], None]
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ def switch(
     *,
     reason: str | None = None,
     details: Mapping[str, Any] | None = None,
+    check: Check | None = None,
 ) -> Switch:
     """Serve the version, unless the environment already serves it.
 
@@ -102,17 +106,25 @@ def switch(
         model_sha256=target.model_sha256,
         reason=reason,
         details={**(details or {}), "models": target.models, **_origin(now)},
+        check=check,
     )
     return Switch(row, changed=True)
 
 
 def switch_file(
-    registry: Registry, state: State, file: str, action: str, *, details: Mapping[str, Any], **fields: Any
+    registry: Registry,
+    state: State,
+    file: str,
+    action: str,
+    *,
+    details: Mapping[str, Any],
+    check: Check | None = None,
+    **fields: Any,
 ) -> Row:
     """Append a row and make the file of the environment's store a copy of it, both or neither.
 
-    Raises `ConflictError` when another command was faster, and `UserError` when the store or the ledger fails; in both
-    cases the file is as before.
+    `check` sees the rows while nobody else can append one. Raises what it raises, `ConflictError` when another command
+    was faster, and `UserError` when the store or the ledger fails; in each case the file is as before.
     """
     environment, store = registry.environment, registry.store
     written = None
@@ -120,6 +132,8 @@ def switch_file(
         with registry.ledger.appending(despite_breaks=state.despite_breaks) as session:
             # A rollout holds only for the version that it was based on.
             refuse_overtaken(registry, state, *((POINTER, ROLLOUT) if file == ROLLOUT else (file,)))
+            if check is not None:
+                check(session.rows)
             emergency = {"emergency": True, **_breaks(session)} if session.breaks else {}
             row = session.append(action, environment=environment.name, details={**details, **emergency}, **fields)
             written = row.as_json()

@@ -186,15 +186,15 @@ class Retraining:
                 deploy(registry, run.version)
             else:
                 promote(registry, run.version)
-            self._test(environment)
+            self._test(environment, run.version)
             print(f"{environment.name} serves {run.version}", flush=True)
         if self._is_public and all(os.environ.get(name) for name in GITHUB):
             address = propose(Registry.open(self.environment).resolve(run.version), self.environment.name)
             print(f"pull request: {address}", flush=True)
         return run.write(self.root, result="deployed")
 
-    def _test(self, environment: Environment) -> None:
-        row, report = smoke_test(Registry.open(environment))
+    def _test(self, environment: Environment, version: str) -> None:
+        row, report = smoke_test(Registry.open(environment), version)
         if report.passed:
             return
         if environment.promoted_from is not None:
