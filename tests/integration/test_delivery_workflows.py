@@ -27,8 +27,8 @@ class Delivery:
         """Let main at GitHub be a branch of origin."""
         self.runner.origin.run("git", "push", "--quiet", "--force", str(self.github), f"{branch}:refs/heads/main")
 
-    def train(self, as_of: str = "2011-01-01") -> Run:
-        return self._act("train", "workflow_dispatch", {"inputs": {"as_of": as_of}})
+    def train(self, as_of: str = "2011-01-01", branch: str = "main") -> Run:
+        return self._act("train", "workflow_dispatch", {"inputs": {"as_of": as_of}}, branch=branch)
 
     def deploy(self, trained: Run, conclusion: str = "success") -> Run:
         workflow_run = {"conclusion": conclusion, "head_branch": "main", "id": trained.number}
@@ -56,10 +56,30 @@ class Delivery:
             ).fetchall()
         return rows[0][0] if rows else None
 
-    def _act(self, workflow: str, event_name: str, event: dict[str, Any], after: Run | None = None) -> Run:
+    def deploy_to_staging(self, version: str) -> None:
+        """As a person does it, by hand."""
+        environment = {
+            **self.runner.server.environment,
+            "CHAMPION_DATABASE_URL": f"sqlite:///{self.database}",
+            "CHAMPION_STORE_URL": f"s3://{self.runner.server.bucket}/models",
+            "ENVIRONMENT": "staging",
+        }
+        clone = Project(self.runner.folder / f"clone{len(self.runner.runs)}")
+        clone.run("champion", "deploy", version, environment=environment)
+
+    def _act(
+        self,
+        workflow: str,
+        event_name: str,
+        event: dict[str, Any],
+        after: Run | None = None,
+        *,
+        branch: str = "main",
+    ) -> Run:
         number = len(self.runner.runs) + 1
         clone = Project(self.runner.folder / f"clone{number}")
-        self.runner.origin.run("git", "clone", "--quiet", str(self.github), str(clone.folder))
+        self.runner.origin.run("git", "clone", "--quiet", "--branch", branch, str(self.github), str(clone.folder))
+        event = {"ref": f"refs/heads/{branch}", **event}
         self.runner.hub.branches = self.branches()
         secrets = {"CHAMPION_DATABASE_URL": f"sqlite:///{self.database}", "CHAMPION_WEBHOOK_URL": self.webhook.url}
         options = [word for name, value in secrets.items() for word in ("--secret", f"{name}={value}")]
@@ -165,3 +185,30 @@ def test_a_new_champion_comes_to_main_by_a_pull_request(delivery: Delivery) -> N
     (pull,) = delivery.runner.hub.pulls
     assert (pull["head"]["ref"], pull["base"]["ref"]) == ("retrain/2011-01-02", "main")
     assert pull["title"] == "Retrained as of 2011-01-02: v3 is the champion"
+
+
+def test_training_on_another_branch_is_refused_before_a_job_has_a_secret(delivery: Delivery) -> None:
+    delivery.runner.origin.run("git", "push", "--quiet", "--force", str(delivery.github), "main:refs/heads/topic")
+    run = delivery.train(branch="topic")
+    assert not run.passed
+    assert run.step_failed("Refuse another branch, before a job has a secret"), run.log
+    assert "refs/heads/topic: train.yml runs only on main" in run.log
+    assert run.roles == []
+    assert "Run Main Set up" not in run.log
+
+
+def test_a_version_that_staging_no_longer_serves_is_not_promoted(delivery: Delivery) -> None:
+    trained = delivery.train("2011-01-03")
+    assert trained.passed, trained.log
+
+    def replace_it(text: str) -> None:
+        if text.startswith("smoke v4 in staging: passed"):
+            delivery.deploy_to_staging("v2")
+
+    delivery.webhook.on_text = replace_it
+    run = delivery.deploy(trained)
+    assert not run.passed
+    assert run.step_failed("Promote the champion"), run.log
+    assert "v4 is not live in staging" in run.log
+    assert delivery.serving("staging") == "v2"
+    assert delivery.serving("production") == "v3"

@@ -1,19 +1,22 @@
 """Rules for every workflow: no logic, minimal permissions, pinned actions."""
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import botocore.session
 import pytest
 
 from support.act import WORKFLOWS, read_yaml
+from support.project import REPOSITORY
 from support.s3 import REGION
 
 # A step either sets up, or runs one command in an environment that `make` set up.
 COMMAND = re.compile(
     r"make (repro|setup( GROUP=[a-z0-9]+)?|test|test-all)"
     r'|\.venv/bin/(champion|dvc)( [\w./-]+| "\$[A-Z_]+")+'
-    r'|python3 -m champion\.(report\.comment|retraining\.handover) "\$[A-Z_]+"'
+    r'|python3 -m champion\.(report\.comment|retraining\.(branch|handover)) "\$[A-Z_]+"'
 )
 
 
@@ -46,6 +49,58 @@ def test_the_job_that_comments_on_what_a_fork_made_installs_nothing() -> None:
     assert [step["uses"].partition("@")[0] for step in before] == ["actions/checkout", "actions/download-artifact"]
     assert post["run"].startswith("python3 -m champion.report.comment ")
     assert post["env"]["PYTHONPATH"] == "src"
+
+
+def secrets_of(job: dict[str, Any]) -> set[str]:
+    """The secrets that a job can use, besides the token that every job has."""
+    return set(re.findall(r"secrets\.(\w+)", json.dumps(job)))
+
+
+def test_only_jobs_of_a_github_environment_have_secrets() -> None:
+    for path in WORKFLOWS:
+        for name, job in read_yaml(path)["jobs"].items():
+            assert not secrets_of(job) or "environment" in job, f"{path.stem}: {name}"
+
+
+def test_no_job_that_trains_begins_before_its_branch_is_main() -> None:
+    workflow = read_yaml(REPOSITORY / ".github/workflows/train.yml")
+    asks, *others = workflow["jobs"].items()
+    assert asks[1]["steps"][-1]["run"] == 'python3 -m champion.retraining.branch "$GITHUB_REF"'
+    assert "if" not in asks[1], "a job that is skipped is no refusal"
+    assert "environment" not in asks[1]
+    assert asks[1]["permissions"] == {"contents": "read"}
+    assert others
+    for _, job in others:
+        assert job["needs"] == asks[0]
+        assert "if" not in job
+
+
+def test_a_job_uses_the_role_and_the_secrets_of_its_own_environment_alone() -> None:
+    names = {name: job for path in WORKFLOWS for name, job in read_yaml(path)["jobs"].items() if job.get("environment")}
+    assert {job["environment"] for job in names.values()} == {"staging", "production"}
+    for name, job in names.items():
+        # GitHub gives a job the variables and secrets of its environment under the same names in both.
+        assert not re.search("staging|production", " ".join(secrets_of(job)), re.IGNORECASE), name
+        assert job.get("env", {}).get("ENVIRONMENT", job["environment"]) == job["environment"]
+        for step in job["steps"]:
+            role = step.get("with", {}).get("role-to-assume")
+            assert role in (None, "${{ vars.AWS_DELIVERY_ROLE }}")
+            assert "--env " not in step.get("run", ""), "only ENVIRONMENT says which"
+
+
+def test_production_takes_what_staging_tested_by_its_name() -> None:
+    jobs = read_yaml(REPOSITORY / ".github/workflows/deploy.yml")["jobs"]
+    assert "staging" in jobs["production"]["needs"]
+    commands = [
+        step
+        for name in ("staging", "production")
+        for step in jobs[name]["steps"]
+        if re.search("champion (ready|deploy|smoke|promote)", step.get("run", ""))
+    ]
+    assert len(commands) == 5
+    for step in commands:
+        assert '"$CHAMPION_VERSION"' in step["run"]
+        assert step["env"]["CHAMPION_VERSION"] == "${{ needs.champion.outputs.version }}"
 
 
 def test_actions_are_pinned_by_commit_and_say_their_version() -> None:

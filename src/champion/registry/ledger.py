@@ -292,8 +292,9 @@ class Ledger:
             )
         if state == "42501":
             return UnavailableError(
-                f"the database role of {self._name} lacks a permission. The owner of the table creates and updates it; "
-                "other roles may read and insert (docs/operations.md)."
+                f"the database role that is used for {self._name} lacks a permission. The owner of the table creates "
+                "and updates it; other roles may read and insert (docs/operations.md), each in its own environment "
+                "(docs/delivery.md)."
             )
         return UnavailableError(
             f"the database of {self._name} cannot be used ({type(error.orig).__name__}): it is down or full, or the "
