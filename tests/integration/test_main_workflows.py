@@ -24,7 +24,7 @@ def test_a_push_to_main_sends_what_s3_lacks(origin: Project, runner: Runner) -> 
 
 
 @pytest.mark.sweep
-def test_the_tests_workflow_runs_lint_and_tests(origin: Project, runner: Runner) -> None:
+def test_the_tests_workflow_runs_lint_and_tests_and_holds_its_threshold(origin: Project, runner: Runner) -> None:
     clone = Project(runner.folder / "tests-clone")
     origin.run("git", "clone", "--quiet", str(origin.folder), str(clone.folder))
     for path in (clone.folder / "tests").rglob("test_*.py"):
@@ -43,6 +43,8 @@ def test_the_tests_workflow_runs_lint_and_tests(origin: Project, runner: Runner)
         shutil.copytree(REPOSITORY / ".mypy_cache", types)
     options = ["--matrix", "python-version:3.11", "--env", f"MYPY_CACHE_DIR={types}"]
     run = runner.act(clone.folder, "tests", "test", "push", {}, *options)
-    assert run.passed, run.log
     assert "1 passed" in run.log
     assert "src/champion/report/comment.py" in run.log, "coverage is shown"
+    assert not run.passed, "one test covers too little"
+    assert re.search(r"Required test coverage of \d+% not reached", run.log), run.log
+    assert (run.artifacts / "coverage-3.11/index.html").is_file(), "of a failed run too"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,32 @@ def test_production_takes_what_staging_tested_by_its_name() -> None:
     for step in commands:
         assert '"$CHAMPION_VERSION"' in step["run"]
         assert step["env"]["CHAMPION_VERSION"] == "${{ needs.champion.outputs.version }}"
+
+
+@pytest.mark.parametrize("name", ["tests", "pipeline"])
+def test_develop_is_covered_as_main_is(name: str) -> None:
+    events = read_yaml(REPOSITORY / f".github/workflows/{name}.yml")["on"]
+    assert events == {"push": {"branches": ["main", "develop"]}, "pull_request": None}
+
+
+@pytest.mark.parametrize("name", ["train", "deploy"])
+def test_develop_delivers_nothing(name: str) -> None:
+    assert "develop" not in (REPOSITORY / f".github/workflows/{name}.yml").read_text(encoding="utf-8")
+
+
+def test_the_whole_suite_has_a_threshold_of_coverage_and_one_file_has_none() -> None:
+    steps = read_yaml(REPOSITORY / ".github/workflows/tests.yml")["jobs"]["test"]["steps"]
+    run, upload = steps[-2:]
+    threshold = re.search(r"--cov-fail-under=(\d+)", run["env"]["PYTEST_ADDOPTS"])
+    assert run["run"] == "make test"
+    assert threshold is not None
+    assert int(threshold[1]) >= 54
+    assert upload["uses"].startswith("actions/upload-artifact@")
+    assert upload["if"] == "${{ !cancelled() }}", "of a failed run too"
+    assert f"html:{upload['with']['path']}" in run["env"]["PYTEST_ADDOPTS"]
+    tools = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    assert "coverage" not in tools
+    assert not [option for option in tools["pytest"]["ini_options"]["addopts"] if "cov" in option]
 
 
 def test_actions_are_pinned_by_commit_and_say_their_version() -> None:
