@@ -11,9 +11,9 @@ from champion.core.yaml_text import read_yaml
 from champion.pipeline.evaluate.params import EvaluateParams
 from champion.pipeline.ingest.params import IngestParams
 from champion.pipeline.package.params import PackageParams
+from champion.pipeline.prepare.params import Prepare, PrepareParams
 from champion.pipeline.train.params import TrainParams
 from champion.pipeline.validate.params import ValidateParams
-from champion.table.params import TableParams
 from champion.table.window import Length, PositiveLength
 
 
@@ -69,10 +69,12 @@ class Monitoring(Section):
     triggers: Triggers = Triggers()
 
 
-class Params(IngestParams, ValidateParams, TrainParams, PackageParams, EvaluateParams):
+class Params(IngestParams, PrepareParams, ValidateParams, TrainParams, PackageParams, EvaluateParams):
     """Every section of params.yaml."""
 
     whole: ClassVar[bool] = True
+    # DVC needs each section that a stage reads.
+    prepare: Prepare
     compare: Compare = Compare()
     challenge: Challenge = Challenge()
     monitoring: Monitoring = Monitoring()
@@ -80,7 +82,7 @@ class Params(IngestParams, ValidateParams, TrainParams, PackageParams, EvaluateP
 
 STAGES: dict[str, type[Sections]] = {
     "ingest": IngestParams,
-    "prepare": TableParams,
+    "prepare": PrepareParams,
     "validate": ValidateParams,
     "train": TrainParams,
     "package": PackageParams,

@@ -100,8 +100,8 @@ def test_the_share_of_defaults_is_what_the_file_says(real_run: Project, source: 
     labels = pl.concat([read(real_run, f"prepared/{name}") for name in ("earlier", "test")])
     labels = labels.join(source.select("loan_id", "charged_off"), on="loan_id")
     known = (pl.col("charged_off") < pl.col("approval_date").dt.offset_by("24mo")).fill_null(False)
-    assert labels.filter(pl.col("target").cast(pl.Boolean) != known).is_empty()
-    by_year = labels.group_by(pl.col("approval_date").dt.year().alias("year")).agg(pl.len(), pl.col("target").mean())
+    assert labels.filter(pl.col("(target)").cast(pl.Boolean) != known).is_empty()
+    by_year = labels.group_by(pl.col("approval_date").dt.year().alias("year")).agg(pl.len(), pl.col("(target)").mean())
     found = {year: (rows, 100 * rate) for year, rows, rate in by_year.iter_rows() if year in MEASURED}
     assert found == {year: (rows, pytest.approx(rate, abs=0.06)) for year, (rows, rate) in MEASURED.items()}
 

@@ -61,7 +61,7 @@ def older(delivery_project: DeliveryProject, tmp_path: Path) -> DeliveryProject:
         "key": ["person"],
         "strategy": "out_of_time",
         "target": "target",
-        "train": {"rows": learned.height, "positives": int(learned["target"].sum())} | dates,
+        "train": {"rows": learned.height, "positives": int(learned["(target)"].sum())} | dates,
         "test": {"rows": 3000, "positives": 1683, "first": "2018-07-01", "last": "2019-06-30"},
     }
     details = {

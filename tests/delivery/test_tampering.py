@@ -14,6 +14,7 @@ from champion.delivery.challenge import challenge
 from champion.delivery.gate import failures
 from champion.delivery.register import register
 from champion.registry import history
+from champion.table.columns import TARGET
 from support.delivery import DeliveryProject, git
 from support.results import write_lock
 
@@ -44,7 +45,7 @@ def flatter(project: DeliveryProject) -> None:
     models = [project.staging.load_model(name) for name in ("v1", "v2")]
     champion, challenger = (model.predict(rows) for model in models)
     target = (challenger > champion).astype("int8")
-    write_parquet(project.root / TEST, rows.with_columns(target=pl.Series(target)))
+    write_parquet(project.root / TEST, rows.with_columns(pl.Series(TARGET, target)))
 
 
 def assert_not_judged(contest: DeliveryProject, reason: str) -> None:

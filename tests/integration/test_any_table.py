@@ -32,7 +32,7 @@ OPEN_CONTRACT = {"rows": [100, None], "class_share": [0.05, 0.95], "leak_auc": 1
 def describe(project: Project, **sections: Any) -> None:
     """Write a params.yaml of the model above and these sections."""
     common = {"train": MODEL, "evaluate": EVALUATE, "gates": {"roc_auc": {"min": 0.5}}, "contract": OPEN_CONTRACT}
-    common |= {"decision": {"share": 0.1}}
+    common |= {"decision": {"share": 0.1}, "prepare": {"drop_duplicates": False}}
     YAML().dump(common | sections, project.folder / "params.yaml")
 
 
@@ -54,20 +54,20 @@ def run_stages(project: Project) -> str:
 def test_breast_cancer_with_a_numeric_label_and_no_date(project: Project) -> None:
     from sklearn.datasets import load_breast_cancer
 
-    table = pl.from_pandas(load_breast_cancer(as_frame=True).frame).rename({"target": "benign"})
+    table = pl.from_pandas(load_breast_cancer(as_frame=True).frame)
     table.write_csv(project.folder / "data/source/breast_cancer.csv")
-    numbers: dict[str, Any] = {name: {"type": "number"} for name in table.columns if name != "benign"}
+    numbers: dict[str, Any] = {name: {"type": "number"} for name in table.columns if name != "target"}
     describe(
         project,
         **UNDATED,
         ingest={"source": "file", "path": "breast_cancer.csv"},
-        columns=numbers | {"benign": {"type": "integer", "role": "label"}},
+        columns=numbers | {"target": {"type": "integer", "role": "label"}},
         label={"kind": "value", "positive": [1]},
     )
     card = run_stages(project)
     found, train, test = metrics(project), part(project, "at_split/labelled"), part(project, "test")
     assert train.height + test.height == table.height
-    assert found["base_rate"] == pytest.approx(test["target"].mean(), abs=1e-6)
+    assert found["base_rate"] == pytest.approx(test["(target)"].mean(), abs=1e-6)
     # Without dates, the delivered model is the judged one.
     judged, delivered = (project.folder / f"models/{name}.skops" for name in ("rehearsed", "model"))
     assert judged.read_bytes() == delivered.read_bytes()
@@ -123,7 +123,7 @@ def test_penguins_with_a_text_label_a_date_and_names_with_spaces(project: Projec
     assert set(test["studyName"]) - set(train["studyName"]) == {"PAL0910"}
     assert train["Delta 15 N (o/oo)"].null_count() > 0
     found = metrics(project)
-    assert found["base_rate"] == pytest.approx((test["target"] == 1).mean(), abs=1e-6)
+    assert found["base_rate"] == pytest.approx((test["(target)"] == 1).mean(), abs=1e-6)
     assert found["roc_auc"] > 0.85
     assert found["brier_skill"] > 0.2
 
@@ -203,13 +203,13 @@ def test_a_million_rows_are_ingested_and_prepared(project: Project) -> None:
     )
     run_stage(project, "ingest")
     run_stage(project, "prepare")
-    train, test = part(project, "at_split/labelled").drop("fold"), part(project, "test")
+    train, test = part(project, "at_split/labelled").drop("(fold)"), part(project, "test")
     assert test.height == pytest.approx(250_000, rel=0.01)
     whole = pl.concat([train, test])
     assert sorted(whole["key"]) == list(range(rows))
     assert whole["kind"].null_count() == (table["kind"] == "c").sum()
     assert whole["amount"].null_count() == (table["amount"].abs() > 3).sum()
-    assert whole["target"].mean() == table["outcome"].mean()
+    assert whole["(target)"].mean() == table["outcome"].mean()
 
 
 def visits(count: int, years: int) -> pl.DataFrame:
@@ -331,7 +331,10 @@ def test_undated_groups_stand_on_one_side_and_calibrated_natives_with_costs_work
     run_stages(project)
     train, test = part(project, "at_split/labelled"), part(project, "test")
     assert set(train["shop"].drop_nulls()).isdisjoint(test["shop"].drop_nulls())
-    assert train.filter(pl.col("shop").is_not_null()).group_by("shop").agg(pl.col("fold").n_unique())["fold"].max() == 1
+    assert (
+        train.filter(pl.col("shop").is_not_null()).group_by("shop").agg(pl.col("(fold)").n_unique())["(fold)"].max()
+        == 1
+    )
     model = load(project.folder / "models/model.skops")
     assert model.manifest.calibration is not None
     few = test.head(20)

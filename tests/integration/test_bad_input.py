@@ -226,7 +226,7 @@ SPLITS: dict[str, tuple[Break, str]] = {
     ),
     "a positive value nobody has": (
         params(lambda p: p["label"].update(positive=["terrible"])),
-        "data/prepared/test.parquet: all rows have the same label",
+        "holds no value of `label.positive` ('terrible'). It holds 'good' (",
     ),
     "one class to learn from": (
         table(

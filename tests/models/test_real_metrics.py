@@ -126,11 +126,11 @@ def test_one_rehearsal_fitted_again_gives_the_scores_that_chose(real_run: Projec
     scores = pl.read_parquet(real_run.folder / "models/train/choosing_scores.parquet")
     assert scores["rehearsal"].unique(maintain_order=True).to_list() == [f"{year}-01-01" for year in range(2002, 2006)]
     first = scores.filter(pl.col("rehearsal") == "2002-01-01")
-    assert first["target"].to_list() == tested.target.tolist()
+    assert first["(target)"].to_list() == tested.target.tolist()
     again = pipeline.predict_proba(tested.frame)[:, 1]
     np.testing.assert_array_equal(first["probability"].to_numpy(), again)
     aucs = [
-        sk.roc_auc_score(rows["target"].to_numpy(), rows["probability"].to_numpy())
+        sk.roc_auc_score(rows["(target)"].to_numpy(), rows["probability"].to_numpy())
         for rows in scores.partition_by("rehearsal")
     ]
     assert read(real_run, "training.json")["roc_auc"] == pytest.approx(np.mean(aucs), abs=1e-6)

@@ -39,6 +39,7 @@ PARAMS: dict[str, Any] = {
     },
     "label": {"kind": "value", "positive": ["yes"], "horizon": 6},
     "split": {"test": 12},
+    "prepare": {"drop_duplicates": False},
     "contract": {"rows": [10, None], "class_share": [0.0, 1.0], "leak_auc": 1.0},
     "train": {"estimator": "logistic_regression", "search": {"method": "none"}},
     "decision": {"share": 0.5},

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from champion.table.columns import ColumnType, dtype
 from champion.table.fields import read_text, read_typed
+from champion.table.text_form import TextForm
 
 
-def parsed(texts: list[str | None], column_type: ColumnType, date_format: str | None = None) -> list[Any]:
+def parsed(texts: list[str | None], column_type: ColumnType, **form: Any) -> list[Any]:
     table = pl.DataFrame({"x": texts}, schema={"x": pl.String})
-    values = table.select(x=read_text("x", column_type, date_format).value)["x"]
+    values = table.select(x=read_text("x", column_type, TextForm(**form)).value)["x"]
     assert values.dtype == dtype(column_type)
     return values.to_list()
 
@@ -46,12 +47,62 @@ def test_dates_round_trip(values: list[date | None], date_format: str | None) ->
             "%d", f"{value.day:02}"
         )  # fmt: skip
 
-    assert parsed([None if v is None else text(v) for v in values], "date", date_format) == values
+    assert parsed([None if v is None else text(v) for v in values], "date", date_format=date_format) == values
 
 
 @given(st.lists(st.none() | st.text()))
 def test_categories_are_kept_as_they_are(values: list[str | None]) -> None:
     assert parsed(values, "category") == values
+
+
+@pytest.mark.parametrize("text", ["583", "583.", "583.0", "583.000", "+583.0"])
+def test_an_integer_may_be_written_with_decimals_of_zero(text: str) -> None:
+    assert parsed([text], "integer") == [583]
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["", "T00:00", " 23:59:59", "T23:59:59.123456", "T10:00:00Z", " 10:00:00 UTC", "T23:30:00-05:00", " 10:00+0200"],
+)
+def test_the_date_of_an_iso_datetime_is_the_one_that_is_written(time: str) -> None:
+    assert parsed([f"2020-01-02{time}"], "date") == [date(2020, 1, 2)]
+
+
+def test_a_date_format_may_hold_a_time() -> None:
+    assert parsed(["02.01.2020 17:30"], "date", date_format="%d.%m.%Y %H:%M") == [date(2020, 1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "expected"),
+    [
+        ({"decimal": ","}, "1,5", 1.5),
+        ({"decimal": ","}, "1.5", None),
+        ({"decimal": ",", "thousands": "."}, "-1.234.567,5", -1234567.5),
+        ({"decimal": ",", "thousands": "."}, "1.5", None),
+        ({"decimal": ",", "thousands": "\u202f"}, "12\u202f345,25", 12345.25),
+        ({"thousands": ","}, "1,234", 1234.0),
+        ({"thousands": ","}, "12,34,567.5", 1234567.5),
+        ({"thousands": ","}, "1234567", 1234567.0),
+        ({"thousands": ","}, "1,23", None),
+        ({"thousands": ","}, "1,234e2", 123400.0),
+        ({"thousands": "'"}, "1'234.50", 1234.5),
+        ({"thousands": ","}, "inf", None),
+    ],
+)
+def test_a_number_is_read_in_its_form_or_not_at_all(form: dict[str, str], text: str, expected: float | None) -> None:
+    assert parsed([text], "number", **form) == [expected]
+
+
+@given(st.integers(-(10**15), 10**15))
+def test_grouped_integers_round_trip(value: int) -> None:
+    assert parsed([f"{value:,}".replace(",", ".") + ",0"], "integer", decimal=",", thousands=".") == [value]
+
+
+def test_declared_words_are_missing_besides_the_usual_ones() -> None:
+    assert parsed(["-999", "7", "?"], "integer", na_values=("?", -999)) == [None, 7, None]
+    origin = read_text("x", "integer", TextForm(na_values=("?",))).origin
+    assert origin is not None
+    assert pl.DataFrame({"x": ["?", "!"]}).select(origin)["x"].to_list() == [None, "!"]
 
 
 @pytest.mark.parametrize("word", ["true", "T", "Yes", "y", "1"])
@@ -78,7 +129,12 @@ def test_these_words_are_false(word: str) -> None:
         ("NaN", "number"),
         ("2020-02-30", "date"),
         ("28-Feb-97", "date"),
-        ("2020-01-01 10:00", "date"),
+        ("2020-01-01T", "date"),
+        ("2020-01-01 25:00", "date"),
+        ("2020-01-01 10:00 in the morning", "date"),
+        ("583.01", "integer"),
+        (".0", "integer"),
+        ("5 83", "integer"),
     ],
 )
 def test_what_does_not_parse_is_null(text: str, column_type: ColumnType) -> None:
@@ -98,6 +154,10 @@ def test_a_text_column_keeps_its_text_as_origin_unless_it_cannot_fail() -> None:
     [
         ([1, None], pl.Int8, "integer", [1, None]),
         ([1, None], pl.UInt32, "number", [1.0, None]),
+        ([583.0, float("nan"), None], pl.Float64, "integer", [583, None, None]),
+        ([583.5, float("inf"), 1e30], pl.Float64, "integer", [None, None, None]),
+        ([Decimal("583.00")], pl.Decimal(10, 2), "integer", [583]),
+        ([2**63], pl.UInt64, "integer", [None]),
         ([1.5, float("nan")], pl.Float32, "number", [1.5, None]),
         ([Decimal("2.50")], pl.Decimal(10, 2), "number", [2.5]),
         ([1, 0, None], pl.Int64, "boolean", [True, False, None]),
@@ -123,7 +183,6 @@ def test_a_typed_column_becomes_the_declared_type(
 @pytest.mark.parametrize(
     ("dtype", "column_type"),
     [
-        (pl.Float64(), "integer"),
         (pl.Float64(), "category"),
         (pl.Float64(), "boolean"),
         (pl.Date(), "category"),

@@ -84,7 +84,7 @@ def test_equal_rows_without_an_id_are_all_kept_as_they_are_cases_of_their_own() 
     )
     train, test = sides(prepare(raw, KEYLESS))
     assert train.height + test.height == 800
-    assert {train["target"].mean(), test["target"].mean()} == {0.1}
+    assert {train["(target)"].mean(), test["(target)"].mean()} == {0.1}
 
 
 def test_a_row_without_a_date_goes_and_one_without_a_label_is_only_among_the_newest() -> None:
@@ -119,7 +119,7 @@ def test_parts_have_groups_and_segments_but_neither_label_nor_known() -> None:
     )  # fmt: skip
     params = dated(columns=columns)
     parts, described = prepare(raw, params), describe_columns(params, {})
-    assert parts[TEST].columns == ["day", "shop", "area", "town", "size", "target"]
+    assert parts[TEST].columns == ["day", "shop", "area", "town", "size", "(target)"]
     assert [feature["name"] for feature in described["features"]] == ["town", "size"]
     assert (described["group"], described["segments"], described["unknown"]) == ("shop", ["area", "town"], "sure")
 

@@ -102,7 +102,7 @@ def test_a_search_weighs_the_rows_as_the_rehearsals_do() -> None:
     names = [f"x{number}" for number in range(10)]
     calendar = Calendar(date(2020, 1, 1), horizon=0, window=12, test=12)
     schema = Schema([Feature(name=name, type="number") for name in names], calendar, "day", None, [])
-    data = Dataset(pl.DataFrame(x, schema=names).with_columns(day=days, target=pl.Series(target)), schema)
+    data = Dataset(pl.DataFrame(x, schema=names).with_columns(pl.Series(TARGET, target), day=days), schema)
     search = {"method": "grid", "scoring": "neg_log_loss", "grid": {"C": [0.1, 1e9]}}
     section = {"estimator": "logistic_regression", "recency_half_life": "60d", "search": search}
     params = Training.model_validate(section)

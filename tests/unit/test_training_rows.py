@@ -20,7 +20,7 @@ ROWS = pl.DataFrame(
         "shop": ["a", "b", "c"],
         "town": ["x", "x", "y"],
         "size": [1.0, 2.0, 3.0],
-        "target": [0, 1, 0],
+        "(target)": [0, 1, 0],
     }
 )
 DATES = {"first": "2020-01-15", "last": "2020-02-15"}
@@ -38,8 +38,8 @@ def test_an_id_identifies_a_row_alone() -> None:
 
 
 def test_every_prepared_value_identifies_a_row_without_an_id() -> None:
-    assert key_columns(SCHEMA) == ["day", "shop", "town", "size", "target"]
-    assert key_columns(SCHEMA | {"date": None, "group": None}) == ["town", "size", "target"]
+    assert key_columns(SCHEMA) == ["day", "shop", "town", "size", "(target)"]
+    assert key_columns(SCHEMA | {"date": None, "group": None}) == ["town", "size", "(target)"]
 
 
 @pytest.mark.parametrize("described", [{"parts": PARTS}, OLDER])
@@ -65,3 +65,12 @@ def test_a_column_that_identifies_training_rows_is_needed(column: str) -> None:
     window = {"id": None, "date": "day", "key": ["shop"], "parts": PARTS}
     with pytest.raises(UserError, match=f"the test rows lack the column '{column}', which identifies training rows"):
         seen(ROWS.drop(column), b"", window)
+
+
+def test_a_version_of_before_the_target_had_its_own_name_still_knows_its_rows() -> None:
+    undated = SCHEMA | {"date": None, "group": None}
+    key = key_columns(undated)
+    window = {"id": None, "date": None, "key": [*key[:-1], "target"], "parts": PARTS}
+    # A column that has this name today is another one.
+    today = ROWS.with_columns(target=pl.lit("x"))
+    assert seen(today, pack(row_keys(ROWS[[0, 0]], key)), window).tolist() == [True, False, False]

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from champion.table.columns import TARGET
 from champion.table.dataset import Dataset, Schema
 from champion.table.features import Feature
 from champion.table.window import AsOf, Calendar, Length, PositiveLength, offset, shift
@@ -84,8 +85,8 @@ def test_no_row_before_the_start_is_needed(calendar: Calendar) -> None:
 @given(CALENDARS, st.data())
 def test_a_model_learns_only_from_labels_known_at_its_date(calendar: Calendar, data: st.DataObject) -> None:
     rows = data.draw(st.lists(st.dates(calendar.start, calendar.as_of), min_size=1))
-    table = pl.DataFrame({"day": rows, "target": [0, 1] * (len(rows) // 2) + [0] * (len(rows) % 2)})
-    feature = Feature(name="target", type="integer")
+    table = pl.DataFrame({"day": rows, TARGET: [0, 1] * (len(rows) // 2) + [0] * (len(rows) % 2)})
+    feature = Feature(name=TARGET, type="integer")
     dataset = Dataset(table, Schema([feature], calendar, "day", None, []))
     for day in (calendar.split, calendar.as_of, *calendar.shown):
         for row, used in zip(rows, dataset.trained(day), strict=True):

@@ -23,6 +23,11 @@ def escaped(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def quoted(text: str, length: int = 60) -> str:
+    """The text in quotes on one line, cut off if it is longer than that."""
+    return repr(text if len(text) <= length else f"{text[:length]}...")
+
+
 def rounded(value: Any) -> Any:
     """The value with every float rounded to six decimals, and None for floats that are not finite."""
     if isinstance(value, float):

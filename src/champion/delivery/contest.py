@@ -11,13 +11,14 @@ from champion.core.strict_yaml import Sections
 from champion.core.values import flattened
 from champion.judging.comparison import Kind
 from champion.pipeline.ingest.params import IngestParams
+from champion.pipeline.prepare.params import PrepareParams
 from champion.pipeline.train.params import TrainParams
 from champion.registry.versions import Version
 from champion.table.columns import Label
 from champion.table.params import TableParams
 
 # What ingest, prepare, train and refit read, so what makes a recipe. A class reads what those before it leave.
-MAKING: tuple[type[Sections], ...] = (TableParams, IngestParams, TrainParams)
+MAKING: tuple[type[Sections], ...] = (TableParams, IngestParams, PrepareParams, TrainParams)
 # What a refresh may change too. Another hash of the same file in a wheel is a newer release of the data.
 REFRESHED = frozenset({"as_of", "ingest.sha256", "train.calibration"})
 _ABSENT = object()

@@ -203,7 +203,7 @@ def _read_columns(
     found = found.with_columns(pl.col(pl.String).replace(dict.fromkeys(MISSING_VALUES)))
     values = []
     for column, spec in columns.items():
-        field = read_typed(column, spec.type, found.schema[column], params.ingest.date_format)
+        field = read_typed(column, spec.type, found.schema[column], params.ingest)
         if field is None:
             raise UserError(f"{name}: the column {column!r} holds {found.schema[column]}, not {spec.type}. Convert it.")
         values.append(field.value.alias(column))

@@ -16,6 +16,9 @@ from champion.table.columns import TARGET
 from champion.table.dataset import Dataset, Schema
 from champion.table.keys import Keys, row_keys
 
+# What the target was called when versions were registered before it had a name that no column of a table has.
+FORMER_TARGET = "target"
+
 
 def key_columns(schema: Mapping[str, Any]) -> list[str]:
     """The columns that identify a row: the id, or all columns if there is no id."""
@@ -48,10 +51,14 @@ def seen(rows: pl.DataFrame, training_rows: bytes, window: Mapping[str, Any]) ->
     """
     when, train = window["date"], _training_part(window)
     by_date = window["id"] is None and when is not None and "first" in train
-    for name in [*window["key"], *([when] if by_date else [])]:
+    key = list(window["key"])
+    # Without an id, the target is the last part of the key.
+    if window["id"] is None and key[-1] == FORMER_TARGET:
+        key[-1] = TARGET
+    for name in [*key, *([when] if by_date else [])]:
         if name not in rows.columns:
             raise UserError(f"the test rows lack the column {name!r}, which identifies training rows. Add it.")
-    known = np.isin(row_keys(rows, window["key"]), np.frombuffer(training_rows, dtype="<u8"))
+    known = np.isin(row_keys(rows, key), np.frombuffer(training_rows, dtype="<u8"))
     if by_date:
         first, last = (date.fromisoformat(train[end]) for end in ("first", "last"))
         known |= rows[when].is_between(first, last).to_numpy()

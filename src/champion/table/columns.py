@@ -16,10 +16,10 @@ Role = Literal["feature", "label", "known", "id", "date", "group", "segment", "i
 # Roles that no two columns have.
 SINGLE: tuple[Role, ...] = ("known", "id", "date", "group")
 
-# The column of 0 and 1 that prepare makes from the label.
-TARGET = "target"
+# The column of 0 and 1 that prepare makes from the label. In brackets, as no table has a column of that name.
+TARGET = "(target)"
 # The column with the number of the fold that tests a row, in a table without dates.
-FOLD = "fold"
+FOLD = "(fold)"
 
 
 class Column(Section):
@@ -83,20 +83,25 @@ class Label(Section):
     """When the label is 1.
 
     `event`: the label column is a date; the label is 1 if this date is less than `horizon` after the row's own date.
-    `value`: the label is 1 if the column holds one of `positive`.
+    `value`: the label is 1 if the column holds one of `positive`, and 0 for the one other value. If there are several,
+    `negative` lists those that are 0; a row with any other value has no label.
     Both are known from `horizon` after the row's date on, never earlier.
     """
 
     kind: Literal["event", "value"]
     horizon: Length = 0
     positive: tuple[str | bool | int, ...] = Field(default=(), strict=False)
+    negative: tuple[str | bool | int, ...] = Field(default=(), strict=False)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if self.kind == "event" and (self.horizon in (0, "0d") or self.positive):
-            raise ValueError("an event label needs a `horizon` and no `positive`")
+        if self.kind == "event" and (self.horizon in (0, "0d") or self.positive or self.negative):
+            raise ValueError("an event label needs a `horizon`, no `positive` and no `negative`")
         if self.kind == "value" and not self.positive:
             raise ValueError("a value label needs `positive`, the values that count as 1")
+        both = [value for value in self.positive if value in self.negative]
+        if both:
+            raise ValueError(f"{both[0]!r} cannot be both `positive` and `negative`")
         return self
 
 
@@ -126,9 +131,12 @@ def check_roles(columns: Mapping[str, Column]) -> None:
         raise ValueError("columns: no column has the role feature")
     if any(column.role == "date" and column.type != "date" for column in columns.values()):
         raise ValueError("columns: the column with the role date needs the type date")
-    for name in (TARGET, FOLD):
-        if name in columns:
+    for name in columns:
+        if name in (TARGET, FOLD):
             raise ValueError(f"columns: prepare makes a column `{name}` itself; rename yours")
+        # Polars would take it for all columns that it matches.
+        if name == "*" or (name.startswith("^") and name.endswith("$")):
+            raise ValueError(f"columns: `{name}` stands for a pattern of names; rename the column")
 
 
 def check_label(columns: Columns, label: Label) -> None:
@@ -139,7 +147,8 @@ def check_label(columns: Columns, label: Label) -> None:
     if label.kind == "value" and column.type == "date":
         raise ValueError("label: a value label cannot be read from a label column of type date")
     if label.kind == "value" and column.type != "category":
-        _check_numbers(label.positive, column.type)
+        _check_numbers("positive", label.positive, column.type)
+        _check_numbers("negative", label.negative, column.type)
 
 
 def check_known(names: Iterable[str], known: Iterable[str], where: str) -> None:
@@ -149,11 +158,11 @@ def check_known(names: Iterable[str], known: Iterable[str], where: str) -> None:
             raise ValueError(f"{where}.{name}: no such column{did_you_mean(name, known)}")
 
 
-def _check_numbers(positive: Iterable[str | bool | int], column_type: ColumnType) -> None:
-    for value in positive:
+def _check_numbers(key: str, values: Iterable[str | bool | int], column_type: ColumnType) -> None:
+    for value in values:
         try:
             float(value)
         except ValueError:
             raise ValueError(
-                f"label: `positive` holds {value!r}, but the label column has the type {column_type}"
+                f"label: `{key}` holds {value!r}, but the label column has the type {column_type}"
             ) from None

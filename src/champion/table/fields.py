@@ -5,10 +5,17 @@ from dataclasses import dataclass
 import polars as pl
 
 from champion.table.columns import ColumnType, dtype
+from champion.table.text_form import PLAIN, TextForm
 
 # The texts that stand for no value in CSV files.
 MISSING_VALUES = ["", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"]
 _TRUE, _FALSE = ["true", "t", "yes", "y", "1"], ["false", "f", "no", "n", "0"]
+# An ISO date, which a time may follow. The date counts as it is written, whatever the time's zone.
+_ISO_DATE = (
+    r"^([0-9]{4}-[0-9]{1,2}-[0-9]{1,2})"
+    r"(?:[T ](?:[01][0-9]|2[0-4]):[0-5][0-9](?::[0-6][0-9](?:[.,][0-9]+)?)?"
+    r"(?: ?(?:Z|UTC|[+-][0-9]{2}(?::?[0-9]{2})?))?)?$"
+)
 
 
 @dataclass(frozen=True)
@@ -23,30 +30,41 @@ class Field:
     origin: pl.Expr | None = None
 
 
-def read_text(name: str, column_type: ColumnType, date_format: str | None = None) -> Field:
-    """A text column as the type. Booleans: true/false, t/f, yes/no, y/n, 1/0. Dates: ISO 8601 or `date_format`."""
+def read_text(name: str, column_type: ColumnType, form: TextForm = PLAIN) -> Field:
+    """A text column as the type. Booleans: true/false, t/f, yes/no, y/n, 1/0. An integer may have decimals of only 0.
+
+    Dates are in the form's `date_format`, else ISO 8601; a time after them does not count.
+    """
     text = pl.col(name).cast(pl.String)
+    if form.na_values:
+        text = pl.when(~text.is_in([str(value) for value in form.na_values])).then(text)
     match column_type:
         case "category":
             return Field(name, text)
         case "boolean":
             word = text.str.to_lowercase()
             return Field(name, pl.when(word.is_in(_TRUE)).then(True).when(word.is_in(_FALSE)).then(False), text)
+        case "date" if form.date_format is not None:
+            return Field(name, text.str.to_date(form.date_format, strict=False), text)
         case "date":
-            return Field(name, text.str.to_date(date_format or "%Y-%m-%d", strict=False), text)
+            return Field(name, text.str.extract(_ISO_DATE).str.to_date("%Y-%m-%d", strict=False), text)
         case "number":
-            return Field(name, _finite(text.cast(pl.Float64, strict=False)), text)
+            return Field(name, _finite(_plain_number(text, form).cast(pl.Float64, strict=False)), text)
         case "integer":
-            return Field(name, text.cast(pl.Int64, strict=False), text)
+            whole = _plain_number(text, form).str.replace(r"\.0*$", "")
+            return Field(name, whole.cast(pl.Int64, strict=False), text)
 
 
-def read_typed(name: str, column_type: ColumnType, found: pl.DataType, date_format: str | None = None) -> Field | None:
-    """A column that already has a type, or None if this type does not fit the declared one."""
+def read_typed(name: str, column_type: ColumnType, found: pl.DataType, form: TextForm = PLAIN) -> Field | None:
+    """A column that already has a type, or None if this type does not fit the declared one; the form is that of text.
+
+    Whole numbers of any type are integers: pandas writes integers as floats if one is missing.
+    """
     column = pl.col(name)
     if found == pl.Null:
         return Field(name, pl.lit(None, dtype=dtype(column_type)))
     if found in (pl.String, pl.Categorical, pl.Enum):
-        return read_text(name, column_type, date_format)
+        return read_text(name, column_type, form)
     match column_type:
         case "date" if found == pl.Date or isinstance(found, pl.Datetime):
             return Field(name, column.cast(pl.Date))
@@ -54,7 +72,11 @@ def read_typed(name: str, column_type: ColumnType, found: pl.DataType, date_form
             number = column.cast(pl.Float64).fill_nan(None)
             return Field(name, _finite(number), number)
         case "integer" if found.is_integer():
-            return Field(name, column.cast(pl.Int64))
+            return Field(name, column.cast(pl.Int64, strict=False), column)
+        case "integer" if found.is_numeric():
+            number = column.cast(pl.Float64).fill_nan(None)
+            whole = pl.when(number == number.floor()).then(column.cast(pl.Int64, strict=False))
+            return Field(name, whole, number)
         case "boolean" if found == pl.Boolean:
             return Field(name, column)
         case "boolean" if found.is_integer():
@@ -62,6 +84,26 @@ def read_typed(name: str, column_type: ColumnType, found: pl.DataType, date_form
         case "category" if found.is_integer() or found == pl.Boolean:
             return Field(name, column.cast(pl.String))
     return None
+
+
+def _plain_number(text: pl.Expr, form: TextForm) -> pl.Expr:
+    """The text of a number with a point and no groups; null for a text that is no number in this form."""
+    if form.decimal == PLAIN.decimal and form.thousands is None:
+        return text
+    decimal, grouped = _escaped(form.decimal), ""
+    if form.thousands is not None:
+        # Groups of three, of which those before the last may have two, as in India.
+        mark = _escaped(form.thousands)
+        grouped = f"|[0-9]{{1,3}}(?:{mark}[0-9]{{2,3}})*{mark}[0-9]{{3}}"
+        without = text.str.replace_all(form.thousands, "", literal=True)
+    else:
+        without = text
+    number = f"^[+-]?(?:[0-9]+{grouped})?(?:{decimal}[0-9]*)?(?:[eE][+-]?[0-9]+)?$"
+    return pl.when(text.str.contains(number)).then(without.str.replace(form.decimal, ".", literal=True))
+
+
+def _escaped(character: str) -> str:
+    return f"\\x{{{ord(character):x}}}"
 
 
 def _finite(number: pl.Expr) -> pl.Expr:

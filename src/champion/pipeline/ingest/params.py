@@ -1,13 +1,17 @@
 """The sections of params.yaml that ingest reads."""
 
+import codecs
+import io
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from champion.core.strict_yaml import Section
 from champion.table.exclusions import Exclusions, check_exclusions
 from champion.table.params import TableParams
+from champion.table.text_form import Character, TextForm
+
+Compression = Literal["infer", "none", "gzip", "bz2", "xz", "zip", "zstd"]
 
 
 def _stays_inside(path: str) -> str:
@@ -23,29 +27,55 @@ def _stays_inside(path: str) -> str:
 InsidePath = Annotated[str, AfterValidator(_stays_inside)]
 
 
-class AnySource(Section):
-    """What every source has: the form of dates in text, and the rows to leave out."""
+class AnySource(TextForm):
+    """What every source has: the form of its texts, and the rows to leave out."""
 
-    date_format: str | None = None
     exclude: Exclusions = Field(default={})
 
 
-class WheelSource(AnySource):
+class AnyFile(AnySource):
+    """A CSV or Parquet file. The rest is about CSV files: `encoding` is any that Python knows.
+
+    `infer` finds the compression by the first bytes of the file. A zip archive must hold one file.
+    """
+
+    path: InsidePath
+    separator: Character = ","
+    encoding: str = "utf-8"
+    compression: Compression = "infer"
+
+    @field_validator("separator")
+    @classmethod
+    def _separates(cls, separator: str) -> str:
+        if not separator.isascii() or separator in '"\r\n\0':
+            raise ValueError("it must be one ASCII character, and no quote or line end")
+        return separator
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str) -> str:
+        try:
+            # It refuses what Python calls a codec too and reads no text, such as hex.
+            io.TextIOWrapper(io.BytesIO(), encoding)
+            codecs.getincrementaldecoder(encoding)
+        except (LookupError, ValueError):
+            raise ValueError("it must be an encoding of text that Python knows, such as cp1252 or utf-16") from None
+        return encoding
+
+
+class WheelSource(AnyFile):
     """A CSV file inside an installed wheel. The lock pins the wheel by hash, and the wheel is never imported."""
 
     source: Literal["wheel"]
     distribution: str
-    path: InsidePath
     sha256: str
     adapter: Literal["loans"] | None = None
 
 
-class FileSource(AnySource):
+class FileSource(AnyFile):
     """A CSV or Parquet file. It must be in `data/source/`, so that DVC notices its changes."""
 
     source: Literal["file"]
-    path: InsidePath
-    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
     adapter: Literal["loans"] | None = None
 
 

@@ -1,41 +1,50 @@
 """Reading the rows in the window from an installed wheel, a file or a database, with the declared types."""
 
-import csv
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import assert_never
 
 import polars as pl
 
 from champion.core.errors import NoRowsError, UserError, refuse_full_memory
 from champion.core.layout import SOURCE
+from champion.core.values import quoted
+from champion.pipeline.ingest.csv_file import as_utf8, read_header, refuse_other_bytes
 from champion.pipeline.ingest.loans import SOURCE_COLUMNS, loan_fields
 from champion.pipeline.ingest.params import FileSource, Source, SqlSource, WheelSource
 from champion.table.columns import Columns
 from champion.table.fields import MISSING_VALUES, Field, read_text, read_typed
+from champion.table.text_form import TextForm
 from champion.table.window import Period
 
 EXAMPLES = 3
 # The names of files in DVC's cache are hashes of their content.
 CACHED = re.compile("/files/md5/[0-9a-f]{2}/[0-9a-f]{30}$")
+# The keys of the form of a text with a value of that type.
+FORMS = {
+    "date": "`ingest.date_format` ",
+    "number": "`ingest.decimal`, `ingest.thousands` ",
+    "integer": "`ingest.decimal`, `ingest.thousands` ",
+}
 
 
 @dataclass(frozen=True)
 class Origin:
     """An opened source: a name for messages, its rows, and the typed fields to read from them.
 
-    With `whole_rows`, unused columns are parsed too; otherwise an extra separator could shift values unnoticed.
+    A CSV file is the `text`. Of it, unused columns are parsed too; otherwise an extra separator could shift values
+    unnoticed.
     """
 
     name: str
     rows: pl.LazyFrame
     fields: list[Field]
-    whole_rows: bool = False
+    text: Path | None = None
 
 
 def read_table(source: Source, columns: Columns, period: Period | None, root: Path = Path()) -> pl.DataFrame:
@@ -44,11 +53,15 @@ def read_table(source: Source, columns: Columns, period: Period | None, root: Pa
     A file is under `root`, the root of the repository. Raises `UserError` when the source is missing, its columns are
     not the declared ones, a value does not parse as its type, or no row is in the window.
     """
-    origin = _open(source, columns, period, root)
+    with TemporaryDirectory(prefix="champion-ingest-") as folder:
+        return _read_origin(_open(source, columns, period, root, Path(folder)), columns, period)
+
+
+def _read_origin(origin: Origin, columns: Columns, period: Period | None) -> pl.DataFrame:
     date = columns.only("date")
     values = [field.value.alias(field.name) for field in origin.fields]
     texts = [field.origin.alias(_text_of(field)) for field in origin.fields if field.origin is not None]
-    optimizations = pl.QueryOptFlags(projection_pushdown=not origin.whole_rows)
+    optimizations = pl.QueryOptFlags(projection_pushdown=origin.text is None)
     try:
         rows = origin.rows.select(values + texts)
         if period is not None and date is not None:
@@ -62,33 +75,35 @@ def read_table(source: Source, columns: Columns, period: Period | None, root: Pa
             _explain_empty_window(origin.name, rows, date, period)
     except (pl.exceptions.PolarsError, OSError) as error:
         refuse_full_memory(error)
+        if origin.text is not None:
+            refuse_other_bytes(origin.text, origin.name)
         raise UserError(
-            f"{origin.name}: cannot be read as {'Parquet' if origin.name.endswith('.parquet') else 'UTF-8 CSV'} "
-            f"({_first_line(error)}). Repair or re-export the file."
+            f"{origin.name}: cannot be read as {'Parquet' if origin.text is None else 'CSV'} ({_first_line(error)}). "
+            "Repair or re-export the file."
         ) from None
     if table.is_empty():
         raise UserError(f"{origin.name}: the table has a header but no rows. Give a table with rows.")
     return table
 
 
-def _open(source: Source, columns: Columns, period: Period | None, root: Path) -> Origin:
+def _open(source: Source, columns: Columns, period: Period | None, root: Path, folder: Path) -> Origin:
     match source:
         case WheelSource():
             path = _wheel_path(source)
-            return _open_file(path, f"{source.path} of {source.distribution}", source, columns)
+            return _open_file(path, f"{source.path} of {source.distribution}", source, columns, folder)
         case FileSource():
             path = SOURCE / source.path
             if not (root / path).is_file():
                 raise UserError(f"{path}: no such file. Put the table there, or correct `ingest.path` in params.yaml.")
             _refuse_link_outside(path, root)
-            return _open_file(root / path, str(path), source, columns)
+            return _open_file(root / path, str(path), source, columns, folder)
         case SqlSource():
             from champion.pipeline.ingest.database import read_sql
 
             rows = read_sql(source, columns, period)
             name = source.table or "ingest.query"
             wanted = Columns({column: spec for column, spec in columns.items() if spec.role != "ignore"})
-            return Origin(name, rows.lazy(), _typed_fields(name, rows.schema, wanted, source.date_format))
+            return Origin(name, rows.lazy(), _typed_fields(name, rows.schema, wanted, source))
         case _:
             assert_never(source)
 
@@ -119,7 +134,7 @@ def _wheel_path(source: WheelSource) -> Path:
     return path
 
 
-def _open_file(path: Path, name: str, source: WheelSource | FileSource, columns: Columns) -> Origin:
+def _open_file(path: Path, name: str, source: WheelSource | FileSource, columns: Columns, folder: Path) -> Origin:
     if path.stat().st_size == 0:
         raise UserError(f"{name}: the file is empty. Give a table with a header and rows.")
     if path.suffix == ".parquet":
@@ -129,33 +144,16 @@ def _open_file(path: Path, name: str, source: WheelSource | FileSource, columns:
         except (pl.exceptions.PolarsError, OSError) as error:
             raise UserError(f"{name}: not readable Parquet ({_first_line(error)}). Write the file again.") from None
         if source.adapter is None:
-            return Origin(name, rows, _typed_fields(name, schema, columns, source.date_format))
+            return Origin(name, rows, _typed_fields(name, schema, columns, source))
         return Origin(name, rows.with_columns(pl.all().cast(pl.String)), _loan_fields(name, list(schema), columns))
-    separator = source.separator if isinstance(source, FileSource) else ","
-    header = _read_header(path, name, separator)
-    rows = pl.scan_csv(path, separator=separator, infer_schema=False, null_values=MISSING_VALUES, glob=False)
+    text = as_utf8(path, name, source, folder)
+    header = read_header(text, name, source.separator)
+    rows = pl.scan_csv(text, separator=source.separator, infer_schema=False, null_values=MISSING_VALUES, glob=False)
     if source.adapter == "loans":
-        return Origin(name, rows, _loan_fields(name, header, columns), whole_rows=True)
+        return Origin(name, rows, _loan_fields(name, header, columns), text)
     _refuse_other_columns(name, header, list(columns))
-    fields = [read_text(column, spec.type, source.date_format) for column, spec in columns.items()]
-    return Origin(name, rows, _without_ignored(fields, columns), whole_rows=True)
-
-
-def _read_header(path: Path, name: str, separator: str) -> list[str]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            header = next(csv.reader(stream, delimiter=separator), [])
-    except UnicodeDecodeError:
-        raise UserError(f"{name}: the text is not UTF-8. Save the file with the encoding UTF-8.") from None
-    repeated = [column for column, times in Counter(header).items() if times > 1]
-    if repeated:
-        raise UserError(f"{name}: the column {repeated[0]!r} occurs {Counter(header)[repeated[0]]} times. Rename one.")
-    if len(header) == 1:
-        raise UserError(
-            f"{name}: with the separator {separator!r}, the header has only one column, {header[0]!r}. Correct "
-            "`ingest.separator` in params.yaml, or the file."
-        )
-    return header
+    fields = [read_text(column, spec.type, source) for column, spec in columns.items()]
+    return Origin(name, rows, _without_ignored(fields, columns), text)
 
 
 def _refuse_other_columns(name: str, found: list[str], expected: list[str]) -> None:
@@ -186,13 +184,13 @@ def _loan_fields(name: str, found: list[str], columns: Columns) -> list[Field]:
     return _without_ignored(fields, columns)
 
 
-def _typed_fields(name: str, schema: pl.Schema, columns: Columns, date_format: str | None) -> list[Field]:
+def _typed_fields(name: str, schema: pl.Schema, columns: Columns, form: TextForm) -> list[Field]:
     _refuse_other_columns(name, schema.names(), list(columns))
     fields = []
     for column, spec in columns.items():
         if spec.role == "ignore":
             continue
-        field = read_typed(column, spec.type, schema[column], date_format)
+        field = read_typed(column, spec.type, schema[column], form)
         if field is None:
             raise UserError(
                 f"{name}: the column {column!r} holds {schema[column]}, but params.yaml declares {spec.type}. "
@@ -207,7 +205,7 @@ def _without_ignored(fields: list[Field], columns: Columns) -> list[Field]:
 
 
 def _text_of(field: Field) -> str:
-    return f"text of {field.name}"
+    return f"(text of {field.name})"
 
 
 def _refuse_unparsed(origin: Origin, read: pl.DataFrame, columns: Columns) -> None:
@@ -219,10 +217,11 @@ def _refuse_unparsed(origin: Origin, read: pl.DataFrame, columns: Columns) -> No
         if failed.is_empty():
             continue
         kind, count = columns[field.name].type, len(failed)
+        examples = ", ".join(quoted(text) for text in failed.unique(maintain_order=True).head(EXAMPLES).cast(pl.String))
         raise UserError(
-            f"{origin.name}: {count} {'value' if count == 1 else 'values'} of column {field.name!r} cannot be read as "
-            f"{kind}, such as {_listed(failed.head(EXAMPLES).cast(pl.String))}. Correct them, or the column's "
-            f"`type`{' or `ingest.date_format`' if kind == 'date' else ''} in params.yaml."
+            f"{origin.name}: {count:,} {'value' if count == 1 else 'values'} of column {field.name!r} cannot be read "
+            f"as {kind}, such as {examples}. Correct them, or in params.yaml the column's `type`, {FORMS.get(kind, '')}"
+            "or `ingest.na_values`."
         )
 
 

@@ -6,7 +6,13 @@ import polars as pl
 
 from champion.core.errors import UserError
 from champion.core.layout import AT_AS_OF, AT_SPLIT, LABELLED, TEST
-from champion.pipeline.prepare.labels import label_rows
+from champion.pipeline.prepare.labels import (
+    check_label_values,
+    count_label_values,
+    describe_label_values,
+    label_rows,
+)
+from champion.pipeline.prepare.params import PrepareParams
 from champion.pipeline.prepare.splits import Parts, split_by_date, split_by_key
 from champion.table.columns import TARGET
 from champion.table.features import describe_features, empty_invalid, features_of
@@ -33,6 +39,33 @@ def prepare(raw: pl.DataFrame, params: TableParams) -> Parts:
                 f"{settings}, `label` or `ingest.exclude` in params.yaml."
             )
     return parts
+
+
+def describe_label(raw: pl.DataFrame, params: TableParams) -> list[str]:
+    """Lines about the values in the label column, with the number of rows whose outcome the source knows.
+
+    Raises `UserError` when a value is neither positive nor negative, or none is one of them.
+    """
+    outcome = params.table.only("known")
+    known = raw if outcome is None else raw.filter(pl.col(outcome))
+    if params.label.kind == "event":
+        events = known[params.table.label].count()
+        return [f"a date: {events:,} rows", f"no date: {known.height - events:,} rows"]
+    values = count_label_values(known, params.table, params.label)
+    check_label_values(values, params.table, params.label)
+    return describe_label_values(values)
+
+
+def find_duplicates(raw: pl.DataFrame, params: PrepareParams) -> tuple[pl.DataFrame, int | None]:
+    """The rows without the duplicates if they are to be dropped, and the number of duplicates.
+
+    A duplicate equals an earlier row in all columns. Rows with an id have none (None): there, an id that occurs twice
+    breaks the contract.
+    """
+    if params.table.only("id") is not None:
+        return raw, None
+    once = raw.unique(keep="first", maintain_order=True)
+    return once if params.prepare.drop_duplicates else raw, raw.height - once.height
 
 
 def label_and_clean(raw: pl.DataFrame, params: TableParams) -> pl.DataFrame:

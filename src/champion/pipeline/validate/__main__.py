@@ -19,6 +19,7 @@ def main() -> None:
         read_json(SCHEMA)
         with progress("checking the data contract with Great Expectations"):
             # Imported here, because the import takes seconds.
+            from champion.pipeline.validate.breaches import describe_leaks, lines_to_accept
             from champion.pipeline.validate.findings import breach_table, check, summarise
             from champion.pipeline.validate.stage import hash_validated_files, read_tables
 
@@ -26,10 +27,15 @@ def main() -> None:
             findings = check(tables)
         breaches = [finding for finding in findings if not finding.passed]
         if breaches:
-            raise UserError(
-                f"the data breaks {len(breaches)} of {len(findings)} expectations of `contract` in params.yaml:\n"
-                f"{breach_table(breaches)}\nCorrect the data, or change the contract if the data is right."
-            )
+            said = [
+                f"the data breaks {len(breaches)} of {len(findings)} expectations of `contract` in params.yaml:",
+                breach_table(breaches),
+                *describe_leaks(breaches, params.contract),
+            ]
+            if lines := lines_to_accept(breaches, params.contract, params.table):
+                said.append(f"These lines of `contract` would accept the shares and numbers found:\n\n{lines}\n")
+            said.append("Correct the data, or change the contract if the data is right.")
+            raise UserError("\n".join(said))
         write_json(VALIDATION, summarise(findings, tables))
         write_json(VALIDATED, hash_validated_files())
         print(f"{VALIDATION}: all {len(findings)} expectations met")

@@ -17,6 +17,8 @@ from champion.table.window import Calendar
 LARGEST = sys.float_info.max
 # The part from which the judged model learns.
 TRAINING = "at_split/labelled"
+# The table with the ROC AUC of each feature alone.
+LEAKS = "leaks"
 
 
 @dataclass(frozen=True)
@@ -143,4 +145,4 @@ def _leaks(training: pl.DataFrame, columns: Columns, contract: Contract) -> Chec
     labelled = training.drop_nulls(TARGET)
     frame = pd.DataFrame({name: [separation(labelled[name], labelled[TARGET])] for name in columns.features})
     expectations = [gxe.ExpectColumnMaxToBeBetween(column=name, max_value=contract.leak_auc) for name in frame.columns]
-    return Checked("leaks", frame, list(expectations))
+    return Checked(LEAKS, frame, list(expectations))

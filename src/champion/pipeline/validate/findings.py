@@ -7,14 +7,17 @@ from typing import Any
 import great_expectations as gx
 import pandas as pd
 
-from champion.pipeline.validate.expectations import Checked
+from champion.pipeline.validate.expectations import LEAKS, Checked
 
 EXAMPLES = 3
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one expectation: `unexpected` rows with examples if it counts rows, else the `observed` value."""
+    """The result of one expectation: `unexpected` rows with examples if it counts rows, else the `observed` value.
+
+    `share` is that of the unexpected rows, for valid values of those that have a value.
+    """
 
     table: str
     column: str
@@ -22,6 +25,7 @@ class Finding:
     passed: bool
     rows: int | None
     unexpected: int | None
+    share: float | None
     observed: Any
     allowed: str
     examples: list[str]
@@ -43,20 +47,22 @@ def check(tables: list[Checked]) -> list[Finding]:
 
 
 def breach_table(findings: list[Finding]) -> str:
-    """The failed findings as a plain text table: table, column, expectation, number of rows, example values."""
+    """The failed findings as a plain text table: where, which expectation, the number and share of rows, examples."""
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=SIMPLE)
-    for header in ("table", "column", "expectation", "allowed", "rows", "found"):
+    for header in ("table", "column", "expectation", "allowed", "rows", "share", "found"):
         table.add_column(header, overflow="fold")
     for finding in findings:
         found = ", ".join(finding.examples) or (
             "could not be checked" if finding.observed is None else _text(finding.observed)
         )
         rows = "" if finding.unexpected is None else f"{finding.unexpected:,} of {finding.rows:,}"
-        table.add_row(finding.table, finding.column, finding.check, finding.allowed, rows, found)
+        share = "" if finding.share is None else f"{finding.share:.3%}"
+        check = "leak: ROC AUC alone" if finding.table == LEAKS else finding.check
+        table.add_row(finding.table, finding.column, check, finding.allowed, rows, share, found)
     console = Console(width=160, no_color=True)
     with console.capture() as captured:
         console.print(table)
@@ -69,7 +75,7 @@ def summarise(findings: list[Finding], tables: list[Checked]) -> dict[str, Any]:
         "tables": [
             {"name": table.name, "rows": len(table.frame)}
             for table in tables
-            if not table.name.endswith(" columns") and table.name != "leaks"
+            if not table.name.endswith(" columns") and table.name != LEAKS
         ],
         "findings": [
             {
@@ -97,6 +103,7 @@ def _finding(table: Checked, outcome: Any) -> Finding:
         passed=bool(outcome.success),
         rows=result.get("element_count"),
         unexpected=unexpected,
+        share=None if unexpected is None else (result.get("unexpected_percent") or 0.0) / 100,
         observed=None if unexpected is not None else _observed(kwargs, result.get("observed_value")),
         allowed=_allowed(kwargs),
         examples=sorted({_shown(value) for value in result.get("partial_unexpected_list", [])})[:EXAMPLES],

@@ -1,0 +1,38 @@
+"""How a source writes values as text."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from champion.core.strict_yaml import Section
+
+Character = Annotated[str, Field(min_length=1, max_length=1)]
+# Each of them is part of a number already.
+OF_NUMBERS = "0123456789+-eE"
+
+
+class TextForm(Section):
+    """How a source writes values as text.
+
+    `na_values` stand for a missing value, besides the usual words. `decimal` is the mark before the decimals of a
+    number, `thousands` the one between its groups of digits. `date_format` is the form of dates, in strptime codes, if
+    they are not ISO 8601.
+    """
+
+    na_values: tuple[str | int, ...] = Field(default=(), strict=False)
+    decimal: Character = "."
+    thousands: Character | None = None
+    date_format: str | None = None
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> Self:
+        for name in ("decimal", "thousands"):
+            mark = getattr(self, name)
+            if mark is not None and mark in OF_NUMBERS:
+                raise ValueError(f"`{name}` cannot be {mark!r}, which stands for something else in a number")
+        if self.decimal == self.thousands:
+            raise ValueError(f"`decimal` and `thousands` cannot both be {self.decimal!r}")
+        return self
+
+
+PLAIN = TextForm()
