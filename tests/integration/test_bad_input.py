@@ -92,15 +92,15 @@ FILES: dict[str, tuple[Break, str]] = {
     ),
     "latin-1": (
         text(lambda content: content.replace("south", "süd"), "latin-1"),
-        f"{TABLE}: .*UTF-8.* Save the file with the encoding UTF-8.",
+        f"{TABLE}: the text is not UTF-8: byte .*, in line 2, 0xfc. Set `ingest.encoding` in params.yaml",
     ),
     "latin-1 in the header": (
         text(lambda content: content.replace("region", "région"), "latin-1"),
-        f"{TABLE}: the text is not UTF-8. Save the file with the encoding UTF-8.",
+        f"{TABLE}: the text is not UTF-8: byte 14, in line 1, 0xe9. Set `ingest.encoding`.* or save the file as UTF-8.",
     ),
     "utf-16": (
         text(lambda content: content, "utf-16"),
-        f"{TABLE}: the text is not UTF-8. Save the file with the encoding UTF-8.",
+        f"{TABLE}: the text is not UTF-8: byte 1, in line 1, 0xff. Set `ingest.encoding`.* such as cp1252 or utf-16",
     ),
     "another separator": (
         params(lambda p: p["ingest"].update(separator=";")),
@@ -109,11 +109,11 @@ FILES: dict[str, tuple[Break, str]] = {
     ),
     "a row too long": (
         text(lambda content: content.replace("remark 700,", "remark 700,one,more,")),
-        rf"{TABLE}: cannot be read as UTF-8 CSV \(.+\). Repair or re-export the file.",
+        rf"{TABLE}: cannot be read as CSV \(.+\). Repair or re-export the file.",
     ),
     "a quote left open": (
         text(lambda content: content.replace("remark 700,", '"remark 700,')),
-        rf"{TABLE}: cannot be read as UTF-8 CSV \(.+\). Repair or re-export the file.",
+        rf"{TABLE}: cannot be read as CSV \(.+\). Repair or re-export the file.",
     ),
 }
 
@@ -155,21 +155,21 @@ COLUMNS: dict[str, tuple[Break, str]] = {
 VALUES: dict[str, tuple[Break, str]] = {
     "text for a number": (
         value("amount", "a lot"),
-        f"{TABLE}: 1 value of column 'amount' cannot be read as number, such as 'a lot'. Correct them, or the column's "
-        "`type` in params.yaml.",
+        f"{TABLE}: 1 value of column 'amount' cannot be read as number, such as 'a lot'. Correct them, or in "
+        "params.yaml the column's `type`, `ingest.decimal`, `ingest.thousands` or `ingest.na_values`.",
     ),
     "a fraction for an integer": (value("visits", "2.5"), f"{TABLE}: 1 value of column 'visits' .* integer.* '2.5'"),
     "beyond 64 bits": (value("visits", "9" * 20), f"{TABLE}: 1 value of column 'visits' .* integer.* '9{{20}}'"),
     "neither true nor false": (value("member", "maybe"), f"{TABLE}: 1 value of column 'member' .* boolean.* 'maybe'"),
     "text for every number": (
         table(lambda rows: rows.with_columns(amount=pl.col("remark"))),
-        f"{TABLE}: 1000 values of column 'amount' cannot be read as number, such as 'remark 0', 'remark 1', 'remark 2'",
+        f"{TABLE}: 1,000 values of column 'amount' cannot be read as number, such as 'remark 0', 'remark 1', ",
     ),
     "infinite": (value("amount", "inf"), f"{TABLE}: 1 value of column 'amount' .* number, such as 'inf'"),
     "too large": (value("amount", "-1e999"), f"{TABLE}: 1 value of column 'amount' .* number, such as '-1e999'"),
     "infinite in parquet": (
         parquet(lambda rows: rows.with_columns(amount=pl.when(pl.col("case") < 3).then(-1.0).otherwise("amount") / 0)),
-        "data/source/cases.parquet: 1000 values of column 'amount' .* number, such as '-inf', '-inf', 'inf'",
+        "data/source/cases.parquet: 1,000 values of column 'amount' .* number, such as '-inf', 'inf'",
     ),
     "a type of parquet": (
         parquet(lambda rows: rows.with_columns(pl.col("opened").dt.year())),
@@ -177,8 +177,8 @@ VALUES: dict[str, tuple[Break, str]] = {
     ),
     "a date in another format": (
         value("opened", "31/12/2020"),
-        f"{TABLE}: 1 value of column 'opened' cannot be read as date, such as '31/12/2020'. Correct them, or the "
-        "column's `type` or `ingest.date_format` in params.yaml.",
+        f"{TABLE}: 1 value of column 'opened' cannot be read as date, such as '31/12/2020'. Correct them, or "
+        "in params.yaml the column's `type`, `ingest.date_format` or `ingest.na_values`.",
     ),
     "no day of the calendar": (value("opened", "2021-02-29"), "column 'opened' cannot be read as date.* '2021-02-29'"),
     "no date at all": (
@@ -214,7 +214,7 @@ def test_a_refusing_process_fails_with_one_line_and_changes_nothing(small: Proje
 SPLITS: dict[str, tuple[Break, str]] = {
     "one class only": (
         table(lambda rows: rows.with_columns(outcome=pl.lit("good"))),
-        "data/prepared/test.parquet: all rows have the same label, so no model can be tested. Correct `as_of`",
+        "the label column 'outcome' holds no value of `label.positive` ..bad... It holds 'good' .1,000 rows.",
     ),
     "one class in the test": (
         table(
@@ -226,7 +226,7 @@ SPLITS: dict[str, tuple[Break, str]] = {
     ),
     "a positive value nobody has": (
         params(lambda p: p["label"].update(positive=["terrible"])),
-        "holds no value of `label.positive` ('terrible'). It holds 'good' (",
+        r"holds no value of `label.positive` \('terrible'\). It holds 'good' \(\d+ rows\), 'bad' \(",
     ),
     "one class to learn from": (
         table(

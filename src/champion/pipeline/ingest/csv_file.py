@@ -78,9 +78,9 @@ def read_header(path: Path, name: str, separator: str) -> list[str]:
     repeated = [column for column, times in Counter(header).items() if times > 1]
     if repeated:
         raise UserError(f"{name}: the column {repeated[0]!r} occurs {header.count(repeated[0])} times. Rename one.")
-    if len(header) <= 1:
+    if len(header) == 1:
         raise UserError(
-            f"{name}: with the separator {separator!r}, the header has only one column, {quoted(''.join(header))}. "
+            f"{name}: with the separator {separator!r}, the header has only one column, {quoted(header[0])}. "
             "Correct `ingest.separator` in params.yaml, or the file."
         )
     return header
