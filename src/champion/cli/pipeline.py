@@ -87,10 +87,12 @@ def compare(
 def report(
     base: Base = None,
     output: Annotated[
-        Path | None, typer.Option(resolve_path=True, help="Write the Markdown to this file, not to the terminal.")
+        Path | None,
+        typer.Option(dir_okay=False, resolve_path=True, help="Write the Markdown to this file, not to the terminal."),
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(resolve_path=True, help="Also write the report with all plots to this HTML file.")
+        Path | None,
+        typer.Option(dir_okay=False, resolve_path=True, help="Also write the report with all plots to this HTML file."),
     ] = None,
 ) -> None:
     """Compare the model in the working tree with the base, in the Markdown that a pull request gets."""

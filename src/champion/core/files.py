@@ -23,7 +23,8 @@ ROW_GROUP_ROWS = 131_072
 def replacing(path: Path) -> Iterator[Path]:
     """A draft path for a file or folder. The draft replaces `path` only if the block ends without an exception.
 
-    Raises `UserError` for a device or a pipe, such as /dev/null: for root, a file would take its place.
+    Raises `UserError` for a device or a pipe, such as /dev/null, which a file of root could replace, and when a file
+    would replace a folder.
     """
     if _is_special(path):
         raise UserError(f"{path}: a device or a pipe, no file. Give the path of a file.")
@@ -33,6 +34,8 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield draft
         if path.is_dir():
+            if not draft.is_dir():
+                raise UserError(f"{path}: a folder, no file. Give the path of a file.")
             _remove(old)
             path.rename(old)
         try:

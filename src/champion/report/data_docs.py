@@ -9,12 +9,21 @@ os.environ["GX_ANALYTICS_ENABLED"] = "false"
 
 import great_expectations as gx
 
+from champion.core.errors import UserError
 from champion.core.files import replacing
 from champion.pipeline.validate.expectations import Checked
 
+# What Great Expectations writes.
+WRITTEN = {"expectations", "index.html", "static", "validations"}
+
 
 def build_data_docs(tables: list[Checked], folder: Path) -> Path:
-    """Run the contract once more and write its Data Docs; returns the page to open, `index.html`."""
+    """Run the contract once more and write its Data Docs; returns the page to open, `index.html`.
+
+    Raises `UserError` when the folder has anything but Data Docs of before, which are replaced.
+    """
+    if folder.exists() and not (folder.is_dir() and {path.name for path in folder.iterdir()} <= WRITTEN):
+        raise UserError(f"{folder}: it has something else than Data Docs. Give a new folder.")
     with replacing(folder) as draft:
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""An output that is a device or a pipe, such as /dev/null, keeps its kind and its mode: root could replace it."""
+"""An output never takes the place of what is no file of ours: a device, a pipe, or somebody's folder."""
 
 import os
 import stat
@@ -64,3 +64,12 @@ def test_a_link_to_the_cache_is_still_replaced(tmp_path: Path) -> None:
     with replacing(tmp_path / "out") as draft:
         draft.write_text("new")
     assert [(tmp_path / name).read_text() for name in ("cached", "out")] == ["old", "new"]
+
+
+def test_a_folder_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project/work.txt").write_text("of a week")
+    with pytest.raises(UserError, match=r"project: a folder, no file\. Give the path of a file\."):
+        write_json(tmp_path / "project", {"a": 1})
+    assert [path.name for path in tmp_path.iterdir()] == ["project"]
+    assert (tmp_path / "project/work.txt").read_text() == "of a week"
