@@ -100,7 +100,9 @@ def test_an_empty_variable_names_no_environment(root: Path, monkeypatch: pytest.
     assert load_environment(None, root).name == "development"
 
 
-@pytest.mark.parametrize("password", ["hunter2", "hunter2/x", "hunter2@x", "hunter2%40", "${A}hunter2"])
+@pytest.mark.parametrize(
+    "password", ["hunter2", "hunter2/x", "hunter2@x", "hunter2%40", "${A}hunter2", "12/hunter2", "hunter2 x"]
+)
 def test_a_password_of_any_form_is_refused_in_the_file(password: str, root: Path) -> None:
     edit(root, "${CHAMPION_DATABASE_URL}", f"postgresql://ada:{password}@host/db")
     with pytest.raises(UserError, match="`database_url` holds a password") as caught:

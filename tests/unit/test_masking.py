@@ -1,5 +1,6 @@
 """No message shows the password of a URL."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -23,11 +24,26 @@ SECRETS = [
     "postgresql://host/db?user=ada&password=hunter2",
     "https://host/x?X-Amz-Signature=hunter2&X-Amz-Date=1",
     "s3%3A%2F%2FKEY%3Ahunter2%40host%2Fmodels",
+    *(f"s3://KEY:{port}{mark}hunter2@host/models" for port in ("1", "12345") for mark in "/?#'\",)] <>|:"),
+    "ftp://ada:hunt er2/hunter2@host",
+    "ftp://ada: hunter2@host",
+    "ftp://a'd?a:hunter2@host",
+    "https://'hunter2?#<>@host/x",
+    "mssql+pyodbc://host/?odbc_connect=DRIVER%3D%7Bx%7D%3BUID%3Dada%3BPWD%3Dhunter2%3Bx%3D1",
+    "mssql+pyodbc://host/?odbc_connect=PWD=hunter2",
+    "https://host/?auth=hunter2",
+    "https://host/?password='hunter2'",
+    "https://host/?password='hun hunter2'",
+    "https://host/?password=a'hunter2;hunter2",
+    "https://host/#token=hunter2",
 ]
 HARMLESS = [
     "https://host/x?y=1#z",
     "http://127.0.0.1:5000/#/a@b",
-    "http://host:80 by ada@example.org",
+    "http://localhost:80 by ada@example.org",
+    "http://[::1]:80/x@y and http://127.0.0.1:8080/x",
+    "https://host/x is down, says ada@example.org",
+    "s3://bucket/a@b",
     "sqlite:////var/ada@home/ledger.db",
     "postgresql+psycopg://user:password@host/database",
     "git+https://github.com/a/b@v1",
@@ -39,6 +55,7 @@ def test_a_secret_in_a_url_is_masked(url: str) -> None:
     for text in (url, f"({url})", f"cannot open '{url}': it is down.", f"{url}, {url}"):
         assert "hunter2" not in masked(text)
         assert "***" in masked(text)
+        assert masked(masked(text)) == masked(text)
     assert "host" in masked(url) or "github" in masked(url)
 
 
@@ -66,11 +83,29 @@ def test_every_error_and_warning_masks(url: str, capsys: pytest.CaptureFixture[s
         ("s3://KEY:hunter2/x@host", True),
         ("postgresql://ada@host/db", False),
         ("postgresql://ada:@host/db", False),
-        ("http://host:5000/a@b", False),
+        ("http://127.0.0.1:5000/a@b", False),
+        ("http://host:5000/a", False),
+        ("s3://KEY:12/hunter2@bucket/x", True),
+        ("s3://KEY:hun ter2@bucket/x", True),
+        ("s3://KEY:hun\nter2@bucket/x", True),
+        ("postgresql://host/db?user=ada&password=hunter2", True),
+        ("postgresql://host/db?user=ada&password=&sslmode=require", False),
     ],
 )
 def test_a_password_is_told_from_a_port(url: str, answer: bool) -> None:
     assert holds_password(url) == answer
+
+
+def test_a_line_of_many_addresses_is_masked_soon() -> None:
+    started = time.monotonic()
+    assert "***" in masked("://a:" * 20_000 + "@")
+    assert "***" not in masked("://a:" * 20_000)
+    assert time.monotonic() - started < 1
+
+
+def test_a_remote_store_shows_nothing_before_an_at() -> None:
+    assert Store("s3://my KEY:12/hunter2@bucket/models").url == "s3://***@bucket/models"
+    assert Store("s3://bucket/models").url == "s3://bucket/models"
 
 
 def test_a_store_works_with_its_password_and_shows_none(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from champion.core.errors import UnavailableError, UserError
-from champion.core.masking import masked
+from champion.core.masking import MASK, masked
 
 PART = ".part"
 ABANDONED_AFTER = 3600.0
@@ -28,8 +29,8 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self._address = url
-        # For messages.
-        self.url = masked(url)
+        # For messages, which show nothing of a remote address that could be a password.
+        self.url = masked(url) if self._is_local else re.sub("://.*@", f"://{MASK}@", masked(url), flags=re.DOTALL)
 
     def __repr__(self) -> str:
         return f"Store({self.url!r})"
