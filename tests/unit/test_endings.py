@@ -1,6 +1,7 @@
 """Commands and stages that are interrupted, are not read, or run out of memory end in a line, not in a traceback."""
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -172,3 +173,20 @@ def test_an_output_that_nobody_reads_ends_a_program_silently(command: list[str],
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("command", ["champion check", "champion.pipeline.validate"])
+def test_a_closed_stream_stops_no_program(command: str, closed: str, project: Project) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"exec {sys.executable} -m {command} {closed}"],
+        cwd=project.folder,
+        env=os.environ | {"PYTHONPATH": "src"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    missing = command != "champion check"
+    assert done.returncode == missing, done.stderr
+    assert re.fullmatch("error: .*no such file.*\n" if missing and "2" not in closed else "", done.stderr)

@@ -29,6 +29,11 @@ def test_a_refused_permission_names_the_file() -> None:
         raise PermissionError(errno.EACCES, "Permission denied", "models/model.skops")
 
 
+def test_a_name_that_is_too_long_is_to_be_shortened(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"x: File name too long\. Shorten it, then run it again\."), one_line_errors():
+        (tmp_path / ("x" * 400)).write_text("")
+
+
 def test_an_os_error_that_says_nothing_is_a_bug_and_keeps_its_traceback() -> None:
     with pytest.raises(OSError, match="who knows"), one_line_errors():
         raise OSError("who knows")

@@ -52,6 +52,7 @@ def one_line_errors() -> Iterator[None]:
 
     A Ctrl-C is one line too, and no line says that nobody reads the output any more, as after `| head`.
     """
+    open_closed_streams()
     try:
         yield
         sys.stdout.flush()
@@ -70,7 +71,20 @@ def one_line_errors() -> Iterator[None]:
         if error.filename is None and error.strerror is None:
             raise
         where = f"{masked(str(error.filename))}: " if error.filename else ""
-        sys.exit(f"error: {where}{error.strerror}. Free some space or correct the permissions, then run it again.")
+        fix = "Shorten it" if error.errno == errno.ENAMETOOLONG else "Free some space or correct the permissions"
+        sys.exit(f"error: {where}{error.strerror}. {fix}, then run it again.")
+
+
+def open_closed_streams() -> None:
+    """Let a stream that was closed when Python started, as a service can have it, read and write nothing.
+
+    Otherwise the stream is None, and the next open file gets its number, with what other programs print.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(nowhere, True)
+            setattr(sys, name, os.fdopen(nowhere, mode, closefd=False))
 
 
 def shorten_interruptions() -> None:

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 
-from champion.core.errors import shorten_interruptions
+from champion.core.errors import open_closed_streams, shorten_interruptions
 
 PARENT_DEATH_SIGNAL = 1
 # Libraries in Rust and C++ abort when they get no memory. When the machine has none, Linux kills the largest process.
@@ -16,6 +16,7 @@ def watch_stage() -> None:
 
     A Ctrl-C is one line, also while the stage reads its libraries. Without `fork`, there is no child.
     """
+    open_closed_streams()
     if hasattr(os, "fork"):
         before, parent = signal.signal(signal.SIGINT, signal.SIG_IGN), os.getpid()
         child = os.fork()
