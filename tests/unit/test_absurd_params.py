@@ -34,6 +34,8 @@ ABSURD: dict[str, tuple[bytes, str]] = {
     "an alias of itself": (TEXT.encode() + b"x: &x [*x]\n", "more than 50 levels"),
     "a number beyond all": (TEXT.replace("share: 0.1", "share: 1e400").encode(), "`decision.share`: .*finite"),
     "a parameter beyond all": (TEXT.replace("learning_rate: 0.06", "learning_rate: 1e400").encode(), "learning_rate"),
+    "half a character": (TEXT.encode() + b'x: "\\ud800"\n', r"it has '\\ud800', which is half of a character"),
+    "half a character in a key": (TEXT.encode() + b'? "a\\udfff"\n: 1\n', r"it has '\\udfff', which is half"),
     "a nul": (TEXT.encode() + b"\0", "not valid YAML"),
     "latin-1": (TEXT.replace("Loans", "Lån").encode("latin-1"), "not UTF-8"),
     "random bytes": (bytes(range(256)), "not UTF-8"),

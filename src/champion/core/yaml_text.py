@@ -14,6 +14,8 @@ DEEPEST = 50
 # So many open brackets would take ruamel.yaml seconds. A text may have some brackets in quotes, but not so many.
 MOST_OPEN = 1000
 LONGEST_INTEGER_BITS = 1024
+# An escape in quotes can make one, and no file or library takes it.
+_HALF = re.compile("[\ud800-\udfff]")
 TOO_DEEP = f"it has more than {DEEPEST} levels of brackets or sections"
 
 
@@ -68,6 +70,8 @@ def _measure(node: Any, depth: int, known: dict[int, tuple[int, int]]) -> tuple[
         raise ValueError(TOO_DEEP)
     if isinstance(node, int) and node.bit_length() > LONGEST_INTEGER_BITS:
         raise ValueError("it has an integer of more than 300 digits")
+    if isinstance(node, str) and (half := _HALF.search(node)):
+        raise ValueError(f"it has {half[0]!a}, which is half of a character")
     if isinstance(node, dict):
         inner = [*node, *node.values()]
     elif isinstance(node, list | tuple | set):
