@@ -93,7 +93,7 @@ class Page(HTMLParser):
 
 def rendered(report: str) -> Page:
     """The comment with this report, as GitHub renders it, without what GitHub makes of words."""
-    return Page(markdown_to_html_with_extensions(comment_body(report, RUN), OPTIONS, EXTENSIONS))
+    return Page(markdown_to_html_with_extensions(comment_body(report, RUN, [1]), OPTIONS, EXTENSIONS))
 
 
 def assert_harmless(report: str) -> Page:

@@ -6,11 +6,10 @@ the report harmless, and finds the pull request only with GitHub's own data abou
 
 import json
 import os
-import stat
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,10 +69,10 @@ class GitHub:
             page += 1
 
 
-def pull_request_of(github: GitHub, run: Mapping[str, Any]) -> int | None:
-    """The number of the open pull request whose newest commit is the commit of the run; None if there is none.
+def pull_requests_of(github: GitHub, run: Mapping[str, Any]) -> list[int]:
+    """The numbers of the open pull requests whose newest commit is the commit of the run.
 
-    It is found by the owner and branch of the head, or only by the commit if the fork was deleted.
+    They are found by the owner and branch of the head, or only by the commit if the fork was deleted.
     """
     sha, branch = run["head_sha"], run.get("head_branch")
     owner = ((run.get("head_repository") or {}).get("owner") or {}).get("login")
@@ -81,24 +80,30 @@ def pull_request_of(github: GitHub, run: Mapping[str, Any]) -> int | None:
         found = github.all(f"/pulls?state=open&head={quote(f'{owner}:{branch}', safe='')}")
     else:
         found = github.all(f"/commits/{quote(sha, safe='')}/pulls")
-    numbers = [pull["number"] for pull in found if pull["state"] == "open" and pull["head"]["sha"] == sha]
-    if len(numbers) > 1:
-        listed = ", ".join(f"#{number}" for number in numbers)
-        raise UserError(f"commit {sha} is the head of {listed}. Close all but one, as the report has only one base.")
-    return numbers[0] if numbers else None
+    return [pull["number"] for pull in found if pull["state"] == "open" and pull["head"]["sha"] == sha]
 
 
-def comment_body(report: str | None, run: Mapping[str, Any]) -> str:
-    """The comment: the report, or a note that there is none, with a link to the run."""
+def comment_body(report: str | None, run: Mapping[str, Any], pulls: Sequence[int]) -> str:
+    """The comment on each of the pull requests: the report, or a note why there is none, with a link to the run.
+
+    There is always one, because otherwise the comment on an older commit would stay.
+    """
     link = f"[run {int(run['run_number'])}]({run['html_url']}) of {run['head_sha'][:12]}"
+    if len(pulls) > 1:
+        listed = ", ".join(f"#{number}" for number in pulls)
+        return _without_report(
+            f"A report has one base, but {link} is of {listed}. Close all but one, then run it again."
+        )
     if report is None:
-        said = f"## ❌ Model: no report\n\nThe pipeline failed before it wrote a report; {link} says why.\n"
-    else:
-        said = f"{harmless(report).rstrip()}\n\n<sub>Written by the code of this pull request, in {link}.</sub>\n"
-    body = f"{MARKER}\n{said}"
+        return _without_report(f"The pipeline ended without a report in a text file; {link} says why.")
+    body = f"{MARKER}\n{harmless(report).rstrip()}\n\n<sub>Written by the code of this pull request, in {link}.</sub>\n"
     if len(body) > LONGEST:
-        raise UserError(f"the report has {len(body):,} characters; GitHub allows {LONGEST:,}. Nothing was posted.")
+        return _without_report(f"The report is too long for a comment; {link} has it.")
     return body
+
+
+def _without_report(why: str) -> str:
+    return f"{MARKER}\n## ❌ Model: no report\n\n{why}\n"
 
 
 def upsert(github: GitHub, number: int, body: str) -> str:
@@ -115,25 +120,25 @@ def upsert(github: GitHub, number: int, body: str) -> str:
 
 
 def read_report(path: Path) -> str | None:
-    """The report's text; None if the run wrote none. Raises `UserError` when it is not a plain file or too large."""
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
+    """The report's text, or as much of it as is too long for a comment; None if there is no plain file."""
+    if path.is_symlink() or not path.is_file():
         return None
-    if not stat.S_ISREG(found.st_mode) or found.st_size > 4 * LONGEST:
-        raise UserError(f"{path}: not a plain file of at most {4 * LONGEST:,} bytes. Nothing was posted.")
-    return path.read_bytes().decode(errors="replace")
+    with path.open("rb") as file:
+        # A character has at most four bytes.
+        return file.read(4 * LONGEST + 1).decode(errors="replace")
 
 
 def main(report: Path) -> None:
     """Post the report for the `workflow_run` event that GitHub Actions describes in the environment."""
     run = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))["workflow_run"]
     github = GitHub(os.environ["GITHUB_API_URL"], os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_TOKEN"])
-    number = pull_request_of(github, run)
-    if number is None:
+    pulls = pull_requests_of(github, run)
+    if not pulls:
         print(f"no open pull request has {run['head_sha']} as its newest commit: nothing to comment on")
         return
-    print(f"{upsert(github, number, comment_body(read_report(report), run))} the comment on #{number}")
+    body = comment_body(read_report(report), run, pulls)
+    for number in pulls:
+        print(f"{upsert(github, number, body)} the comment on #{number}")
 
 
 if __name__ == "__main__":
