@@ -3,6 +3,7 @@
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from champion.table.columns import ColumnType, dtype
-from champion.table.fields import read_text, read_typed
+from champion.table.fields import MISSING_VALUES, read_text, read_typed
 from champion.table.text_form import TextForm
 
 
@@ -50,7 +51,7 @@ def test_dates_round_trip(values: list[date | None], date_format: str | None) ->
     assert parsed([None if v is None else text(v) for v in values], "date", date_format=date_format) == values
 
 
-@given(st.lists(st.none() | st.text()))
+@given(st.lists(st.none() | st.text().filter(lambda text: text not in MISSING_VALUES)))
 def test_categories_are_kept_as_they_are(values: list[str | None]) -> None:
     assert parsed(values, "category") == values
 
@@ -103,6 +104,68 @@ def test_declared_words_are_missing_besides_the_usual_ones() -> None:
     origin = read_text("x", "integer", TextForm(na_values=("?",))).origin
     assert origin is not None
     assert pl.DataFrame({"x": ["?", "!"]}).select(origin)["x"].to_list() == [None, "!"]
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("-999", {}),
+        ("-999.0", {}),
+        ("-9.99e2", {}),
+        ("-999,0", {"decimal": ","}),
+        ("-999,00", {"decimal": ",", "thousands": "."}),
+    ],
+)
+def test_a_declared_number_is_missing_however_it_is_written(text: str, form: dict[str, Any]) -> None:
+    table = pl.DataFrame({"x": [text, "7"]})
+    field = read_text("x", "number", TextForm(na_values=(-999,), **form))
+    assert field.origin is not None
+    assert table.select(field.value)["x"].to_list() == [None, 7.0]
+    assert table.select(field.origin).to_series().to_list() == [None, "7"]
+
+
+def test_a_declared_fraction_is_missing() -> None:
+    assert parsed(["-9.50", "-9.5", "-9"], "number", na_values=(-9.5,)) == [None, None, -9.0]
+
+
+def test_a_declared_number_is_missing_among_integers() -> None:
+    assert parsed(["-999.0", "-999", "7"], "integer", na_values=(-999, 10**400)) == [None, None, 7]
+
+
+def test_a_declared_number_is_a_text_among_texts() -> None:
+    assert parsed(["-999", "-999.0"], "category", na_values=(-999,)) == [None, "-999.0"]
+
+
+def test_a_declared_text_is_no_number() -> None:
+    assert parsed(["-999.0"], "number", na_values=("-999",)) == [-999.0]
+
+
+@pytest.mark.parametrize(
+    ("values", "given", "column_type"),
+    [([-999.0, 7.0], pl.Float64, "number"), ([-999, 7], pl.Int16, "integer"), ([-999.0, 7.0], pl.Float32, "integer")],
+)
+def test_a_declared_number_is_missing_in_a_typed_column(values: list[Any], given: Any, column_type: ColumnType) -> None:
+    table = pl.DataFrame({"x": pl.Series(values, dtype=given)})
+    field = read_typed("x", column_type, table.schema["x"], TextForm(na_values=(-999,)))
+    assert field is not None
+    assert field.origin is not None
+    assert table.select(field.value)["x"].to_list() == [None, 7]
+    assert table.select(field.origin).to_series().to_list() == [None, 7]
+
+
+@pytest.mark.parametrize("word", MISSING_VALUES)
+@pytest.mark.parametrize("given", [pl.String, pl.Categorical])
+def test_the_usual_words_are_missing_in_a_typed_column_of_text(word: str, given: Any) -> None:
+    table = converted([word, "7"], given, "integer")
+    assert table["value"].to_list() == [None, 7]
+    assert table["origin"].to_list() == [None, "7"]
+    assert parsed([word, "a"], "category") == [None, "a"]
+
+
+def test_the_date_of_a_time_is_that_of_its_zone() -> None:
+    late = datetime(2020, 1, 1, 23, 30, tzinfo=ZoneInfo("America/New_York"))
+    found = converted([late], pl.Datetime("us", "America/New_York"), "date")["value"]
+    assert found.to_list() == [date(2020, 1, 1)]
 
 
 @pytest.mark.parametrize("word", ["true", "T", "Yes", "y", "1"])

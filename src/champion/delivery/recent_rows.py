@@ -23,7 +23,7 @@ from champion.serving.table_files import check_suffix, open_table
 from champion.serving.table_scoring import Scoring
 from champion.table.columns import TARGET, Columns
 from champion.table.features import Feature, parse_features, treat
-from champion.table.fields import MISSING_VALUES, read_typed
+from champion.table.fields import read_typed
 from champion.table.rows import ReadRow, RowReader, mistakes
 
 # The columns that each part has besides the features.
@@ -200,7 +200,6 @@ def _read_columns(
 ) -> pl.DataFrame:
     """These columns of the file with their declared types. Raises `UserError` naming a value that has another."""
     found = cast(pl.DataFrame, pl.from_arrow(batch.select(list(columns))))
-    found = found.with_columns(pl.col(pl.String).replace(dict.fromkeys(MISSING_VALUES)))
     values = []
     for column, spec in columns.items():
         field = read_typed(column, spec.type, found.schema[column], params.ingest)

@@ -1,5 +1,6 @@
 """Typed columns of a source, and which of their values do not parse."""
 
+import sys
 from dataclasses import dataclass
 
 import polars as pl
@@ -7,7 +8,7 @@ import polars as pl
 from champion.table.columns import ColumnType, dtype
 from champion.table.text_form import PLAIN, TextForm
 
-# The texts that stand for no value in CSV files.
+# The texts that stand for no value.
 MISSING_VALUES = ["", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"]
 _TRUE, _FALSE = ["true", "t", "yes", "y", "1"], ["false", "f", "no", "n", "0"]
 # An ISO date, which a time may follow. The date counts as it is written, whatever the time's zone.
@@ -33,11 +34,11 @@ class Field:
 def read_text(name: str, column_type: ColumnType, form: TextForm = PLAIN) -> Field:
     """A text column as the type. Booleans: true/false, t/f, yes/no, y/n, 1/0. An integer may have decimals of only 0.
 
-    Dates are in the form's `date_format`, else ISO 8601; a time after them does not count.
+    Dates are in the form's `date_format`, else ISO 8601; a time after them does not count. A number is missing if it
+    equals one of the form's `na_values`, however it is written.
     """
     text = pl.col(name).cast(pl.String)
-    if form.na_values:
-        text = pl.when(~text.is_in([str(value) for value in form.na_values])).then(text)
+    text = pl.when(~text.is_in([*MISSING_VALUES, *(str(value) for value in form.na_values)])).then(text)
     match column_type:
         case "category":
             return Field(name, text)
@@ -49,15 +50,17 @@ def read_text(name: str, column_type: ColumnType, form: TextForm = PLAIN) -> Fie
         case "date":
             return Field(name, text.str.extract(_ISO_DATE).str.to_date("%Y-%m-%d", strict=False), text)
         case "number":
-            return Field(name, _finite(_plain_number(text, form).cast(pl.Float64, strict=False)), text)
+            number = _plain_number(text, form).cast(pl.Float64, strict=False)
+            return _without_marks(Field(name, _finite(number), text), form)
         case "integer":
-            whole = _plain_number(text, form).str.replace(r"\.0*$", "")
-            return Field(name, whole.cast(pl.Int64, strict=False), text)
+            whole = _plain_number(text, form).str.replace(r"\.0*$", "").cast(pl.Int64, strict=False)
+            return _without_marks(Field(name, whole, text), form)
 
 
 def read_typed(name: str, column_type: ColumnType, found: pl.DataType, form: TextForm = PLAIN) -> Field | None:
     """A column that already has a type, or None if this type does not fit the declared one; the form is that of text.
 
+    Of the form, numbers in `na_values` hold for columns of numbers too. The date of a time is that of its zone.
     Whole numbers of any type are integers: pandas writes integers as floats if one is missing.
     """
     column = pl.col(name)
@@ -67,16 +70,16 @@ def read_typed(name: str, column_type: ColumnType, found: pl.DataType, form: Tex
         return read_text(name, column_type, form)
     match column_type:
         case "date" if found == pl.Date or isinstance(found, pl.Datetime):
-            return Field(name, column.cast(pl.Date))
+            return Field(name, column.dt.date())
         case "number" if found.is_numeric():
             number = column.cast(pl.Float64).fill_nan(None)
-            return Field(name, _finite(number), number)
+            return _without_marks(Field(name, _finite(number), number), form)
         case "integer" if found.is_integer():
-            return Field(name, column.cast(pl.Int64, strict=False), column)
+            return _without_marks(Field(name, column.cast(pl.Int64, strict=False), column), form)
         case "integer" if found.is_numeric():
             number = column.cast(pl.Float64).fill_nan(None)
             whole = pl.when(number == number.floor()).then(column.cast(pl.Int64, strict=False))
-            return Field(name, whole, number)
+            return _without_marks(Field(name, whole, number), form)
         case "boolean" if found == pl.Boolean:
             return Field(name, column)
         case "boolean" if found.is_integer():
@@ -84,6 +87,15 @@ def read_typed(name: str, column_type: ColumnType, found: pl.DataType, form: Tex
         case "category" if found.is_integer() or found == pl.Boolean:
             return Field(name, column.cast(pl.String))
     return None
+
+
+def _without_marks(field: Field, form: TextForm) -> Field:
+    """The column of numbers, without those that stand for a missing value."""
+    marks = [value for value in form.na_values if not isinstance(value, str) and abs(value) <= sys.float_info.max]
+    if not marks or field.origin is None:
+        return field
+    marked = field.value.cast(pl.Float64).is_in([float(value) for value in marks]).fill_null(False)
+    return Field(field.name, pl.when(~marked).then(field.value), pl.when(~marked).then(field.origin))
 
 
 def _plain_number(text: pl.Expr, form: TextForm) -> pl.Expr:

@@ -14,15 +14,16 @@ OF_NUMBERS = "0123456789+-eE"
 class TextForm(Section):
     """How a source writes values as text.
 
-    `na_values` stand for a missing value, besides the usual words. `decimal` is the mark before the decimals of a
+    `na_values` stand for a missing value, besides the usual words: a text as it is written, a number by its value in
+    columns of numbers. `decimal` is the mark before the decimals of a
     number, `thousands` the one between its groups of digits. `date_format` is the form of dates, in strptime codes, if
     they are not ISO 8601.
     """
 
-    na_values: tuple[str | int, ...] = Field(default=(), strict=False)
+    na_values: tuple[str | int | float, ...] = Field(default=(), strict=False)
     decimal: Character = "."
     thousands: Character | None = None
-    date_format: str | None = None
+    date_format: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _marks_differ(self) -> Self:
