@@ -22,19 +22,21 @@ BATCH_ROWS = 65_536
 def read_sql(source: SqlSource, columns: Columns, period: Period | None) -> pl.DataFrame:
     """Rows of the table or query, streamed in batches and sorted, because a database guarantees no order.
 
-    Of a table, only declared columns and rows in the window are read. A query may use `:start` and `:end`, the window's
-    bounds. Raises `UserError`, which never shows the URL, because it may hold a password.
+    Of a table, only declared columns are read; and only rows in the window, if the database knows that the dates are
+    dates. A query may use `:start` and `:end`, the window's bounds. Raises `UserError`, which never shows the URL,
+    because it may hold a password.
     """
     with _connected(source) as connection:
         statement = _select_table(source, columns, period, connection) if source.table else _bind(source, period)
+        inside = period is not None and not (isinstance(statement, sa.Select) and statement.whereclause is None)
         # The cursor is on the server, so it must be closed even if a row is refused.
         with connection.execution_options(stream_results=True).execute(statement) as result:
             names = list(result.keys())
             batches = [_frame(source, names, [tuple(row) for row in rows]) for rows in result.partitions(BATCH_ROWS)]
     if not batches:
         raise NoRowsError(
-            f"{source.table or 'ingest.query'}: the database has no row{' in the window' if period else ''}. Correct "
-            f"{'`as_of`, or ' if period else ''}`ingest.{'table' if source.table else 'query'}` in params.yaml."
+            f"{source.table or 'ingest.query'}: the database has no row{' in the window' if inside else ''}. Correct "
+            f"{'`as_of`, or ' if inside else ''}`ingest.{'table' if source.table else 'query'}` in params.yaml."
         )
     rows = pl.concat(batches, how="vertical_relaxed").drop(columns.named("ignore"), strict=False)
     # The outcome comes last, so that what became known later moves no row.
@@ -108,9 +110,10 @@ def _select_table(
     missing = [column for column in wanted if column not in table.columns]
     if missing:
         raise UserError(f"{name}: the column {missing[0]!r} is missing. Correct `columns` in params.yaml.")
-    query = sa.select(*(table.columns[column] for column in wanted))
+    checked = connection.dialect.name != "sqlite"
+    query = sa.select(*(table.columns[column] if checked else _as_stored(table.columns[column]) for column in wanted))
     when = columns.only("date")
-    if period is None or when is None or not _comparable(table.columns[when], source):
+    if period is None or when is None or not (checked and _is_date(table.columns[when])):
         return query
     start, end = (_bound(table.columns[when], day) for day in (period.start, period.end))
     return query.where(
@@ -118,15 +121,17 @@ def _select_table(
     )
 
 
-def _comparable(column: sa.Column[Any], source: SqlSource) -> bool:
-    """Whether the database can compare the dates: dates in text can be compared only if they are ISO dates."""
-    return isinstance(column.type, sa.Date | sa.DateTime) or source.date_format is None
+def _is_date(column: sa.Column[Any]) -> bool:
+    return isinstance(column.type, sa.Date | sa.DateTime)
 
 
-def _bound(column: sa.Column[Any], day: date) -> date | str:
-    if isinstance(column.type, sa.DateTime):
-        return datetime.combine(day, time.min)
-    return day if isinstance(column.type, sa.Date) else day.isoformat()
+def _as_stored(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """What SQLite holds: a column of dates may hold any text there, which is parsed like that of a file."""
+    return sa.type_coerce(column, sa.Text).label(column.name) if _is_date(column) else column
+
+
+def _bound(column: sa.Column[Any], day: date) -> date:
+    return datetime.combine(day, time.min) if isinstance(column.type, sa.DateTime) else day
 
 
 def _bind(source: SqlSource, period: Period | None) -> sa.TextClause:
