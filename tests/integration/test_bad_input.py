@@ -109,7 +109,7 @@ FILES: dict[str, tuple[Break, str]] = {
     ),
     "a row too long": (
         text(lambda content: content.replace("remark 700,", "remark 700,one,more,")),
-        rf"{TABLE}: cannot be read as CSV \(.+\). Repair or re-export the file.",
+        rf"{TABLE}: line 702 has \d+ values, but the header has \d+. Put a value that holds the separator",
     ),
     "a quote left open": (
         text(lambda content: content.replace("remark 700,", '"remark 700,')),

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from champion.core.errors import UserError
-from champion.pipeline.ingest import sources
+from champion.core.layout import SOURCE
 from champion.pipeline.ingest.params import FileSource
 from champion.pipeline.ingest.sources import read_table
 from champion.table.columns import Column, Columns
@@ -37,7 +37,7 @@ def _source_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read(content: bytes, name: str = "t.csv", **form: Any) -> list[tuple[Any, ...]]:
-    (sources.SOURCE / name).write_bytes(content)
+    (SOURCE / name).write_bytes(content)
     return read_table(FileSource(source="file", path=name, **FORM | form), COLUMNS, None).rows()
 
 
@@ -181,5 +181,5 @@ def test_a_column_may_have_the_name_of_another_ones_text() -> None:
     columns = Columns(
         {"x": Column(type="integer"), "text of x": Column(type="integer"), "y": Column(type="integer", role="label")}
     )
-    (sources.SOURCE / "t.csv").write_text("x,text of x,y\n1,2,0\n")
+    (SOURCE / "t.csv").write_text("x,text of x,y\n1,2,0\n")
     assert read_table(FileSource(source="file", path="t.csv"), columns, None).rows() == [(1, 2, 0)]

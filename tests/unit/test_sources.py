@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from champion.core.errors import UserError
-from champion.pipeline.ingest import sources
+from champion.core.layout import SOURCE
 from champion.pipeline.ingest.loans import SOURCE_COLUMNS, loan_fields
 from champion.pipeline.ingest.params import FileSource, WheelSource
 from champion.pipeline.ingest.sources import read_table
@@ -44,12 +44,12 @@ def _source_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def put(content: str | bytes, name: str = "t.csv") -> FileSource:
     data = content.encode() if isinstance(content, str) else content
-    (sources.SOURCE / name).write_bytes(data)
+    (SOURCE / name).write_bytes(data)
     return FileSource(source="file", path=name)
 
 
 def put_parquet(table: pl.DataFrame) -> FileSource:
-    table.write_parquet(sources.SOURCE / "t.parquet")
+    table.write_parquet(SOURCE / "t.parquet")
     return FileSource(source="file", path="t.parquet")
 
 
@@ -100,7 +100,7 @@ def test_a_written_table_comes_back_as_it_was(rows: list[tuple[str, int, float]]
         schema={"text": pl.String, "whole": pl.Int64, "real": pl.Float64, "bad": pl.Boolean},
         orient="row",
     )
-    table.write_csv(sources.SOURCE / "t.csv")
+    table.write_csv(SOURCE / "t.csv")
     assert read_table(FileSource(source="file", path="t.csv"), columns, None).equals(table)
     assert read_table(put_parquet(table), columns, None).equals(table)
 
@@ -129,6 +129,18 @@ def test_a_window_without_rows_says_which_dates_there_are() -> None:
 
 def test_a_window_over_no_date_at_all_is_refused() -> None:
     assert "'day' holds no date" in refusal(put(f"{HEADER}\n,3,1.5,a,yes,n\n"), period=PERIOD)
+
+
+def test_dates_in_the_year_0_are_told() -> None:
+    said = refusal(put(f"{HEADER}\n{ROW.replace('2020-01-02', '0000-11-11')}\n"), period=PERIOD)
+    assert "the rows have dates from 0000-11-11 to 0000-11-11" in said
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_column_without_a_name_is_refused(kind: str) -> None:
+    unnamed = PARQUET.select(pl.lit(0).alias(""), pl.all())
+    source = put(f",{HEADER}\n0,{ROW}\n") if kind == "csv" else put_parquet(unnamed)
+    assert "column 1 has no name. Give it one, or remove the column." in refusal(source)
 
 
 @pytest.mark.parametrize("period", [None, PERIOD])
@@ -164,7 +176,9 @@ def test_a_bad_csv_file_is_a_sentence(content: str | bytes, expected: str) -> No
 
 def test_a_row_with_more_cells_than_the_header_is_refused() -> None:
     whole = Columns(COLUMNS | {"note": Column(type="category")})
-    assert "cannot be read as CSV" in refusal(put(f"{HEADER}\n{ROW},too many\n"), whole)
+    said = refusal(put(f"{HEADER}\n{ROW}\n{ROW},too many\n"), whole)
+    assert "line 3 has 7 values, but the header has 6. Put a value that holds the separator ',' in quotes, or" in said
+    assert "`ingest.separator`" in said
 
 
 def test_unreadable_dates_hint_at_the_format() -> None:
@@ -202,14 +216,14 @@ def test_parquet_without_rows_is_refused() -> None:
 @pytest.mark.parametrize("keep", [4, 40, -20])
 def test_truncated_parquet_is_a_sentence(keep: int) -> None:
     put_parquet(PARQUET)
-    path = sources.SOURCE / "t.parquet"
+    path = SOURCE / "t.parquet"
     path.write_bytes(path.read_bytes()[:keep])
     assert "t.parquet: not readable Parquet" in refusal(FileSource(source="file", path="t.parquet"))
 
 
 def test_damage_inside_a_parquet_file_is_a_sentence() -> None:
     put_parquet(pl.concat([PARQUET] * 1000))
-    path = sources.SOURCE / "t.parquet"
+    path = SOURCE / "t.parquet"
     content = bytearray(path.read_bytes())
     content[4:300] = bytes(296)
     path.write_bytes(bytes(content))
@@ -221,7 +235,7 @@ def test_pandas_categories_are_read_as_text() -> None:
         {"day": [pd.Timestamp("2020-01-02")], "count": pd.Series(["3"], dtype="category"), "amount": [1.5]}
         | {"kind": pd.Series(["a"], dtype="category"), "bad": [True], "note": ["n"]}
     )
-    frame.to_parquet(sources.SOURCE / "t.parquet")
+    frame.to_parquet(SOURCE / "t.parquet")
     table = read_table(FileSource(source="file", path="t.parquet"), COLUMNS, PERIOD)
     assert table.schema == {name: dtype(COLUMNS[name].type) for name in KEPT}
     assert table.rows() == [(date(2020, 1, 2), 3, 1.5, "a", True)]
@@ -241,13 +255,19 @@ def loan_columns() -> Columns:
     )
 
 
+def test_a_text_that_stands_for_no_value_does_so_in_parquet() -> None:
+    rows = [PARQUET.with_columns(kind=pl.lit(word)) for word in ["", "NA", "a"]]
+    table = read_table(put_parquet(pl.concat(rows)), COLUMNS, None)
+    assert table["kind"].to_list() == [None, None, "a"]
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_the_loan_adapter_reads_both_kinds_of_file(suffix: str) -> None:
     loan = dict.fromkeys(SOURCE_COLUMNS, "1") | {
         "ApprovalDate": "28-Feb-20", "ChgOffDate": None, "GrAppv": "$2,000.00 ", "SBA_Appv": "$1,000.00 ",
     }  # fmt: skip
     table = pl.DataFrame([loan], schema=dict.fromkeys(SOURCE_COLUMNS, pl.String))
-    path = sources.SOURCE / f"loans.{suffix}"
+    path = SOURCE / f"loans.{suffix}"
     table.write_csv(path) if suffix == "csv" else table.write_parquet(path)
     source = FileSource(source="file", path=path.name, adapter="loans")
     read = read_table(source, loan_columns(), PERIOD)

@@ -132,6 +132,8 @@ def check_roles(columns: Mapping[str, Column]) -> None:
     if any(column.role == "date" and column.type != "date" for column in columns.values()):
         raise ValueError("columns: the column with the role date needs the type date")
     for name in columns:
+        if not name:
+            raise ValueError("columns: a column has no name; give it one, in the table too")
         if name in (TARGET, FOLD):
             raise ValueError(f"columns: prepare makes a column `{name}` itself; rename yours")
         # Polars would take it for all columns that it matches.

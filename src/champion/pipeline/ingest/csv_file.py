@@ -65,6 +65,22 @@ def refuse_other_bytes(path: Path, name: str) -> None:
         pass
 
 
+def refuse_long_row(path: Path, name: str, separator: str) -> None:
+    """Raise a `UserError` that names the first line of the UTF-8 file with more values than the header, if any."""
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        rows = csv.reader(stream, delimiter=separator)
+        try:
+            width = len(next(rows, []))
+            long = next((row for row in rows if len(row) > width), None)
+        except csv.Error:
+            return
+        if long is not None:
+            raise UserError(
+                f"{name}: line {rows.line_num:,} has {len(long)} values, but the header has {width}. Put a value that "
+                f"holds the separator {separator!r} in quotes, or correct `ingest.separator` in params.yaml."
+            )
+
+
 def read_header(path: Path, name: str, separator: str) -> list[str]:
     """The names of the columns of a UTF-8 file. Raises `UserError` unless there are several, all different."""
     try:

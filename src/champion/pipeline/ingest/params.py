@@ -24,6 +24,7 @@ def _stays_inside(path: str) -> str:
     return path
 
 
+Name = Annotated[str, Field(min_length=1)]
 InsidePath = Annotated[str, AfterValidator(_stays_inside)]
 
 
@@ -67,7 +68,7 @@ class WheelSource(AnyFile):
     """A CSV file inside an installed wheel. The lock pins the wheel by hash, and the wheel is never imported."""
 
     source: Literal["wheel"]
-    distribution: str
+    distribution: Name
     sha256: str
     adapter: Literal["loans"] | None = None
 
@@ -83,8 +84,8 @@ class SqlSource(AnySource):
     """A table or a query of the database whose SQLAlchemy URL is in the environment variable `url_env`."""
 
     source: Literal["sql"]
-    table: str | None = None
-    query: str | None = None
+    table: Name | None = None
+    query: Name | None = None
     url_env: str = "CHAMPION_SOURCE_URL"
     adapter: None = None
 

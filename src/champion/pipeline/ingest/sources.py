@@ -1,10 +1,7 @@
 """Reading the rows in the window from an installed wheel, a file or a database, with the declared types."""
 
-import hashlib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import assert_never
@@ -12,10 +9,10 @@ from typing import assert_never
 import polars as pl
 
 from champion.core.errors import NoRowsError, UserError, refuse_full_memory
-from champion.core.layout import SOURCE
 from champion.core.values import quoted
-from champion.pipeline.ingest.csv_file import as_utf8, read_header, refuse_other_bytes
+from champion.pipeline.ingest.csv_file import as_utf8, read_header, refuse_long_row, refuse_other_bytes
 from champion.pipeline.ingest.loans import SOURCE_COLUMNS, loan_fields
+from champion.pipeline.ingest.location import find_file
 from champion.pipeline.ingest.params import FileSource, Source, SqlSource, WheelSource
 from champion.table.columns import Columns
 from champion.table.fields import MISSING_VALUES, Field, read_text, read_typed
@@ -23,8 +20,6 @@ from champion.table.text_form import TextForm
 from champion.table.window import Period
 
 EXAMPLES = 3
-# The names of files in DVC's cache are hashes of their content.
-CACHED = re.compile("/files/md5/[0-9a-f]{2}/[0-9a-f]{30}$")
 # The keys of the form of a text with a value of that type.
 FORMS = {
     "date": "`ingest.date_format` ",
@@ -37,14 +32,15 @@ FORMS = {
 class Origin:
     """An opened source: a name for messages, its rows, and the typed fields to read from them.
 
-    A CSV file is the `text`. Of it, unused columns are parsed too; otherwise an extra separator could shift values
-    unnoticed.
+    A CSV file is the `text` with its `separator`. Of it, unused columns are parsed too; otherwise an extra separator
+    could shift values unnoticed.
     """
 
     name: str
     rows: pl.LazyFrame
     fields: list[Field]
     text: Path | None = None
+    separator: str = ","
 
 
 def read_table(source: Source, columns: Columns, period: Period | None, root: Path = Path()) -> pl.DataFrame:
@@ -77,6 +73,7 @@ def _read_origin(origin: Origin, columns: Columns, period: Period | None) -> pl.
         refuse_full_memory(error)
         if origin.text is not None:
             refuse_other_bytes(origin.text, origin.name)
+            refuse_long_row(origin.text, origin.name, origin.separator)
         raise UserError(
             f"{origin.name}: cannot be read as {'Parquet' if origin.text is None else 'CSV'} ({_first_line(error)}). "
             "Repair or re-export the file."
@@ -88,15 +85,9 @@ def _read_origin(origin: Origin, columns: Columns, period: Period | None) -> pl.
 
 def _open(source: Source, columns: Columns, period: Period | None, root: Path, folder: Path) -> Origin:
     match source:
-        case WheelSource():
-            path = _wheel_path(source)
-            return _open_file(path, f"{source.path} of {source.distribution}", source, columns, folder)
-        case FileSource():
-            path = SOURCE / source.path
-            if not (root / path).is_file():
-                raise UserError(f"{path}: no such file. Put the table there, or correct `ingest.path` in params.yaml.")
-            _refuse_link_outside(path, root)
-            return _open_file(root / path, str(path), source, columns, folder)
+        case WheelSource() | FileSource():
+            path, name = find_file(source, root)
+            return _open_file(path, name, source, columns, folder)
         case SqlSource():
             from champion.pipeline.ingest.database import read_sql
 
@@ -106,32 +97,6 @@ def _open(source: Source, columns: Columns, period: Period | None, root: Path, f
             return Origin(name, rows.lazy(), _typed_fields(name, rows.schema, wanted, source))
         case _:
             assert_never(source)
-
-
-def _refuse_link_outside(path: Path, root: Path) -> None:
-    """Refuse a link to a file elsewhere. DVC itself may make links to its cache, which can be anywhere."""
-    target = (root / path).resolve()
-    if not target.is_relative_to((root / SOURCE).resolve()) and not CACHED.search(target.as_posix()):
-        raise UserError(
-            f"{path}: `ingest.path` in params.yaml leads out of {SOURCE} by a link. Put the file itself there."
-        )
-
-
-def _wheel_path(source: WheelSource) -> Path:
-    try:
-        path = Path(str(distribution(source.distribution).locate_file(source.path)))
-    except PackageNotFoundError:
-        raise UserError(f"{source.distribution}: not installed. Run `make repro` to install it.") from None
-    if not path.is_file():
-        raise UserError(f"{source.distribution}: it has no file {source.path}. Correct `ingest.path` in params.yaml.")
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != source.sha256:
-        raise UserError(
-            f"{source.path} of {source.distribution}: its sha256 is {found}, but `ingest.sha256` in params.yaml has "
-            "another one. Reinstall the environment (remove .venv and run `make repro`)."
-        )
-    return path
 
 
 def _open_file(path: Path, name: str, source: WheelSource | FileSource, columns: Columns, folder: Path) -> Origin:
@@ -145,18 +110,25 @@ def _open_file(path: Path, name: str, source: WheelSource | FileSource, columns:
             raise UserError(f"{name}: not readable Parquet ({_first_line(error)}). Write the file again.") from None
         if source.adapter is None:
             return Origin(name, rows, _typed_fields(name, schema, columns, source))
-        return Origin(name, rows.with_columns(pl.all().cast(pl.String)), _loan_fields(name, list(schema), columns))
+        return Origin(name, rows.with_columns(_texts()), _loan_fields(name, list(schema), columns))
     text = as_utf8(path, name, source, folder)
     header = read_header(text, name, source.separator)
     rows = pl.scan_csv(text, separator=source.separator, infer_schema=False, null_values=MISSING_VALUES, glob=False)
     if source.adapter == "loans":
-        return Origin(name, rows, _loan_fields(name, header, columns), text)
+        return Origin(name, rows, _loan_fields(name, header, columns), text, source.separator)
     _refuse_other_columns(name, header, list(columns))
     fields = [read_text(column, spec.type, source) for column, spec in columns.items()]
-    return Origin(name, rows, _without_ignored(fields, columns), text)
+    return Origin(name, rows, _without_ignored(fields, columns), text, source.separator)
+
+
+def _texts() -> pl.Expr:
+    """All columns as the text that they are in a CSV file."""
+    return pl.all().cast(pl.String).replace(dict.fromkeys(MISSING_VALUES))
 
 
 def _refuse_other_columns(name: str, found: list[str], expected: list[str]) -> None:
+    if "" in found:
+        raise UserError(f"{name}: column {found.index('') + 1} has no name. Give it one, or remove the column.")
     missing = [column for column in expected if column not in found]
     extra = [column for column in found if column not in expected]
     if missing:
@@ -226,7 +198,9 @@ def _refuse_unparsed(origin: Origin, read: pl.DataFrame, columns: Columns) -> No
 
 
 def _explain_empty_window(name: str, rows: pl.LazyFrame, date: str, period: Period) -> None:
-    bounds = rows.select(first=pl.col(date).min(), last=pl.col(date).max(), height=pl.len()).collect()
+    # As text, because Python has no year 0.
+    ends = {"first": pl.col(date).min().cast(pl.String), "last": pl.col(date).max().cast(pl.String)}
+    bounds = rows.select(**ends, height=pl.len()).collect()
     first, last, height = bounds.row(0)
     if not height:
         return
