@@ -15,9 +15,8 @@ class TextForm(Section):
     """How a source writes values as text.
 
     `na_values` stand for a missing value, besides the usual words: a text as it is written, a number by its value in
-    columns of numbers. `decimal` is the mark before the decimals of a
-    number, `thousands` the one between its groups of digits. `date_format` is the form of dates, in strptime codes, if
-    they are not ISO 8601.
+    columns of numbers. `decimal` is the mark before the decimals of a number, `thousands` the one between its groups of
+    digits. `date_format` is the form of dates, in the codes of Rust's chrono, if they are not ISO 8601.
     """
 
     na_values: tuple[str | int | float, ...] = Field(default=(), strict=False)
