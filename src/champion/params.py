@@ -1,13 +1,15 @@
 """All of params.yaml. A stage reads only its own sections, with the class in its own folder."""
 
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from champion.core.errors import UserError
-from champion.core.strict_yaml import Section, Sections, read
+from champion.core.strict_yaml import Section, Sections, did_you_mean, read
 from champion.core.yaml_text import read_yaml
+from champion.pipeline.evaluate.metric_names import OF_TEST, OF_TRAINING
 from champion.pipeline.evaluate.params import EvaluateParams
 from champion.pipeline.ingest.params import IngestParams
 from champion.pipeline.package.params import PackageParams
@@ -78,6 +80,28 @@ class Params(IngestParams, PrepareParams, ValidateParams, TrainParams, PackagePa
     compare: Compare = Compare()
     challenge: Challenge = Challenge()
     monitoring: Monitoring = Monitoring()
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        readable = [*self.table.features, *self.table.named("segment")]
+        for name in self.evaluate.segments:
+            if name not in readable:
+                hint = did_you_mean(name, readable)
+                raise ValueError(f"evaluate.segments: {name!r} is no feature and has not the role segment{hint}")
+        _check_metrics("gates", self.gates, OF_TEST | OF_TRAINING)
+        _check_metrics("compare.tolerances", self.compare.tolerances, OF_TEST)
+        values = self.columns[self.table.label].values
+        for key, listed in (("positive", self.label.positive), ("negative", self.label.negative)):
+            other = next((value for value in listed if values is not None and str(value) not in values), None)
+            if other is not None:
+                raise ValueError(f"label.{key}: {other!r} is not among the `values` of the column {self.table.label!r}")
+        return self
+
+
+def _check_metrics(section: str, names: Iterable[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{section}.{name}: there is no such metric{did_you_mean(name, known)}")
 
 
 STAGES: dict[str, type[Sections]] = {

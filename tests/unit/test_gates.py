@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from champion.core.layout import EVALUATION, GATES, PARAMS
+from champion.core.metrics_file import read_metrics
 from champion.core.strict_yaml import read
 from champion.core.values import rounded
 from champion.core.yaml_text import parse_yaml
@@ -20,6 +21,7 @@ from champion.judging.gate import shortfalls
 from champion.model.bootstrap import Resamples, Scores, Target
 from champion.model.metrics import score_with_intervals
 from champion.model.stability import agreement
+from champion.pipeline.evaluate.metric_names import OF_TEST, OF_TRAINING
 from champion.pipeline.evaluate.model_card import SHOWN
 from champion.pipeline.evaluate.params import EvaluateParams, Gate
 from champion.pipeline.evaluate.stage import summary
@@ -304,3 +306,8 @@ def test_a_gate_on_no_metric_is_a_sentence(name: str, nearest: str, tmp_path: Pa
     )
     assert not (tmp_path / "result" / EVALUATION).exists()
     assert not (tmp_path / "result/models/reference.json").exists()
+
+
+def test_all_metrics_that_a_gate_can_name_are_known() -> None:
+    evaluation, training = (read_metrics(REPOSITORY / f"metrics/{name}.json") for name in ("evaluation", "training"))
+    assert set(gated_metrics(evaluation, training)) == OF_TEST | OF_TRAINING

@@ -131,6 +131,12 @@ def _key(mistake: ErrorDetails, document: Mapping[str, Any]) -> str:
 
 
 def _message(mistake: ErrorDetails) -> str:
+    match mistake["type"]:
+        case "tuple_type" | "list_type":
+            given = mistake["input"]
+            return f"give a list, such as [{given!r}]" if isinstance(given, str | int | float) else "give a list"
+        case "dict_type" | "model_type" | "model_attributes_type":
+            return "give a section with keys"
     message = mistake["msg"].removeprefix("Value error, ").partition(" or instance of ")[0]
     return message[0].lower() + message[1:]
 

@@ -36,6 +36,11 @@ def check_exclusions(exclusions: Mapping[str, Rule], columns: Columns) -> None:
     """Raise a `ValueError` naming a column that no condition can use: not read, an outcome, or of another type."""
     read = {name: column for name, column in columns.items() if column.role != "ignore"}
     for rule, conditions in exclusions.items():
+        unread = next((name for name in conditions if name in columns and name not in read), None)
+        if unread is not None:
+            raise ValueError(
+                f"ingest.exclude.{rule}.{unread}: a column with the role ignore is not read. Give it the role segment"
+            )
         check_known(conditions, read, f"ingest.exclude.{rule}")
         for name, condition in conditions.items():
             if read[name].role in ("label", "known"):

@@ -7,9 +7,8 @@ from champion.core.errors import UserError
 from champion.core.strict_yaml import did_you_mean
 from champion.core.values import finite
 from champion.model.bootstrap import MIN_EFFECTIVE_GROUPS
+from champion.pipeline.evaluate.metric_names import REHEARSED, TRAINING
 from champion.pipeline.evaluate.params import Gate
-
-TRAINING, REHEARSED = "training_", "rehearsed_"
 
 
 def gated_metrics(evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, Any]:
