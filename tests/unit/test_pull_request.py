@@ -412,7 +412,7 @@ def test_a_report_is_never_longer_than_a_comment_can_be(base: Revision, tmp_path
     head = files(
         tmp_path / "head",
         evaluation=json.dumps(METRICS | dict.fromkeys(many, 0.5)),
-        params=json.dumps({"train": {f"{number}{awful}": awful for number in range(2000)}}),
+        params=json.dumps({"train": {f"{number}{awful}": awful for number in range(1000)}}, ensure_ascii=False),
     )
     text = report(head, base, gate=list(many), stale=list(many), reproduced=False, reproduction="\n".join(many))
     assert len(text.encode()) <= LIMIT

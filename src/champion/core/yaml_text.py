@@ -71,7 +71,7 @@ def _measure(node: Any, depth: int, known: dict[int, tuple[int, int]]) -> tuple[
     if isinstance(node, int) and node.bit_length() > LONGEST_INTEGER_BITS:
         raise ValueError("it has an integer of more than 300 digits")
     if isinstance(node, str) and (half := _HALF.search(node)):
-        raise ValueError(f"it has {half[0]!a}, which is half of a character")
+        raise ValueError(f"it has {half[0]!a}, which is half of a character; write the whole one instead of an escape")
     if isinstance(node, dict):
         inner = [*node, *node.values()]
     elif isinstance(node, list | tuple | set):
