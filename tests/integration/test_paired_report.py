@@ -97,7 +97,7 @@ def test_what_a_challenge_calls_surely_worse_is_not_within_noise(change: Project
 def test_without_the_models_of_the_base_the_report_says_that_it_cannot_pair(change: Project) -> None:
     lose(change, "models/rehearsed.skops")
     report = report_on(change)
-    assert "cannot pair the models: models/rehearsed.skops of main is not in DVC's cache" in report
+    assert "cannot pair the models: <code>models/rehearsed.skops of main is not in DVC's cache" in report
     assert cells(report, "Brier skill against the rate known before")[4] == "➖ not paired"
     assert "within noise" not in report
     assert "not told apart from `main` without pairs" in report.splitlines()[0]
@@ -106,7 +106,7 @@ def test_without_the_models_of_the_base_the_report_says_that_it_cannot_pair(chan
 def test_a_corrupt_copy_in_the_cache_is_not_paired(change: Project) -> None:
     kept = lose(change, "models/rehearsed.skops")
     shutil.copy(change.folder / "models/rehearsed.skops", kept)
-    assert "cannot pair the models: models/rehearsed.skops of main is not in DVC's cache" in report_on(change)
+    assert "cannot pair the models: <code>models/rehearsed.skops of main is not in DVC's cache" in report_on(change)
 
 
 def test_a_pull_gets_the_models_of_the_base(change: Project, tmp_path: Path) -> None:

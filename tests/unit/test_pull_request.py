@@ -4,7 +4,6 @@ import base64
 import json
 import re
 from collections.abc import Iterator
-from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -217,8 +216,8 @@ def test_changed_test_rows_are_a_caution(base: Revision, tmp_path: Path) -> None
     assert test is not None
     head = files(tmp_path / "head", **{"dvc.lock": lock.replace(test[1], "0" * 32)})
     assert "**The test rows changed**" in report(head, base)
-    sentence = "cannot pair the models: data/prepared/test.parquet differs, so they were scored on other rows"
-    assert sentence in unescape(report(head, base))
+    sentence = "cannot pair the models: `data/prepared/test.parquet differs, so they were scored on other rows"
+    assert sentence in report(head, base)
     assert "**The test rows changed**" not in report(base, base)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from champion.core import layout
-from champion.core.markdown import as_code, as_text
+from champion.core.markdown import as_code
 from champion.core.values import finite
 from champion.params import Compare
 from champion.pipeline.evaluate.params import Gate
@@ -156,7 +156,7 @@ class Verdict:
         """What `champion challenge` would show of both models on these rows, or why they cannot be paired."""
         found = pairs.comparison
         if found is None:
-            return UNKNOWN, Markup("cannot pair the models: {}").format(as_text(pairs.reason))
+            return UNKNOWN, Markup("cannot pair the models: {}").format(as_code(pairs.reason, 1000))
         both = {found.metric: found.gain, "brier": found.brier}
         told = Markup(", ").join(
             Markup("{} {}").format(metric_title(name), interval(one)) for name, one in both.items()
@@ -170,7 +170,7 @@ class Verdict:
         """Whether tolerances hold against what production serves, or why this is unknown."""
         found = self.production
         if found.unknown:
-            return UNKNOWN, Markup("not compared with {}: {}").format(ENVIRONMENT, as_text(found.unknown))
+            return UNKNOWN, Markup("not compared with {}: {}").format(ENVIRONMENT, as_code(found.unknown, 1000))
         name = as_code(found.name)
         if self._slid:
             return NO, Markup("against {}: ").format(name) + joined(self._slid, "; ")
