@@ -86,10 +86,10 @@ def test_each_part_has_exactly_its_loans(real_run: Project, source: pl.DataFrame
     expected = {
         "at_split/labelled": known & (when <= date(2006, 1, 1)),
         "at_split/newest": when.is_between(date(2007, 1, 1), SPLIT, closed="left"),
-        "at_as_of/labelled": known & when.is_between(date(2000, 1, 1), date(2009, 1, 1)),
+        "at_as_of/labelled": known & when.is_between(date(2001, 1, 1), date(2009, 1, 1)),
         "at_as_of/newest": when >= date(2010, 1, 1),
         "test": known & when.is_between(SPLIT, date(2009, 1, 1)),
-        "earlier": known & when.is_between(date(1999, 1, 1), SPLIT, closed="left"),
+        "earlier": known & when.is_between(date(2000, 1, 1), SPLIT, closed="left"),
     }
     for name in PARTS:
         found = read(real_run, f"prepared/{name}")["loan_id"].sort()
