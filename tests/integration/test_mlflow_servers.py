@@ -123,6 +123,8 @@ def test_the_page_opens_on_the_runs_on_this_machine_only_and_a_signal_ends_it(
     port = free_port()
     env = os.environ | {"PYTHONPATH": str(tracked.folder / "src")}
     command = [sys.executable, "-m", "champion", "ui", "--port", str(port)]
+    # Under `nohup` the command would ignore it, as it should.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     with subprocess.Popen(
         command,
         cwd=tracked.folder,
@@ -132,6 +134,7 @@ def test_the_page_opens_on_the_runs_on_this_machine_only_and_a_signal_ends_it(
         start_new_session=True,
         text=True,
     ) as process:
+        signal.signal(signal.SIGHUP, before)
         try:
             assert process.stdout is not None
             with connected(development(tracked)) as client:

@@ -27,6 +27,7 @@ RERUNS: list[tuple[str, Any, list[str]]] = [
     ("ingest.date_format", "%d-%b-%y", ["ingest"]),
     ("ingest.exclude.debentures.amount_approved.above", 50000, ["ingest"]),
     ("split.test", 10, ALL),
+    ("prepare.drop_duplicates", True, ALL[1:]),
     ("contract.leak_auc", 0.86, ["validate"]),
     ("contract.columns.lender.max_missing", 0.5, ["validate"]),
     ("train.estimator", "random_forest", MODEL),

@@ -57,10 +57,11 @@ def secrets_of(job: dict[str, Any]) -> set[str]:
     return set(re.findall(r"secrets\.(\w+)", json.dumps(job)))
 
 
-def test_only_jobs_of_a_github_environment_have_secrets() -> None:
+def test_only_jobs_of_a_github_environment_have_secrets_that_can_write() -> None:
     for path in WORKFLOWS:
         for name, job in read_yaml(path)["jobs"].items():
-            assert not secrets_of(job) or "environment" in job, f"{path.stem}: {name}"
+            can_write = secrets_of(job) - {"CHAMPION_READER_DATABASE_URL"}
+            assert not can_write or "environment" in job, f"{path.stem}: {name}"
 
 
 def test_no_job_that_trains_begins_before_its_branch_is_main() -> None:
