@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 pytest.register_assert_rewrite("support")
 
@@ -22,6 +23,8 @@ sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Imports make millions of objects that stay. To look for garbage among them took a fifth of the time of the imports.
 gc.set_threshold(100_000, 50, 50)
+settings.register_profile("champion", derandomize=True, deadline=None, database=None, max_examples=60)
+settings.load_profile("champion")
 pytest_plugins = ["support.browser", "support.continuous", "support.delivery", "support.postgresql"]
 
 # A worker runs whole files. The longest files start first, so that no worker has to run one alone at the end.

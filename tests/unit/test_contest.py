@@ -29,7 +29,7 @@ def test_another_value_in_a_section_that_makes_the_models_is_a_new_recipe(
 ) -> None:
     values: dict[str, Any] = {
         "columns": {"state": {"type": "category", "role": "ignore"}},
-        "window": 24,
+        "window": 36,
         "split": {"test": 6},
         "ingest": {"exclude": {}},
         "train": {"hist_gradient_boosting": {"max_iter": 100}},

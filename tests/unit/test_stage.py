@@ -11,13 +11,13 @@ from champion.core.stage import progress, stage_errors
 def test_a_stage_that_dvc_runs_says_how_to_get_its_outputs_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_STAGE", "train")
     hint = r"^error: no\.\nNothing is lost: undo or correct your change"
-    with pytest.raises(SystemExit, match=hint), stage_errors():
+    with pytest.raises(SystemExit, match=hint), stage_errors("ingest"):
         raise UserError("no.")
 
 
 def test_a_stage_that_is_run_by_hand_says_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DVC_STAGE", raising=False)
-    with pytest.raises(SystemExit, match=r"^error: no\.$"), stage_errors():
+    with pytest.raises(SystemExit, match=r"^error: no\.$"), stage_errors("ingest"):
         raise UserError("no.")
 
 

@@ -34,7 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield draft
         if path.is_dir():
-            if not draft.is_dir():
+            if draft.is_file():
                 raise UserError(f"{path}: a folder, no file. Give the path of a file.")
             _remove(old)
             path.rename(old)
