@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 
 from champion.core.errors import UserError
 from champion.core.strict_yaml import Section, Sections, did_you_mean, read
-from champion.core.yaml_text import read_yaml
 from champion.pipeline.evaluate.metric_names import OF_TEST, OF_TRAINING
 from champion.pipeline.evaluate.params import EvaluateParams
 from champion.pipeline.ingest.params import IngestParams
@@ -116,10 +115,6 @@ STAGES: dict[str, type[Sections]] = {
 
 def check(path: Path) -> None:
     """Raise `UserError`, with the stages that fail, for a mistake in params.yaml or in an estimator's parameter."""
-    try:
-        read_yaml(path)
-    except UserError as error:
-        raise UserError(f"{error}{_consequence(list(STAGES))}") from None
     try:
         params = read(Params, path)
     except UserError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from champion.cli.command import Command
-from champion.core.errors import UserError
+from champion.core.errors import UserError, warn
 
 if TYPE_CHECKING:
     from champion.repository.garbage import Garbage, Kept
@@ -43,7 +43,7 @@ def pull(
         except UserError as error:
             if not allow_missing:
                 raise
-            typer.echo(f"warning: {error}", err=True)
+            warn(str(error))
 
 
 @command()

@@ -21,7 +21,6 @@ from champion.core.metrics_file import metrics_of, read_metrics
 from champion.environments import Environment
 from champion.experiments.parameter_sets import Set
 from champion.repository import git
-from champion.repository.process import refuse_absurd_params
 from champion.tracking.result import read_result
 from champion.tracking.runs import is_tracked, track
 
@@ -45,7 +44,6 @@ def run(environment: Environment, sets: Sequence[Set], begin: Callable[[str, Set
     If a set fails, its outcome says why, and the next set runs.
     """
     repository = environment.root
-    refuse_absurd_params(repository)
     head, changes = git.answer(repository, "rev-parse", "HEAD").decode().strip(), _changes(repository)
     with git.clone_at(repository) as clone:
         _prepare(repository, clone)
