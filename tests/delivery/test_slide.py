@@ -70,27 +70,24 @@ def test_small_losses_that_add_up_are_a_breach_against_production(promoted: Deli
     assert row_of_report(promoted).startswith("| Against production | ❌ | against v1: roc_auc: fell from")
 
 
-def test_without_credentials_it_is_said_that_production_is_unknown(
-    promoted: DeliveryProject, monkeypatch: pytest.MonkeyPatch
+# In a fork, a secret is empty.
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("", "the environment variable CHAMPION_DATABASE_URL is not set"),
+        ("postgresql+psycopg://x:hunter2@127.0.0.1:1/none", "the database of production cannot be used"),
+    ],
+    ids=["no credentials", "the database is down"],
+)
+def test_a_ledger_that_cannot_be_read_stops_no_report(
+    promoted: DeliveryProject, monkeypatch: pytest.MonkeyPatch, url: str, reason: str
 ) -> None:
     merge_loss(promoted, 0.004)
-    # As in a fork, where a secret is empty.
-    monkeypatch.setenv("CHAMPION_DATABASE_URL", "")
-    told = compare(promoted)
+    monkeypatch.setenv("CHAMPION_DATABASE_URL", url)
+    told, row = compare(promoted), row_of_report(promoted)
     assert told.returncode == 0
-    assert "not compared with production: the environment variable CHAMPION_DATABASE_URL is not set" in told.stdout
-    row = row_of_report(promoted)
-    assert "| ➖ | not compared with production: the environment variable CHAMPION_DATABASE_URL is not set" in row
-
-
-def test_a_ledger_that_is_down_stops_no_report(promoted: DeliveryProject, monkeypatch: pytest.MonkeyPatch) -> None:
-    merge_loss(promoted, 0.004)
-    monkeypatch.setenv("CHAMPION_DATABASE_URL", "postgresql+psycopg://x:hunter2@127.0.0.1:1/none")
-    told = compare(promoted)
-    assert told.returncode == 0
-    assert "not compared with production: the database of production cannot be used" in told.stdout
-    row = row_of_report(promoted)
-    assert "| ➖ | not compared with production: the database of production cannot be used" in row
+    assert f"not compared with production: {reason}" in told.stdout
+    assert f"| ➖ | not compared with production: {reason}" in row
     assert "hunter2" not in told.stdout + row
 
 

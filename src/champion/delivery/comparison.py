@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from champion.core.errors import UserError
 from champion.core.files import read_parquet
 from champion.core.layout import SCHEMA, TEST
-from champion.judging.comparison import Comparison, compare_scores, draw_resamples, new_to_both, refuse_empty
+from champion.judging.comparison import Comparison, choose_rows, compare_scores
 from champion.params import Challenge
 from champion.registry.registry import Registry
 from champion.registry.versions import TRAINING_ROWS_FILE, Version, load_bytes
@@ -28,10 +28,8 @@ def compare(registry: Registry, champion: Version, challenger: Version, required
     root, both = registry.workspace, (champion, challenger)
     test = Dataset(read_parquet(root / TEST), Schema.read(root / SCHEMA))
     learned = [seen(test.rows, registry.read_file(version, TRAINING_ROWS_FILE), version.window) for version in both]
-    data = new_to_both(test, learned, required)
-    for version in both:
-        refuse_empty(data.rows, version.name, version.feature_names)
-    resamples = draw_resamples(data, required)
+    features = [(version.name, version.feature_names) for version in both]
+    data, resamples = choose_rows(test, learned, features, required)
     models = [_judged_model(registry, version) for version in both]
     probabilities = [_predict(model, data, version) for model, version in zip(models, both, strict=True)]
     excluded = test.rows.height - data.rows.height

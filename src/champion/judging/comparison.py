@@ -79,8 +79,21 @@ class Comparison:
         return reasons
 
 
-def new_to_both(test: "Dataset", learned: Sequence["Mask"], required: Challenge) -> "Dataset":
-    """The test rows from which neither model learned. Raises `ConflictError` when they are too few."""
+def choose_rows(
+    test: "Dataset", learned: Sequence["Mask"], features: Sequence[tuple[str, Iterable[str]]], required: Challenge
+) -> tuple["Dataset", "Resamples"]:
+    """The test rows that tell two models apart, and their resamples.
+
+    `learned` says for each model from which rows it learned, and `features` its name with the columns that it reads.
+    Raises `ConflictError` when the rows that are new to both are too few, or a feature is missing in all of them.
+    """
+    data = _new_to_both(test, learned, required)
+    for name, columns in features:
+        refuse_empty(data.rows, name, columns)
+    return data, draw_resamples(data, required)
+
+
+def _new_to_both(test: "Dataset", learned: Sequence["Mask"], required: Challenge) -> "Dataset":
     data = test.only(~learned[0] & ~learned[1])
     rows, tested = data.rows.height, test.rows.height
     half = required.min_rows is None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from champion.core.errors import NotFoundError, UserError
 from champion.core.files import read_parquet
 from champion.core.layout import AT_SPLIT, LABELLED, PARTS, REHEARSED, SCHEMA, TEST
-from champion.judging.comparison import Comparison, Paired, compare_scores, draw_resamples, new_to_both, refuse_empty
+from champion.judging.comparison import Comparison, Paired, choose_rows, compare_scores
 from champion.params import Challenge
 from champion.repository.outputs import find_output
 from champion.repository.revision import Revision
@@ -49,10 +49,11 @@ def _pair(base: Revision, head: Revision, required: Challenge) -> Pairs:
     sides = (base, head)
     test = Dataset(read_parquet(find_output(head, TEST)), Schema.read(find_output(head, SCHEMA)))
     models = [_judged_model(side) for side in sides]
-    data = new_to_both(test, [_learned(side, test) for side in sides], required)
-    for side, model in zip(sides, models, strict=True):
-        refuse_empty(data.rows, side.name, (feature.name for feature in model.features))
-    resamples = draw_resamples(data, required)
+    learned = [_learned(side, test) for side in sides]
+    features = [
+        (side.name, [feature.name for feature in model.features]) for side, model in zip(sides, models, strict=True)
+    ]
+    data, resamples = choose_rows(test, learned, features, required)
     probabilities = [model.predict(data.rows) for model in models]
     excluded = test.rows.height - data.rows.height
     cut = models[1].manifest.cut
