@@ -25,7 +25,13 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 gc.set_threshold(100_000, 50, 50)
 settings.register_profile("champion", derandomize=True, deadline=None, database=None, max_examples=60)
 settings.load_profile("champion")
-pytest_plugins = ["support.browser", "support.continuous", "support.delivery", "support.postgresql"]
+pytest_plugins = [
+    "support.browser",
+    "support.cases_database",
+    "support.continuous",
+    "support.delivery",
+    "support.postgresql",
+]
 
 # A worker runs whole files. The longest files start first, so that no worker has to run one alone at the end.
 LONGEST = (
