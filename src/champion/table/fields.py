@@ -1,6 +1,7 @@
 """Typed columns of a source, and which of their values do not parse."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -31,14 +32,18 @@ class Field:
     origin: pl.Expr | None = None
 
 
-def read_text(name: str, column_type: ColumnType, form: TextForm = PLAIN) -> Field:
+def read_text(
+    name: str, column_type: ColumnType, form: TextForm = PLAIN, missing: Sequence[str] = MISSING_VALUES
+) -> Field:
     """A text column as the type. Booleans: true/false, t/f, yes/no, y/n, 1/0. An integer may have decimals of only 0.
 
-    Dates are in the form's `date_format`, else ISO 8601; a time after them does not count. A number is missing if it
-    equals one of the form's `na_values`, however it is written.
+    Dates are in the form's `date_format`, else ISO 8601; a time after them does not count. The texts in `missing` are
+    missing values, and a number that equals one of the form's `na_values`, however it is written.
     """
     text = pl.col(name).cast(pl.String)
-    text = pl.when(~text.is_in([*MISSING_VALUES, *(str(value) for value in form.na_values)])).then(text)
+    marks = [*missing, *(str(value) for value in form.na_values)]
+    if marks:
+        text = pl.when(~text.is_in(marks)).then(text)
     match column_type:
         case "category":
             return Field(name, text)

@@ -117,7 +117,8 @@ def _open_file(path: Path, name: str, source: WheelSource | FileSource, columns:
     if source.adapter == "loans":
         return Origin(name, rows, _loan_fields(name, header, columns), text, source.separator)
     _refuse_other_columns(name, header, list(columns))
-    fields = [read_text(column, spec.type, source) for column, spec in columns.items()]
+    # The usual words are missing values already.
+    fields = [read_text(column, spec.type, source, missing=()) for column, spec in columns.items()]
     return Origin(name, rows, _without_ignored(fields, columns), text, source.separator)
 
 
