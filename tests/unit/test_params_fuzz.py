@@ -139,7 +139,7 @@ def refused(action: Callable[[], object]) -> bool:
 def read_everywhere(content: Any) -> None:
     """Read the content as each stage and command does, as if it stood in params.yaml."""
     found = mock.Mock(return_value=content)
-    with mock.patch("champion.core.strict_yaml.read_yaml", found), mock.patch("champion.params.read_yaml", found):
+    with mock.patch("champion.core.strict_yaml.read_yaml", found):
         answers = {reader.__name__: refused(lambda reader=reader: read(reader, PARAMS)) for reader in READERS}
         refuses = refused(lambda: check(PARAMS))
     # `champion check` finds all that a stage would refuse.
