@@ -55,6 +55,7 @@ def test_a_kill_at_any_effect_leaves_one_whole_model(
     assert counts["repaired"] >= 1
 
 
+@pytest.mark.sweep
 def test_a_rollback_that_was_killed_and_is_repeated_goes_back_once(on_each: DeliveryProject) -> None:
     counts = run_faults(on_each, "rollback")
     assert 2 <= counts["went back when stopped"] < counts["stopped"]
@@ -66,6 +67,7 @@ def test_a_repair_that_was_killed_is_completed_by_the_next_command(on_each: Deli
     assert counts["v3"] >= 3
 
 
+@pytest.mark.sweep
 def test_a_change_of_rollout_or_keys_that_was_killed_happened_whole_or_never(project: DeliveryProject) -> None:
     counts = run_faults(project, "beside")
     assert counts["done"] >= 5
@@ -85,6 +87,7 @@ def test_an_acceptance_that_was_killed_can_be_repeated(on_each: DeliveryProject)
     assert counts["accepted"] >= 1
 
 
+@pytest.mark.sweep
 def test_a_kill_in_a_first_delivery_is_repaired_by_the_next(
     project: DeliveryProject,
 ) -> None:

@@ -173,6 +173,7 @@ def test_a_name_that_cannot_be_downloaded_is_a_failure(delivery: Delivery, tmp_p
     assert delivery.webhook.texts[-1] == "training success, staging skipped, production skipped"
 
 
+@pytest.mark.sweep
 def test_a_new_champion_comes_to_main_by_a_pull_request(delivery: Delivery) -> None:
     delivery.webhook.on_text = lambda _: None
     delivery.webhook.status = 200
@@ -197,6 +198,7 @@ def test_training_on_another_branch_is_refused_before_a_job_has_a_secret(deliver
     assert "Run Main Set up" not in run.log
 
 
+@pytest.mark.sweep
 def test_a_version_that_staging_no_longer_serves_is_not_promoted(delivery: Delivery) -> None:
     trained = delivery.train("2011-01-03")
     assert trained.passed, trained.log

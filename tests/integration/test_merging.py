@@ -66,6 +66,7 @@ def test_resolving_runs_what_the_merge_changed_and_stages_a_true_lock(project: P
     assert "up to date" in project.repro().stdout
 
 
+@pytest.mark.sweep
 def test_what_people_must_resolve_first_is_named_and_nothing_is_changed(small_run: Project, tmp_path: Path) -> None:
     project = small_run.copy_to(tmp_path / "project")
     assert "params.yaml" in merge(project, other_samples, more_samples)
@@ -85,6 +86,7 @@ def test_what_people_must_resolve_first_is_named_and_nothing_is_changed(small_ru
     project.champion("reproduce", "--fast")
 
 
+@pytest.mark.sweep
 def test_a_stage_that_fails_on_what_was_merged_leaves_the_conflict_as_it_was(project: Project) -> None:
     project.edit_params(lambda params: params["evaluate"].update(bootstrap_samples=-1))
     conflicts = unmerged(project)

@@ -62,6 +62,7 @@ def in_a_process(delivery_project: DeliveryProject, *arguments: str, before: str
     return result.stderr.splitlines()
 
 
+@pytest.mark.sweep
 def test_aliases_follow_a_rollback_that_does_not_wait_for_mlflow(
     delivery_project: DeliveryProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

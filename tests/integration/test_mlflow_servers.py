@@ -116,7 +116,10 @@ def test_a_server_is_tracked_to_and_mirrored_and_may_be_down(
 
 
 # Ctrl-C in a terminal reaches the whole group of processes; the other signals reach only the command.
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, *(pytest.param(number, marks=pytest.mark.sweep) for number in (signal.SIGINT, signal.SIGHUP))],
+)
 def test_the_page_opens_on_the_runs_on_this_machine_only_and_a_signal_ends_it(
     number: signal.Signals, tracked: Project
 ) -> None:

@@ -31,6 +31,7 @@ def test_an_unchanged_model_passes_with_what_s3_has(unchanged: Run) -> None:
     assert not (unchanged.artifacts / "regenerated-lock").exists()
 
 
+@pytest.mark.sweep
 def test_a_stale_lock_names_its_stage_and_offers_the_lock_to_commit(runner: Runner) -> None:
     run = runner.pull_request("stale", "main", name=HOSTILE)
     assert not run.passed
@@ -63,6 +64,7 @@ def worse(runner: Runner, fork: Run) -> Run:
     return runner.pull_request("worse", HOSTILE, owner="stranger", name=HOSTILE, after=fork)
 
 
+@pytest.mark.sweep
 def test_a_second_push_takes_from_the_cache_what_the_first_made(worse: Run) -> None:
     assert set(worse.built) == {"train", "refit", "rehearse", "package", "evaluate", "export"}
 

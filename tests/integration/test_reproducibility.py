@@ -143,6 +143,7 @@ def test_a_version_of_another_date_is_made_again_elsewhere_from_the_commit_it_wa
     assert told.endswith("v1 was reproduced: every output is bit for bit as registered\n")
 
 
+@pytest.mark.sweep
 def test_a_version_with_a_model_that_its_commit_does_not_give_is_not_reproduced(small: Project) -> None:
     file = small.folder / "models/rehearsed.skops"
     model = load(file)

@@ -169,8 +169,10 @@ def stages_behind(paths: Iterable[str]) -> list[str]:
             "data/prepared/at_split/labelled.parquet": spoil,
             "data/prepared/test.parquet": Bucket.delete,
         },
-        {"models/model.skops": spoil_in_parts, "data/prepared/at_split": spoil_in_parts},
-        {"data/prepared/at_split": Bucket.delete},
+        pytest.param(
+            {"models/model.skops": spoil_in_parts, "data/prepared/at_split": spoil_in_parts}, marks=pytest.mark.sweep
+        ),
+        pytest.param({"data/prepared/at_split": Bucket.delete}, marks=pytest.mark.sweep),
     ],
 )
 def test_damaged_objects_are_named_rebuilt_and_repaired(

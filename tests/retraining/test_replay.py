@@ -228,6 +228,7 @@ def test_the_replay_refuses_a_recipe_that_needs_other_models(replayed: Path) -> 
             candidate.fit(recipe.model_copy(update={"calibration": "sigmoid"}), History.read(), FIRST)
 
 
+@pytest.mark.sweep
 def test_the_command_runs_only_what_changed_and_says_why_a_stage_failed(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,7 @@ def test_a_row_of_the_future_is_learned_from_when_its_day_has_come(continuous: C
     assert "nothing to learn from" in continuous.retrain("extract").stdout
 
 
+@pytest.mark.sweep
 def test_a_lost_challenge_leaves_the_champion_and_no_branch(continuous: Continuous) -> None:
     continuous.edit_main("challenge", max_loss=0)
     continuous.add_cases()
@@ -87,6 +88,7 @@ def test_a_lost_challenge_leaves_the_champion_and_no_branch(continuous: Continuo
     assert "nothing to learn from" in continuous.retrain("extract").stdout
 
 
+@pytest.mark.sweep
 def test_a_breach_of_the_contract_stops_the_steps_after_it(continuous: Continuous) -> None:
     continuous.edit_main("contract", class_share=[0.9, 0.95])
     continuous.add_cases()
@@ -132,6 +134,7 @@ def test_a_day_after_today_is_refused() -> None:
         Retraining(environment, date(2999, 1, 1)).extract()
 
 
+@pytest.mark.sweep
 def test_a_database_gives_the_rows_of_a_window_of_thirty_days(continuous: Continuous, tmp_path: Path) -> None:
     table = small_table()
     days = [date(2022, 1, 1) + timedelta(days=number // 8) for number in range(len(table) * 2)]

@@ -29,6 +29,7 @@ def test_a_disk_that_cannot_be_read_is_told(continuous: Continuous) -> None:
     assert "error: Input/output error" in done.stderr
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("lost", ["var/remote", "var/github.git"])
 def test_what_cannot_be_published_is_not_registered(continuous: Continuous, lost: str) -> None:
     continuous.add_cases()
@@ -93,6 +94,7 @@ def test_a_killed_step_deploys_nothing_and_is_taken_again(continuous: Continuous
     assert not list((continuous.root / "var/retraining").glob("work-*"))
 
 
+@pytest.mark.sweep
 def test_a_champion_whose_deployment_was_killed_is_deployed_by_the_next_run(continuous: Continuous) -> None:
     continuous.add_cases()
     continuous.retrain_before("deploy")
@@ -121,6 +123,7 @@ def test_a_challenge_that_was_won_before_a_failure_is_deployed_by_the_next_run(c
     assert "tags/champion/staging/v2" in continuous.references()
 
 
+@pytest.mark.sweep
 def test_what_somebody_decided_since_the_challenge_is_not_undone(continuous: Continuous) -> None:
     continuous.add_cases()
     continuous.retrain_before("deploy")
@@ -156,6 +159,7 @@ def test_a_branch_of_somebody_is_not_replaced(continuous: Continuous) -> None:
     assert continuous.git("rev-parse", "retrain/2022-11-28", folder=continuous.github) == commit
 
 
+@pytest.mark.sweep
 def test_what_somebody_pushed_since_the_beginning_is_not_replaced(continuous: Continuous) -> None:
     continuous.add_cases()
     continuous.retrain_before("compare")
@@ -175,6 +179,7 @@ def test_a_damaged_note_of_the_last_run_is_told(tmp_path: Path, content: str) ->
         Run.read(tmp_path, "production")
 
 
+@pytest.mark.sweep
 def test_a_changed_file_leaves_the_cache_as_it_is(continuous: Continuous) -> None:
     source = continuous.root / TABLE
     continuous.project.run("dvc", "config", "--local", "cache.type", "symlink")
@@ -192,6 +197,7 @@ def test_a_changed_file_leaves_the_cache_as_it_is(continuous: Continuous) -> Non
     assert (work / TABLE).read_bytes() == source.read_bytes() != content
 
 
+@pytest.mark.sweep
 def test_data_behind_a_link_of_git_is_refused(continuous: Continuous, tmp_path: Path) -> None:
     source = continuous.root / TABLE
     source.rename(tmp_path / "cases.csv")
@@ -203,6 +209,7 @@ def test_data_behind_a_link_of_git_is_refused(continuous: Continuous, tmp_path: 
     assert (tmp_path / "cases.csv").exists()
 
 
+@pytest.mark.sweep
 def test_a_working_tree_on_a_disk_that_is_not_here_stays_known(continuous: Continuous, tmp_path: Path) -> None:
     continuous.add_cases()
     continuous.git("worktree", "add", "--quiet", "--detach", str(tmp_path / "disk/mine"))

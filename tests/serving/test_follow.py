@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 
 from champion.delivery import deployment, rollout
 from champion.delivery.keys import add, revoke
@@ -134,6 +135,7 @@ def test_a_server_whose_store_is_down_goes_on_and_follows_again(in_state: InStat
         server.await_version("v2")
 
 
+@pytest.mark.sweep
 def test_a_server_without_room_on_its_disk_goes_on_and_follows_again(in_state: InState) -> None:
     project = in_state("promoted, staged")
     set_predictions(project, "{ when_full: count }")
@@ -168,6 +170,7 @@ def test_a_worker_gets_no_secret(in_state: InState) -> None:
             assert b"CHAMPION" not in content
 
 
+@pytest.mark.sweep
 def test_the_stores_copies_are_followed_only_if_the_ledger_has_them(in_state: InState) -> None:
     project = in_state("promoted twice")
     with serving(project) as server:

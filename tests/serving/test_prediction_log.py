@@ -128,6 +128,7 @@ def rows_if_any() -> list[dict[str, Any]]:
         return []
 
 
+@pytest.mark.sweep
 def test_an_end_in_an_outage_leaves_the_rows_to_the_next_server(
     promoted: DeliveryProject, come_back: Callable[[], None]
 ) -> None:
@@ -168,6 +169,7 @@ def kill_all(server: Server) -> None:
     server.process.wait(10)
 
 
+@pytest.mark.sweep
 def test_a_full_spool_refuses_requests_until_there_is_room(
     promoted: DeliveryProject, come_back: Callable[[], None]
 ) -> None:
@@ -184,6 +186,7 @@ def test_a_full_spool_refuses_requests_until_there_is_room(
     assert len(logged()) == len(LARGE) * answered + 1
 
 
+@pytest.mark.sweep
 def test_a_full_spool_that_only_counts_refuses_no_request(
     promoted: DeliveryProject, come_back: Callable[[], None]
 ) -> None:
@@ -203,6 +206,7 @@ def unlogged(server: Server) -> float:
     return sum(server.metric("champion_unlogged_rows_total").values())
 
 
+@pytest.mark.sweep
 def test_a_spool_that_was_cut_loses_only_its_end(promoted: DeliveryProject, come_back: Callable[[], None]) -> None:
     with serving(promoted) as server:
         ids = []

@@ -91,6 +91,7 @@ def test_a_rollout_sends_the_same_users_to_a_version_until_it_ends(deployed: Del
         await_answer(server, lambda answer: (answer["version"], answer["flag"]) == ("v1", None))
 
 
+@pytest.mark.sweep
 def test_a_challenger_that_is_slow_falls_back_and_its_rollout_stops(deployed: DeliveryProject) -> None:
     edit_serving(deployed, challenger_ms=0.000001)
     with Webhook() as webhook, serving(deployed, "staging", workers=2, CHAMPION_WEBHOOK_URL=webhook.url) as server:
@@ -126,6 +127,7 @@ def test_a_challenger_that_fails_on_some_rows_harms_no_answer(deployed: Delivery
         assert "0 slow, 5 errors" in last_rollout(deployed).reason
 
 
+@pytest.mark.sweep
 def test_a_challenger_that_hangs_does_not_hinder_the_next_one(deployed: DeliveryProject) -> None:
     edit_serving(deployed, challenger_ms=1000)
     hanging = register_edited(deployed, hang_on_large_number)
@@ -235,6 +237,7 @@ def test_a_shadow_scores_what_the_live_version_answers(deployed: DeliveryProject
         await_true(lambda: server.metric("champion_shadow_errors_total") == {'{version="v3"}': 1})
 
 
+@pytest.mark.sweep
 def test_twenty_switches_under_load_fail_no_request(deployed: DeliveryProject) -> None:
     edit_serving(deployed, requests_per_second=1_000_000)
     with serving(deployed, "staging", workers=2) as server:

@@ -286,6 +286,7 @@ def test_a_score_in_the_journal_is_not_computed_again(served: DeliveryProject, t
     assert (pl.read_parquet(target)["probability"] == 0.125).arg_true().to_list() == list(range(ROWS))
 
 
+@pytest.mark.sweep
 def test_a_damaged_end_of_the_journal_is_scored_again(many: tuple[Path, bytes], tmp_path: Path) -> None:
     source, calm = many
     target, journal = tmp_path / "out.parquet", tmp_path / "out.parquet.journal"

@@ -77,6 +77,7 @@ def make_result(folder: Path, table: pl.DataFrame, **params: Any) -> None:
     write_json(folder / "data/excluded.json", {"rows": {}, "rules": {}})
     # The contract is not checked, which would take seconds.
     write_json(folder / "data/validated.json", {"data/raw.parquet": "not checked"})
+    write_json(folder / "data/unconfirmed.json", {"limits": [], "breaches": []})
     write_json(folder / "metrics/validation.json", {"tables": []})
     (folder / "params.yaml").write_text(json.dumps(PARAMS | params))
     (folder / "requirements").mkdir()

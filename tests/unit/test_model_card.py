@@ -48,7 +48,7 @@ CONTENT: dict[str, Any] = {
     "schema": SCHEMA, "parts": PARTS, "judged": JUDGED, "delivered": DELIVERED, "training": TRAINING,
     "metrics": METRICS, "rehearsals": REHEARSALS, "decision": [POLICY | {"policy": "model"}],
     "rule": Decision(share=0.1), "population": ["Loans that were open in 2014 are missing."], "worst": WORST,
-    "verdicts": VERDICTS, "hashes": {"data/raw.parquet": "404c"},
+    "verdicts": VERDICTS, "hashes": {"data/raw.parquet": "404c"}, "unconfirmed": {"limits": [], "breaches": []},
 }  # fmt: skip
 
 
@@ -115,6 +115,14 @@ def test_a_metric_with_an_interval_shows_it_and_one_without_a_value_says_so() ->
 )
 def test_the_card_says_what_sets_the_cut(rule: Decision, said: str) -> None:
     assert said in card(rule=rule)
+
+
+def test_limits_that_nobody_confirmed_are_told_with_their_breaches() -> None:
+    assert "confirmed" not in card()
+    kept = card(unconfirmed={"limits": ["rows", "columns"], "breaches": []})
+    assert "which were inferred from the table: rows, columns. The data keeps them.\n" in kept
+    broken = card(unconfirmed={"limits": ["columns"], "breaches": [{"table": "raw", "column": "age"}]})
+    assert "The data breaks them in age of raw.\n" in broken
 
 
 def test_too_few_groups_are_told() -> None:

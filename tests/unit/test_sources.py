@@ -136,10 +136,14 @@ def test_dates_in_the_year_0_are_told() -> None:
     assert "the rows have dates from 0000-11-11 to 0000-11-11" in said
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_a_column_without_a_name_is_refused(kind: str) -> None:
-    unnamed = PARQUET.select(pl.lit(0).alias(""), pl.all())
-    source = put(f",{HEADER}\n0,{ROW}\n") if kind == "csv" else put_parquet(unnamed)
+def test_a_column_of_a_csv_file_without_a_name_is_called_as_in_pandas() -> None:
+    source = put(f",{HEADER}\n0,{ROW}\n")
+    assert "the column 'Unnamed: 0' is not declared" in refusal(source)
+    assert read_table(source, Columns({"Unnamed: 0": Column(type="integer")} | COLUMNS), None).row(0)[0] == 0
+
+
+def test_a_column_of_a_parquet_file_without_a_name_is_refused() -> None:
+    source = put_parquet(PARQUET.select(pl.lit(0).alias(""), pl.all()))
     assert "column 1 has no name. Give it one, or remove the column." in refusal(source)
 
 

@@ -8,6 +8,7 @@ from champion.cli.data import app as data
 from champion.cli.delivery import app as delivery
 from champion.cli.experiments import app as experiments
 from champion.cli.monitoring import app as monitoring
+from champion.cli.onboarding import app as onboarding
 from champion.cli.pipeline import app as pipeline
 from champion.cli.predictions import app as predictions
 from champion.cli.registry import app as registry
@@ -26,7 +27,18 @@ Start here:
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (pipeline, data, delivery, registry, serving, predictions, monitoring, retraining, experiments):
+for group in (
+    pipeline,
+    onboarding,
+    data,
+    delivery,
+    registry,
+    serving,
+    predictions,
+    monitoring,
+    retraining,
+    experiments,
+):
     app.add_typer(group)
 
 

@@ -65,10 +65,10 @@ def compare(
     from champion.core.strict_yaml import read
     from champion.report.comparison import CompareParams, breaches, slides
     from champion.report.production import production
-    from champion.repository.revision import default_base, revision, working_tree
+    from champion.repository.revision import baseline, default_base, revision, working_tree
 
-    before = revision(Path(), base or default_base(Path()))
     tolerances, after = read(CompareParams, PARAMS).compare, working_tree(Path())
+    before = baseline(revision(Path(), base or default_base(Path())), after)
     served = production(after)
     found = {
         before.name: breaches(before, after, tolerances, allow_no_baseline=allow_no_baseline),
@@ -107,7 +107,7 @@ def report(
     from champion.report.pull_request import ReportParams, build
     from champion.report.verdict import Checks
     from champion.repository.reproduce import changed_stages, last_answer
-    from champion.repository.revision import default_base, revision, working_tree
+    from champion.repository.revision import baseline, default_base, revision, working_tree
 
     before, params = revision(Path(), base or default_base(Path())), read(ReportParams, PARAMS)
     with progress("writing the report", line=False):
@@ -118,7 +118,7 @@ def report(
         reproduced, reason = last_answer(Path())
         checks = Checks(closed, changed_stages(Path()), reproduced, reason)
         after = working_tree(Path())
-        document = build(after, before, params, checks, production(after))
+        document = build(after, baseline(before, after), params, checks, production(after))
         contents = {output: to_markdown(document)} | ({html: to_html(document)} if html else {})
     for path, content in contents.items():
         if path is None:

@@ -19,6 +19,7 @@ LABELLED, NEWEST = "labelled.parquet", "newest.parquet"
 TEST = PREPARED / "test.parquet"
 EARLIER = PREPARED / "earlier.parquet"
 VALIDATED = Path("data/validated.json")
+UNCONFIRMED = Path("data/unconfirmed.json")
 
 TRAINED = Path("models/train")
 REFITTED = Path("models/refit")

@@ -1,5 +1,6 @@
 """YAML texts, read as DVC reads them. One that is not YAML, or absurd, gives one sentence and costs little."""
 
+import io
 import re
 from itertools import accumulate
 from pathlib import Path
@@ -56,6 +57,20 @@ def read_yaml(path: Path, name: Path | None = None) -> Any:
         raise UserError(f"{shown}: not valid YAML (it is not UTF-8 text).") from None
     except ValueError as error:
         raise UserError(f"{shown}: {error}. Correct it.") from None
+
+
+def as_flow(value: Any) -> str:
+    """The value as YAML on one line."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = True
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.allow_unicode = True
+    yaml.width = 1_000_000
+    stream = io.StringIO()
+    yaml.dump(value, stream)
+    return stream.getvalue().removesuffix("...\n").rstrip("\n")
 
 
 def _most_open(text: str) -> int:

@@ -49,8 +49,9 @@ def fit_rows(
     """Fit the pipeline. `ages` in half-lives, shape (rows,), give each row its weight; None: all count the same."""
     if isinstance(pipeline.named_steps["model"], HistGradientBoostingClassifier):
         # Boosting cannot read a column without any value. It ignores a constant one.
-        empty = frame.columns[frame.isna().all()]
-        frame = frame.assign(**{name: "" if frame[name].dtype == object else 0.0 for name in empty})
+        frame = frame.copy(deep=False)
+        for name in frame.columns[frame.isna().all()]:
+            frame[name] = "" if frame[name].dtype == object else 0.0
     Pipeline.fit(pipeline, frame, target, **({} if ages is None else {"model__sample_weight": row_weights(ages)}))
 
 

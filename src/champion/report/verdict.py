@@ -17,7 +17,7 @@ from champion.report.comparison import Change, breaches, slides
 from champion.report.pairs import Pairs
 from champion.report.production import ENVIRONMENT, Production
 from champion.report.wording import MARKS, NO, UNKNOWN, YES, interval, joined, metric_title, signed
-from champion.repository.revision import Revision
+from champion.repository.revision import OtherOutcome, Revision
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,9 @@ class Verdict:
         if not self.base.evaluation:
             if self.base.has_model:
                 return Markup("no baseline: {} has no metrics").format(name)
+            if isinstance(self.base, OtherOutcome):
+                outcomes = (as_code(str(side.outcome)) for side in (self.base, self.head))
+                return Markup("first model of this outcome: {} predicts {}, and not {}").format(name, *outcomes)
             return Markup("first model: {} has no model").format(name)
         if all(
             change.verdict == "same" for change in self.moved if change.before is not None or change.after is not None

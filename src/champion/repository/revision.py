@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from champion.core.errors import NotFoundError, UserError
-from champion.core.layout import EVALUATION, LOCK, SEGMENTS, TRAINING, VALIDATION
+from champion.core.layout import EVALUATION, LOCK, METRICS, PARAMS, SEGMENTS, TRAINING, VALIDATION
 from champion.core.metrics_file import metrics_of
 from champion.core.yaml_text import parse_yaml
 from champion.repository import git
@@ -64,6 +64,15 @@ class Revision:
         return self._metrics(TRAINING)
 
     @property
+    def outcome(self) -> str | None:
+        """The column that its params.yaml predicts; None if it does not say."""
+        columns = self.yaml(PARAMS).get("columns")
+        declared = columns.items() if isinstance(columns, dict) else ()
+        return next(
+            (str(name) for name, spec in declared if isinstance(spec, dict) and spec.get("role") == "label"), None
+        )
+
+    @property
     def rows(self) -> dict[str, Any]:
         """How many rows each table has, by name."""
         tables = self.json(VALIDATION).get("tables", [])
@@ -109,6 +118,22 @@ class Revision:
     @property
     def _fix(self) -> str:
         return "Run `dvc repro`." if self.commit is None else "Repair that branch first, or compare with another one."
+
+
+@dataclass(frozen=True)
+class OtherOutcome(Revision):
+    """A revision that predicts another column: it has params, and no results to compare with."""
+
+    def read(self, path: Path) -> str | None:
+        """A file's text, or None when the revision has no such file, and for every result."""
+        return None if path == LOCK or path.is_relative_to(METRICS) else super().read(path)
+
+
+def baseline(base: Revision, head: Revision) -> Revision:
+    """The base, without its results if it predicts another column than `head`."""
+    if not base.has_model or base.outcome == head.outcome:
+        return base
+    return OtherOutcome(base.root, base.name, base.commit)
 
 
 def working_tree(root: Path) -> Revision:

@@ -38,15 +38,18 @@ def read_text(
     """A text column as the type. Booleans: true/false, t/f, yes/no, y/n, 1/0. An integer may have decimals of only 0.
 
     Dates are in the form's `date_format`, else ISO 8601; a time after them does not count. The texts in `missing` are
-    missing values, and a number that equals one of the form's `na_values`, however it is written.
+    missing values, and a number that equals one of the form's `na_values`, however it is written. Spaces around a value
+    count in a category only.
     """
     text = pl.col(name).cast(pl.String)
     marks = [*missing, *(str(value) for value in form.na_values)]
     if marks:
         text = pl.when(~text.is_in(marks)).then(text)
+    if column_type == "category":
+        return Field(name, text)
+    text = text.str.strip_chars(" \t")
+    text = pl.when(text != "").then(text)
     match column_type:
-        case "category":
-            return Field(name, text)
         case "boolean":
             word = text.str.to_lowercase()
             return Field(name, pl.when(word.is_in(_TRUE)).then(True).when(word.is_in(_FALSE)).then(False), text)

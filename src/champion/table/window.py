@@ -28,7 +28,8 @@ def _quoted_date(value: Any) -> date:
     return day
 
 
-def _length(value: Any) -> int | str:
+def parse_length(value: Any) -> int | str:
+    """A number of months, or a number of days such as `30d`. Raises a `ValueError` for anything else."""
     found = DAYS.fullmatch(value) if isinstance(value, str) else None
     number = int(found[1]) if found else value
     if isinstance(number, bool) or not isinstance(number, int) or number < 0:
@@ -39,7 +40,7 @@ def _length(value: Any) -> int | str:
 
 
 def _not_zero(value: Any) -> int | str:
-    length = _length(value)
+    length = parse_length(value)
     if length in (0, "0d"):
         raise ValueError("the length must be at least one month or one day")
     return length
@@ -47,7 +48,7 @@ def _not_zero(value: Any) -> int | str:
 
 AsOf = Annotated[date, BeforeValidator(_quoted_date)]
 # Months as a number, or days as text such as `30d`.
-Length = Annotated[int | str, BeforeValidator(_length)]
+Length = Annotated[int | str, BeforeValidator(parse_length)]
 PositiveLength = Annotated[int | str, BeforeValidator(_not_zero)]
 
 

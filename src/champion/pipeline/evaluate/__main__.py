@@ -30,6 +30,7 @@ from champion.core.layout import (
     STABILITY,
     TEST,
     TRAINING,
+    UNCONFIRMED,
     VALIDATED,
 )
 from champion.core.metrics_file import lay_out_metrics, read_metrics
@@ -92,6 +93,7 @@ def main() -> None:
         card = model_card.render(
             schema=read_json(SCHEMA),
             parts=read_json(PARTS),
+            unconfirmed=read_json(UNCONFIRMED),
             judged=judged.manifest,
             delivered=delivered.manifest,
             training=training,

@@ -101,7 +101,8 @@ def permutation_drops(model: Model, data: Dataset, params: Evaluate) -> NDArray[
 def _shuffled_auc(
     model: Model, frame: pd.DataFrame, target: NDArray[np.int8], name: str, rng: np.random.Generator
 ) -> float:
-    shuffled = frame.assign(**{name: frame[name].to_numpy()[rng.permutation(len(frame))]})
+    shuffled = frame.copy(deep=False)
+    shuffled[name] = frame[name].to_numpy()[rng.permutation(len(frame))]
     return float(roc_auc_score(target, model.predict(shuffled)))
 
 

@@ -82,15 +82,19 @@ def refuse_long_row(path: Path, name: str, separator: str) -> None:
 
 
 def read_header(path: Path, name: str, separator: str) -> list[str]:
-    """The names of the columns of a UTF-8 file. Raises `UserError` unless there are several, all different."""
+    """The names of the columns of a UTF-8 file; one without a name is called as in pandas, such as `Unnamed: 0`.
+
+    Raises `UserError` unless there are several, all different.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            header = next(csv.reader(stream, delimiter=separator), [])
+            first = next(csv.reader(stream, delimiter=separator), [])
     except UnicodeDecodeError:
         refuse_other_bytes(path, name)
         raise
     except csv.Error as error:
         raise UserError(f"{name}: the header cannot be read ({error}). Correct the first line of the file.") from None
+    header = [column or f"Unnamed: {place}" for place, column in enumerate(first)]
     repeated = [column for column, times in Counter(header).items() if times > 1]
     if repeated:
         raise UserError(f"{name}: the column {repeated[0]!r} occurs {header.count(repeated[0])} times. Rename one.")

@@ -29,10 +29,7 @@ def read_sql(source: SqlSource, columns: Columns, period: Period | None) -> pl.D
     with _connected(source) as connection:
         statement = _select_table(source, columns, period, connection) if source.table else _bind(source, period)
         inside = period is not None and not (isinstance(statement, sa.Select) and statement.whereclause is None)
-        # The cursor is on the server, so it must be closed even if a row is refused.
-        with connection.execution_options(stream_results=True).execute(statement) as result:
-            names = list(result.keys())
-            batches = [_frame(source, names, [tuple(row) for row in rows]) for rows in result.partitions(BATCH_ROWS)]
+        batches = _read_batches(source, statement, connection)
     if not batches:
         raise NoRowsError(
             f"{source.table or 'ingest.query'}: the database has no row{' in the window' if inside else ''}. Correct "
@@ -42,6 +39,22 @@ def read_sql(source: SqlSource, columns: Columns, period: Period | None) -> pl.D
     # The outcome comes last, so that what became known later moves no row.
     outcome = {columns.label, columns.only("known")}
     return rows.sort(sorted(rows.columns, key=lambda name: name in outcome), nulls_last=True)
+
+
+def read_whole_table(source: SqlSource) -> pl.DataFrame:
+    """All rows and columns of the source's table, in the database's order. Raises `UserError` as `read_sql`."""
+    with _connected(source) as connection:
+        table = _reflect(source.table or "", connection)
+        statement = sa.select(*(_as_read(column, connection) for column in table.columns))
+        batches = _read_batches(source, statement, connection)
+    return pl.concat(batches, how="vertical_relaxed") if batches else pl.DataFrame(schema=table.columns.keys())
+
+
+def _read_batches(source: SqlSource, statement: sa.Executable, connection: sa.Connection) -> list[pl.DataFrame]:
+    # The cursor is on the server, so it must be closed even if a row is refused.
+    with connection.execution_options(stream_results=True).execute(statement) as result:
+        names = list(result.keys())
+        return [_frame(source, names, [tuple(row) for row in rows]) for rows in result.partitions(BATCH_ROWS)]
 
 
 @contextmanager
@@ -101,19 +114,14 @@ def _select_table(
     source: SqlSource, columns: Columns, period: Period | None, connection: sa.Connection
 ) -> sa.Select[Any]:
     name = source.table or ""
-    schema, _, bare = name.rpartition(".")
-    try:
-        table = sa.Table(bare, sa.MetaData(), schema=schema or None, autoload_with=connection)
-    except sa.exc.NoSuchTableError:
-        raise UserError(f"{name}: the database has no such table. Correct `ingest.table` in params.yaml.") from None
+    table = _reflect(name, connection)
     wanted = [column for column, spec in columns.items() if spec.role != "ignore"]
     missing = [column for column in wanted if column not in table.columns]
     if missing:
         raise UserError(f"{name}: the column {missing[0]!r} is missing. Correct `columns` in params.yaml.")
-    checked = connection.dialect.name != "sqlite"
-    query = sa.select(*(table.columns[column] if checked else _as_stored(table.columns[column]) for column in wanted))
+    query = sa.select(*(_as_read(table.columns[column], connection) for column in wanted))
     when = columns.only("date")
-    if period is None or when is None or not (checked and _is_date(table.columns[when])):
+    if period is None or when is None or _checks_nothing(connection) or not _is_date(table.columns[when]):
         return query
     start, end = (_bound(table.columns[when], day) for day in (period.start, period.end))
     return query.where(
@@ -121,13 +129,28 @@ def _select_table(
     )
 
 
+def _reflect(name: str, connection: sa.Connection) -> sa.Table:
+    schema, _, bare = name.rpartition(".")
+    try:
+        return sa.Table(bare, sa.MetaData(), schema=schema or None, autoload_with=connection)
+    except sa.exc.NoSuchTableError:
+        raise UserError(f"{name}: the database has no such table. Correct `ingest.table` in params.yaml.") from None
+
+
+def _checks_nothing(connection: sa.Connection) -> bool:
+    """Whether a column may hold other values than those of its type."""
+    return connection.dialect.name == "sqlite"
+
+
 def _is_date(column: sa.Column[Any]) -> bool:
     return isinstance(column.type, sa.Date | sa.DateTime)
 
 
-def _as_stored(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-    """What SQLite holds: a column of dates may hold any text there, which is parsed like that of a file."""
-    return sa.type_coerce(column, sa.Text).label(column.name) if _is_date(column) else column
+def _as_read(column: sa.Column[Any], connection: sa.Connection) -> sa.ColumnElement[Any]:
+    """The column; of dates that may be any text, the text, which is parsed like that of a file."""
+    if _checks_nothing(connection) and _is_date(column):
+        return sa.type_coerce(column, sa.Text).label(column.name)
+    return column
 
 
 def _bound(column: sa.Column[Any], day: date) -> date:

@@ -113,7 +113,14 @@ def _open_file(path: Path, name: str, source: WheelSource | FileSource, columns:
         return Origin(name, rows.with_columns(_texts()), _loan_fields(name, list(schema), columns))
     text = as_utf8(path, name, source, folder)
     header = read_header(text, name, source.separator)
-    rows = pl.scan_csv(text, separator=source.separator, infer_schema=False, null_values=MISSING_VALUES, glob=False)
+    rows = pl.scan_csv(
+        text,
+        separator=source.separator,
+        infer_schema=False,
+        null_values=MISSING_VALUES,
+        new_columns=header,
+        glob=False,
+    )
     if source.adapter == "loans":
         return Origin(name, rows, _loan_fields(name, header, columns), text, source.separator)
     _refuse_other_columns(name, header, list(columns))

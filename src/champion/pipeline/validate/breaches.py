@@ -6,12 +6,49 @@ from collections.abc import Callable
 from typing import Any
 
 from champion.pipeline.validate.expectations import LEAKS, TRAINING
-from champion.pipeline.validate.findings import Finding
+from champion.pipeline.validate.findings import Finding, breach_table
 from champion.pipeline.validate.params import Contract, Limits
 from champion.table.columns import TARGET, Columns
 
 # A limit to paste has four decimals.
 SCALE = 10_000
+
+
+def limit_of(finding: Finding, columns: Columns) -> str | None:
+    """The limit of `contract` that an expectation is about; None if it holds whatever the contract says."""
+    match finding.check:
+        case "table_row_count_to_be_between":
+            return "rows"
+        case "column_max_to_be_between" if finding.table == LEAKS:
+            return "leak_auc"
+        case "column_mean_to_be_between" if finding.column == TARGET:
+            return "class_share"
+        case "column_values_to_be_null" if finding.column == _before(columns):
+            return "max_events_before_start"
+        case "column_values_to_not_be_null" | "column_values_to_be_in_set" | "column_values_to_be_between" if (
+            finding.column in columns
+        ):
+            return f"columns.{finding.column}"
+    return None
+
+
+def is_unconfirmed(finding: Finding, contract: Contract, columns: Columns) -> bool:
+    """Whether nobody has confirmed the limit that an expectation is about, and it could be checked."""
+    limit = limit_of(finding, columns)
+    checked = finding.unexpected is not None or finding.observed is not None
+    return limit is not None and checked and bool({limit, limit.partition(".")[0]} & set(contract.unconfirmed))
+
+
+def describe_breaches(breaches: list[Finding], checked: int, contract: Contract, columns: Columns) -> str:
+    """The breaches as a table, a sentence about each leak, and the lines that would accept the rest."""
+    said = [
+        f"the data breaks {len(breaches)} of {checked} expectations of `contract` in params.yaml:",
+        breach_table(breaches),
+        *describe_leaks(breaches, contract),
+    ]
+    if lines := lines_to_accept(breaches, contract, columns):
+        said.append(f"These lines of `contract` would accept the shares and numbers found:\n\n{lines}\n")
+    return "\n".join(said)
 
 
 def describe_leaks(breaches: list[Finding], contract: Contract) -> list[str]:
@@ -28,16 +65,15 @@ def describe_leaks(breaches: list[Finding], contract: Contract) -> list[str]:
 def lines_to_accept(breaches: list[Finding], contract: Contract, columns: Columns) -> str:
     """The lines of `contract` that would accept what was found, as YAML; none accepts a leak, or a wrong type or id."""
     accepted: dict[str, Any] = {}
-    before = f"{columns.label} before {columns.only('date')}"
     for breach in breaches:
         number = breach.observed if isinstance(breach.observed, int | float) else None
-        match breach.check:
-            case "table_row_count_to_be_between" if number is not None:
+        match limit_of(breach, columns):
+            case "rows" if number is not None:
                 accepted["rows"] = _widened(contract.rows, number, number)
-            case "column_mean_to_be_between" if breach.column == TARGET and number is not None:
+            case "class_share" if number is not None:
                 bounds = accepted.get("class_share", contract.class_share)
                 accepted["class_share"] = _widened(bounds, _rounded(number, math.floor), _rounded(number, math.ceil))
-            case "column_values_to_be_null" if breach.column == before:
+            case "max_events_before_start":
                 accepted["max_events_before_start"] = _rounded(breach.share or 0.0, math.ceil)
     limits = {name: _limits(name, breaches, contract.columns.get(name, Limits())) for name in columns}
     accepted |= {"columns": found} if (found := {name: one for name, one in limits.items() if one}) else {}
@@ -62,6 +98,10 @@ def _limits(name: str, breaches: list[Finding], now: Limits) -> dict[str, float]
     limits = {"max_missing": missing, "max_invalid": invalid}
     changed = (missing, invalid) != (now.max_missing, now.max_invalid)
     return {key: limit for key, limit in limits.items() if limit} if changed else {}
+
+
+def _before(columns: Columns) -> str:
+    return f"{columns.label} before {columns.only('date')}"
 
 
 def _rounded(share: float, to_whole: Callable[[float], int]) -> float:

@@ -1,9 +1,12 @@
 """The tables that the contract checks, and the hashes of the files that passed."""
 
+from typing import Any
+
 from champion.core.files import read_parquet, sha256_of
 from champion.core.layout import AT_AS_OF, AT_SPLIT, LABELLED, NEWEST, PREPARED, RAW, TEST
 from champion.pipeline.validate.expectations import Checked, tables_to_check
-from champion.pipeline.validate.params import ValidateParams
+from champion.pipeline.validate.findings import Finding
+from champion.pipeline.validate.params import Contract, ValidateParams
 
 DATED = (AT_SPLIT / LABELLED, AT_SPLIT / NEWEST, AT_AS_OF / LABELLED, AT_AS_OF / NEWEST, TEST)
 UNDATED = (AT_SPLIT / LABELLED, TEST)
@@ -14,6 +17,15 @@ def read_tables(params: ValidateParams) -> list[Checked]:
     paths = UNDATED if params.calendar is None else DATED
     parts = {str(path.relative_to(PREPARED).with_suffix("")): read_parquet(path) for path in paths}
     return list(tables_to_check(read_parquet(RAW), parts, params.table, params.contract, params.calendar))
+
+
+def describe_unconfirmed(contract: Contract, breaches: list[Finding]) -> dict[str, Any]:
+    """The limits that nobody has confirmed, and the tables and columns of their breaches, for the model card."""
+    places = sorted({(breach.table, breach.column) for breach in breaches})
+    return {
+        "limits": list(contract.unconfirmed),
+        "breaches": [{"table": table, "column": column} for table, column in places],
+    }
 
 
 def hash_validated_files() -> dict[str, str]:
