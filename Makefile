@@ -41,7 +41,7 @@ test: $(BIN)/.development lint ## set everything up, check style and types, and 
 test-fast: $(BIN)/.development ## run the unit and data tests that need no run on the whole loan file
 	python -m pytest tests/unit tests/data -m "not real and not sweep"
 
-test-all: $(BIN)/.development lint ## run all tests and the slow sweeps, which stop deliveries at every line and S3 during a transfer
+test-all: $(BIN)/.development lint ## run all tests and the slow sweeps: more faults, tables and inputs of each kind
 	python -m pytest -m ""
 
 lint: $(BIN)/.development ## check style, types, the import rules and the workflows

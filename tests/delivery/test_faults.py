@@ -61,6 +61,7 @@ def test_a_rollback_that_was_killed_and_is_repeated_goes_back_once(on_each: Deli
     assert 2 <= counts["went back when stopped"] < counts["stopped"]
 
 
+@pytest.mark.sweep
 def test_a_repair_that_was_killed_is_completed_by_the_next_command(on_each: DeliveryProject) -> None:
     counts = run_faults(on_each, "repair")
     assert counts["v1"] >= 10

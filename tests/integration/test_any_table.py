@@ -51,6 +51,7 @@ def run_stages(project: Project) -> str:
     return (project.folder / "models/model_card.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.sweep
 def test_breast_cancer_with_a_numeric_label_and_no_date(project: Project) -> None:
     from sklearn.datasets import load_breast_cancer
 
@@ -79,6 +80,7 @@ def test_breast_cancer_with_a_numeric_label_and_no_date(project: Project) -> Non
     assert verdict["passed"] is True
 
 
+@pytest.mark.sweep
 def test_penguins_with_a_text_label_a_date_and_names_with_spaces(project: Project) -> None:
     source = Path(str(distribution("palmerpenguins").locate_file("palmerpenguins/data/penguins-raw.csv")))
     (project.folder / "data/source/penguins-raw.csv").write_bytes(source.read_bytes())
@@ -270,6 +272,7 @@ def test_the_card_says_how_many_rehearsals_the_history_allowed(project: Project,
     assert "worst segment is `area`" in card
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("sections", "stage", "says"),
     [

@@ -152,24 +152,38 @@ COLUMNS: dict[str, tuple[Break, str]] = {
     ),
 }
 
+LINE = rf"{TABLE}, line \d+"
 VALUES: dict[str, tuple[Break, str]] = {
     "text for a number": (
         value("amount", "a lot"),
-        f"{TABLE}: 1 value of column 'amount' cannot be read as number, such as 'a lot'. Correct them, or in "
-        "params.yaml the column's `type`, `ingest.decimal`, `ingest.thousands` or `ingest.na_values`.",
+        f"{LINE}: 1 value of column 'amount' cannot be read as number, such as 'a lot'. Correct them, or in "
+        "params.yaml the column's `type`, `ingest.decimal` or `ingest.thousands`. If they mean a missing value, put "
+        r"`na_values: \[a lot\]` below `ingest`.",
     ),
-    "a fraction for an integer": (value("visits", "2.5"), f"{TABLE}: 1 value of column 'visits' .* integer.* '2.5'"),
-    "beyond 64 bits": (value("visits", "9" * 20), f"{TABLE}: 1 value of column 'visits' .* integer.* '9{{20}}'"),
-    "neither true nor false": (value("member", "maybe"), f"{TABLE}: 1 value of column 'member' .* boolean.* 'maybe'"),
+    "a fraction for an integer": (
+        value("visits", "2.5"),
+        f"{LINE}: 1 value of column 'visits' .* integer.* '2.5'",
+    ),
+    "beyond 64 bits": (
+        value("visits", "9" * 20),
+        f"{LINE}: 1 value of column 'visits' .* integer.* '9{{20}}'",
+    ),
+    "neither true nor false": (
+        value("member", "maybe"),
+        f"{LINE}: 1 value of column 'member' .* boolean.* 'maybe'",
+    ),
     "text for every number": (
         table(lambda rows: rows.with_columns(amount=pl.col("remark"))),
-        f"{TABLE}: 1,000 values of column 'amount' cannot be read as number, such as 'remark 0', 'remark 1', ",
+        f"{LINE}: 1,000 values of column 'amount' cannot be read as number, such as 'remark 0', 'remark 1', ",
     ),
-    "infinite": (value("amount", "inf"), f"{TABLE}: 1 value of column 'amount' .* number, such as 'inf'"),
-    "too large": (value("amount", "-1e999"), f"{TABLE}: 1 value of column 'amount' .* number, such as '-1e999'"),
+    "infinite": (value("amount", "inf"), f"{LINE}: 1 value of column 'amount' .* number, such as 'inf'"),
+    "too large": (
+        value("amount", "-1e999"),
+        f"{LINE}: 1 value of column 'amount' .* number, such as '-1e999'",
+    ),
     "infinite in parquet": (
         parquet(lambda rows: rows.with_columns(amount=pl.when(pl.col("case") < 3).then(-1.0).otherwise("amount") / 0)),
-        "data/source/cases.parquet: 1,000 values of column 'amount' .* number, such as '-inf', 'inf'",
+        "data/source/cases.parquet, row 1: 1,000 values of column 'amount' .* number, such as '-inf', 'inf'",
     ),
     "a type of parquet": (
         parquet(lambda rows: rows.with_columns(pl.col("opened").dt.year())),
@@ -177,8 +191,9 @@ VALUES: dict[str, tuple[Break, str]] = {
     ),
     "a date in another format": (
         value("opened", "31/12/2020"),
-        f"{TABLE}: 1 value of column 'opened' cannot be read as date, such as '31/12/2020'. Correct them, or "
-        "in params.yaml the column's `type`, `ingest.date_format` or `ingest.na_values`.",
+        f"{LINE}: 1 value of column 'opened' cannot be read as date, such as '31/12/2020'. Correct them, or "
+        "in params.yaml the column's `type` or `ingest.date_format`. If they mean a missing value, put "
+        r"`na_values: \[31/12/2020\]` below `ingest`.",
     ),
     "no day of the calendar": (value("opened", "2021-02-29"), "column 'opened' cannot be read as date.* '2021-02-29'"),
     "no date at all": (

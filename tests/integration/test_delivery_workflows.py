@@ -153,6 +153,7 @@ def test_a_failed_smoke_test_in_production_rolls_back_by_itself(
     assert delivery.webhook.texts[-1] == "training success, staging success, production failure"
 
 
+@pytest.mark.sweep
 def test_a_training_without_a_new_champion_ends_the_deployment_at_its_first_step(delivery: Delivery) -> None:
     trained = delivery.train()
     assert trained.passed, trained.log

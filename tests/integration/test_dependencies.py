@@ -98,6 +98,12 @@ def wrong_dependencies(project: Project) -> list[str]:
     return sorted(wrong)
 
 
+def test_own_code_is_declared_by_the_stages_that_run_it() -> None:
+    stages = stages_of(REPOSITORY) | replay_stages(REPOSITORY)
+    fitting = {"train", "refit", "rehearse", "replay/candidate", "replay/cards"}
+    assert {name for name, stage in stages.items() if "own" in stage["deps"]} == {"ingest", "replay/table"} | fitting
+
+
 def impurities(project: Project) -> list[str]:
     """The stages that import modules for the clock, randomness or the network, with these modules."""
     found = set()

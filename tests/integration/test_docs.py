@@ -7,11 +7,13 @@ import re
 from importlib.metadata import distribution
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from champion.core.metrics_file import read_metrics
 from champion.core.strict_yaml import read
+from champion.core.yaml_text import parse_yaml
 from champion.params import Params
 from champion.pipeline.evaluate.stage import summary
 from support.project import REPOSITORY, Project
@@ -107,6 +109,7 @@ def test_the_readme_change_reruns_the_stages_it_says(sample_run: Project, tmp_pa
     assert "| metrics/evaluation.json | roc_auc" in project.run("sh", "-c", f"{diff} --md").stdout
 
 
+@pytest.mark.sweep
 def test_the_walk_to_another_table_goes_as_told(project: Project) -> None:
     page = "docs/adapt-to-your-data.md"
     table = distribution("palmerpenguins").locate_file("palmerpenguins/data/penguins-raw.csv")
@@ -123,6 +126,46 @@ def test_the_walk_to_another_table_goes_as_told(project: Project) -> None:
     again = project.stage("validate", check=False, environment=warm())
     assert again.returncode != 0
     assert breach.strip() in again.stderr
+
+
+def init_as_told(project: Project) -> str:
+    """Run the first command of the page about `champion init`, and give what it prints."""
+    command = blocks("docs/your-table.md", "console")[0].removeprefix("$ ").strip()
+    packages = distribution("palmerpenguins").locate_file("")
+    return project.run(
+        "sh", "-c", f"{command.replace('.venv/lib/python*/site-packages', str(packages))} --force"
+    ).stdout
+
+
+def test_the_walk_from_a_file_to_a_model_goes_as_told(project: Project) -> None:
+    found, result, wrong = blocks("docs/your-table.md", "text")
+    assert found in init_as_told(project)
+    assert result in project.repro().stdout
+    confirmed = blocks("docs/your-table.md", "console")[2].partition("\n")[2]
+    assert project.champion("init", "--confirm").stdout == confirmed
+    table = project.folder / "data/source/penguins-raw.csv"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("\n".join([*lines[:2], lines[2].replace(",3800,", ",heavy,"), *lines[3:]]), encoding="utf-8")
+    refused = project.stage("ingest", check=False, environment=warm())
+    assert refused.returncode == 1
+    assert wrong.splitlines()[0] == refused.stderr.splitlines()[0]
+
+
+def test_the_walk_to_own_code_goes_as_told(project: Project) -> None:
+    init_as_told(project)
+    for code in blocks("docs/own-code.md", "python"):
+        (project.folder / code.partition("\n")[0].removeprefix("# ")).write_text(code, encoding="utf-8")
+    for told in map(parse_yaml, blocks("docs/own-code.md", "yaml")):
+
+        def follow(params: dict[str, Any], told: dict[str, Any] = told) -> None:
+            params["columns"] = told.pop("columns", params["columns"])
+            for section, values in told.items():
+                params[section].update(values)
+
+        project.edit_params(follow)
+        project.champion("check")
+    (result,) = blocks("docs/own-code.md", "text")
+    assert result in project.repro().stdout
 
 
 def test_every_test_that_the_threat_model_names_exists() -> None:

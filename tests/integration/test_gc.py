@@ -169,6 +169,7 @@ def test_a_dry_run_lists_the_objects_and_removes_none(project: Project) -> None:
     assert cached(project) == before
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("answer", "kept"), [("y\n", 0), ("n\n", 2), ("", 2)])
 def test_nothing_goes_without_a_yes(answer: str, kept: int, project: Project) -> None:
     asked = subprocess.run(
@@ -206,11 +207,13 @@ def refusal(project: Project, *options: str, environment: dict[str, str] | None 
     return refused.stderr
 
 
+@pytest.mark.sweep
 def test_a_ledger_that_cannot_be_read_stops_it(project: Project) -> None:
     (project.folder / "var/development/champion.db").write_bytes(b"not a database")
     assert "the database of development cannot be used" in refusal(project)
 
 
+@pytest.mark.sweep
 def test_a_version_whose_commit_the_clone_lacks_stops_it(project: Project, tmp_path: Path) -> None:
     project.run("git", "clone", "--quiet", "--depth", "1", f"file://{project.folder}", str(tmp_path / "clone"))
     clone = Project(tmp_path / "clone")
@@ -218,6 +221,7 @@ def test_a_version_whose_commit_the_clone_lacks_stops_it(project: Project, tmp_p
     assert "v1 of development comes from the commit" in refusal(clone)
 
 
+@pytest.mark.sweep
 def test_a_branch_that_dvc_cannot_read_stops_it(project: Project) -> None:
     project.run("git", "checkout", "--quiet", "-b", "torn")
     (project.folder / "dvc.yaml").write_text("stages: [")
@@ -226,6 +230,7 @@ def test_a_branch_that_dvc_cannot_read_stops_it(project: Project) -> None:
     assert "DVC cannot read torn, so what it needs is unknown" in refusal(project)
 
 
+@pytest.mark.sweep
 def test_a_cache_that_other_repositories_may_use_stops_it(project: Project, tmp_path: Path) -> None:
     project.run("dvc", "config", "--local", "cache.dir", str(tmp_path / "elsewhere"))
     assert f"the cache {tmp_path}/elsewhere/files/md5 is outside of this repository" in refusal(project)
@@ -242,6 +247,7 @@ def lists(project: Project, name: str, owner: str) -> bool:
     return md5(f"one of {owner}") in (project.folder / ".dvc/cache/files/md5" / name[:2] / name[2:]).read_text()
 
 
+@pytest.mark.sweep
 def test_a_lost_list_of_files_that_are_in_use_stops_it(project: Project) -> None:
     lose(project, "this working tree")
     told = refusal(project)
@@ -328,6 +334,7 @@ def test_the_remote_keeps_what_somebody_may_need_also_what_the_cache_lost(
     assert "warning" not in told.stderr
 
 
+@pytest.mark.sweep
 def test_a_folder_whose_list_is_lost_everywhere_is_told(
     project: Project, filled: Bucket, settings: dict[str, str]
 ) -> None:
@@ -337,6 +344,7 @@ def test_a_folder_whose_list_is_lost_everywhere_is_told(
     assert owners(sent(filled)) == KEPT | {"a tag": 0}
 
 
+@pytest.mark.sweep
 def test_what_the_remote_lost_can_be_pushed_again(project: Project, filled: Bucket, settings: dict[str, str]) -> None:
     add(project, "nobody")
     project.run("dvc", "push", environment=settings)
@@ -350,6 +358,7 @@ def test_what_the_remote_lost_can_be_pushed_again(project: Project, filled: Buck
     assert owners(sent(filled))["nobody"] == 1
 
 
+@pytest.mark.sweep
 def test_a_branch_that_only_origin_has_stops_it(
     project: Project, filled: Bucket, settings: dict[str, str], tmp_path: Path
 ) -> None:

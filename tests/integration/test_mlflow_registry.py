@@ -93,6 +93,7 @@ def test_a_retired_version_loses_its_alias(mirrored: DeliveryProject) -> None:
     assert aliases(mirrored) == {}
 
 
+@pytest.mark.sweep
 def test_audit_finds_every_alias_that_differs_and_mirror_repairs_them(mirrored: DeliveryProject) -> None:
     deployment.deploy(mirrored.staging, "v1")
     assert differences(mirrored.staging) == []
@@ -141,6 +142,7 @@ def test_a_sync_holds_its_lock_from_before_the_command_returns_to_its_end(mirror
     assert aliases(mirrored)["staging"] == "v1"
 
 
+@pytest.mark.sweep
 def test_mlflow_knows_of_rows_that_the_ledger_lost_until_a_break_is_accepted(
     mirrored: DeliveryProject, tmp_path: Path
 ) -> None:

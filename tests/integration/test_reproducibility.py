@@ -112,6 +112,7 @@ def test_the_fast_check_judges_head_not_the_working_tree(committed: Project) -> 
     assert committed.champion("reproduce", "--fast", check=False).returncode == 0
 
 
+@pytest.mark.sweep
 def test_a_tampered_output_that_dvc_blessed_is_the_one_output_that_differs(small: Project) -> None:
     # The message names the last output of the last stage, so all outputs before it were the same.
     last = list(YAML(typ="safe").load(small.folder / "dvc.lock")["stages"]["evaluate"]["outs"])[-1]["path"]

@@ -161,6 +161,7 @@ def stages_behind(paths: Iterable[str]) -> list[str]:
     return [stage for stage in ("prepare", "package") if stage in made]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     "damages",
     [
@@ -169,10 +170,8 @@ def stages_behind(paths: Iterable[str]) -> list[str]:
             "data/prepared/at_split/labelled.parquet": spoil,
             "data/prepared/test.parquet": Bucket.delete,
         },
-        pytest.param(
-            {"models/model.skops": spoil_in_parts, "data/prepared/at_split": spoil_in_parts}, marks=pytest.mark.sweep
-        ),
-        pytest.param({"data/prepared/at_split": Bucket.delete}, marks=pytest.mark.sweep),
+        {"models/model.skops": spoil_in_parts, "data/prepared/at_split": spoil_in_parts},
+        {"data/prepared/at_split": Bucket.delete},
     ],
 )
 def test_damaged_objects_are_named_rebuilt_and_repaired(

@@ -87,6 +87,7 @@ def twice(sample_run: Project, tmp_path_factory: pytest.TempPathFactory) -> tupl
     return trained(sample_run, str(folder), here), trained(sample_run, str(folder), there)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", SECTIONS)
 def test_training_again_on_another_machine_gives_the_same_bytes(
     twice: tuple[dict[str, Any], dict[str, Any]], name: str

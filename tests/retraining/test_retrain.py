@@ -108,6 +108,7 @@ def test_a_breach_of_the_contract_stops_the_steps_after_it(continuous: Continuou
     assert continuous.retrain("compare", check=False).returncode == 1
 
 
+@pytest.mark.sweep
 def test_a_closed_gate_registers_nothing_and_is_not_asked_about_the_same_rows_again(continuous: Continuous) -> None:
     continuous.edit_main("gates", roc_auc={"min": 0.99})
     continuous.add_cases()

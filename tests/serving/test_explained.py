@@ -139,6 +139,7 @@ def test_wrong_rows_are_refused_as_without_reasons(server: Server) -> None:
         assert plain | {"request_id": ""} == explained | {"request_id": ""}
 
 
+@pytest.mark.sweep
 def test_hundreds_of_requests_for_reasons_leave_the_others_answered(server: Server) -> None:
     rows = [OTHER | {"income": number / 100} for number in range(100)]
     done = threading.Event()
@@ -166,6 +167,7 @@ def test_hundreds_of_requests_for_reasons_leave_the_others_answered(server: Serv
     assert len(reasons(server, OTHER)) == 4
 
 
+@pytest.mark.sweep
 def test_an_older_version_answers_and_says_that_it_gives_no_reasons(in_state: InState) -> None:
     project = in_state("new")
     name = deploy_result(project, "weak", reference=None)
@@ -193,6 +195,7 @@ def test_the_version_that_answers_gives_the_reasons(in_state: InState) -> None:
         assert references[0] != references[1]
 
 
+@pytest.mark.sweep
 def test_the_live_version_answers_when_a_challenger_cannot_explain(in_state: InState) -> None:
     project = in_state("new")
     deploy_result(project, "weak")

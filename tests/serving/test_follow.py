@@ -121,6 +121,7 @@ def test_an_unreachable_ledger_stops_all_but_a_way_back(in_state: InState) -> No
         assert server.predict()["version"] == "v1"
 
 
+@pytest.mark.sweep
 def test_a_server_whose_store_is_down_goes_on_and_follows_again(in_state: InState) -> None:
     project = in_state("promoted, staged")
     with serving(project) as server:

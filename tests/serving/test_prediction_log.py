@@ -140,6 +140,7 @@ def test_an_end_in_an_outage_leaves_the_rows_to_the_next_server(
     assert sorted(row["request_id"] for row in logged()) == sorted(ids)
 
 
+@pytest.mark.sweep
 def test_a_kill_of_all_processes_loses_no_row_of_before_the_last_sync(
     promoted: DeliveryProject, come_back: Callable[[], None]
 ) -> None:

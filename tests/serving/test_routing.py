@@ -194,6 +194,7 @@ def test_changes_beside_a_challenger_are_no_failures_of_it(deployed: DeliveryPro
         assert "Traceback" not in "\n".join(server.messages)
 
 
+@pytest.mark.sweep
 def test_an_unsound_version_ends_all_flags_and_leaves_a_finding_on_itself_only(deployed: DeliveryProject) -> None:
     unsound = register_edited(deployed, fail_on_unseen_text)
     with serving(deployed, "staging", workers=2) as server:

@@ -299,6 +299,7 @@ def test_a_damaged_end_of_the_journal_is_scored_again(many: tuple[Path, bytes], 
         assert target.read_bytes() == calm
 
 
+@pytest.mark.sweep
 def test_the_journal_of_another_input_or_version_is_not_used(
     served: DeliveryProject, many: tuple[Path, bytes], tmp_path: Path
 ) -> None:

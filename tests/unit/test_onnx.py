@@ -21,9 +21,12 @@ from champion.model.onnx_scorer import MISSING, OnnxScorer
 from champion.model.recipe import Recipe
 from champion.pipeline.export.graph import to_onnx
 from champion.pipeline.export.stage import prove
+from champion.serving.table_files import open_table
+from champion.serving.table_scoring import Scoring
 from champion.table.columns import TARGET, dtype
 from champion.table.dataset import Dataset, Schema
 from champion.table.features import Feature
+from champion.table.text_form import TextForm
 
 FEATURES = [
     Feature(name="count", type="integer", range=(0, 10)),
@@ -78,6 +81,10 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "a forest": {"estimator": "random_forest", "random_forest": {"n_estimators": 15, "min_samples_leaf": 2}},
     "a logistic regression": {"estimator": "logistic_regression"},
+    "random trees": {"estimator": "sklearn.ensemble:ExtraTreesClassifier", "parameters": {"n_estimators": 15}},
+    "one tree": {"estimator": "sklearn.tree:DecisionTreeClassifier", "parameters": {"max_depth": 4}},
+    "a discriminant": {"estimator": "sklearn.discriminant_analysis:LinearDiscriminantAnalysis"},
+    "a vote": {"estimator": "support.own_models:vote", "parameters": {"trees": 5}},
 }
 CALIBRATIONS = {
     "none": None,
@@ -125,6 +132,22 @@ def test_the_file_answers_as_the_model(pair: tuple[Model, OnnxScorer], values: l
     np.testing.assert_allclose(scorer.predict(rows), expected, rtol=0, atol=1e-12)
     alone = [scorer.predict_row(row) for row in values]
     np.testing.assert_allclose(alone, expected, rtol=0, atol=1e-12)
+
+
+def test_a_csv_file_to_score_is_written_as_the_table_was(tmp_path: Path) -> None:
+    form = TextForm(na_values=("?", -1), decimal=",")
+    model = Model(
+        fit_pipeline(Recipe.model_validate(RECIPES["one tree"]), DATA), Manifest(FEATURES, 0.5, 0.5, form=form)
+    )
+    scorer, plain = scorer_of(model), DATA.rows.drop(TARGET)
+    texts = plain.cast(pl.String).with_columns(
+        pl.col("share", "never_missing").str.replace(".", ",", literal=True), pl.col("count").fill_null("-1")
+    )
+    texts.write_csv(tmp_path / "rows.csv", null_value="?")
+    with open_table(tmp_path / "rows.csv", "rows.csv") as opened:
+        scoring = Scoring("v1", scorer, opened)
+        (scored,) = [scoring.score(1, batch, None) for batch in opened.batches]
+    np.testing.assert_allclose(scored.scores, scorer.predict(plain), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("small", [True, False])

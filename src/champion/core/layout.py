@@ -6,6 +6,8 @@ PARAMS = Path("params.yaml")
 PIPELINE = Path("dvc.yaml")
 LOCK = Path("dvc.lock")
 RUNTIME_LOCK = Path("requirements/runtime.txt")
+# A user's own code.
+OWN = Path("own")
 
 SOURCE = Path("data/source")
 RAW = Path("data/raw.parquet")

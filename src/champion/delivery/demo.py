@@ -122,9 +122,11 @@ def _read_traffic(registry: Registry, root: Path) -> "tuple[pl.DataFrame, Calend
         return None
     _run(f"champion realised production --as-of {calendar.known(calendar.as_of)} --env production", root)
     # Training has left the excluded rows out already, so the columns that only say which those are may be empty.
-    absent = dict.fromkeys(required_columns(registry.load_model(version.name).manifest))
+    absent = required_columns(registry.load_model(version.name).manifest)
     names = [feature.name for feature in data.features]
-    rows = data.rows.select(*names, TARGET, pl.col(str(data.schema.date)).alias(DAY)).with_columns(absent)
+    rows = data.rows.select(*names, TARGET, pl.col(str(data.schema.date)).alias(DAY)).with_columns(
+        pl.lit(None).alias(name) for name in absent
+    )
     return rows.sort(DAY), calendar
 
 

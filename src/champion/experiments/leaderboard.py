@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from champion.core.errors import UserError
 from champion.environments import Environment
+from champion.model.recipe import section_of
 from champion.report.comparison import direction
 from champion.repository.git import has_reference
 from champion.tracking.client import SHA256_PARAM, connected, experiment_id, in_use, shared_name, shown_uri
@@ -88,7 +89,7 @@ def adoption(root: Path, run: "Run") -> str:
 
 def _entry(run: "Run", metric: str, differing: Sequence[str]) -> Entry:
     params = run.data.params
-    estimator = f"train.{params.get('train.estimator')}"
+    estimator = f"train.{section_of(str(params.get('train.estimator')))}"
     return Entry(
         name=str(run.info.run_name),
         value=float(run.data.metrics[mlflow_name(metric)]),

@@ -9,7 +9,7 @@ from typing import Any
 from champion.core.errors import UserError
 from champion.core.layout import PARAMS
 from champion.core.strict_yaml import read
-from champion.model.recipe import Training
+from champion.model.recipe import Training, section_of
 from champion.params import Params
 
 Set = tuple[str, ...]
@@ -79,11 +79,11 @@ def _points(axes: list[str]) -> list[Set]:
 def _full(text: str, train: Mapping[str, Any], one: Set) -> str:
     key, _, value = text.partition("=")
     chosen = [other.partition("=")[2] for other in one if other.startswith("train.estimator=")]
-    estimator = chosen[-1] if chosen else train.get("estimator")
+    section_of_estimator = section_of(chosen[-1] if chosen else str(train.get("estimator")))
     match key.split("."):
         case ["train", parameter] if parameter not in Training.model_fields:
-            section = str(estimator)
-        case ["train", section, parameter] if section == estimator:
+            section = section_of_estimator
+        case ["train", section, parameter] if section == section_of_estimator:
             pass
         case _:
             return text

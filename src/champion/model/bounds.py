@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, VotingClassifier
 from sklearn.ensemble._hist_gradient_boosting.binning import _BinMapper
 from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree._tree import Tree
 
 from champion.model.archive import ForgedError
+from champion.model.estimators import STORABLE, VOTERS
 from champion.table.features import Feature
 from champion.table.rows import to_row_frame
 
@@ -36,9 +36,10 @@ def check_bounds(pipeline: Pipeline, features: list[Feature]) -> None:
     It transforms one row, so a broken pipeline can raise any other exception.
     """
     (first, preprocess), (second, model) = pipeline.steps
-    known = type(model) in (HistGradientBoostingClassifier, RandomForestClassifier, LogisticRegression)
+    voters = model.estimators_ if type(model) is VotingClassifier else []
+    known = type(model) in STORABLE and all(type(voter) in VOTERS for voter in voters)
     if (first, second) != ("preprocess", "model") or not known:
-        raise ForgedError("it is not a preprocessor and one of the three estimators")
+        raise ForgedError("it is not a preprocessor and one of our estimators")
     parts = list(_parts(pipeline))
     for part in parts:
         _check_state(part)

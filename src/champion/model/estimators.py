@@ -2,18 +2,39 @@
 
 from typing import Any
 
+import numpy as np
 from sklearn.base import ClassifierMixin, clone
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    VotingClassifier,
+)
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
+from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils._param_validation import InvalidParameterError
 
 from champion.core.errors import UserError
+from champion.core.layout import OWN
+from champion.core.own_code import errors_of_own_code, load_own
 from champion.core.strict_yaml import did_you_mean
 from champion.core.values import DECIMALS
 from champion.model.features import build_preprocessor
 from champion.model.recipe import Recipe, Training
 from champion.table.features import Feature
+
+# What a vote can be of, and what a model file can hold and ONNX can say.
+VOTERS = (
+    DecisionTreeClassifier,
+    ExtraTreesClassifier,
+    LinearDiscriminantAnalysis,
+    LogisticRegression,
+    RandomForestClassifier,
+)
+STORABLE = (*VOTERS, HistGradientBoostingClassifier, VotingClassifier)
+KEY = "train.estimator"
 
 
 def build_pipeline(recipe: Recipe, features: list[Feature]) -> Pipeline:
@@ -22,11 +43,12 @@ def build_pipeline(recipe: Recipe, features: list[Feature]) -> Pipeline:
     Raises `UserError` naming a parameter in params.yaml that the estimator does not have or whose value it refuses.
     """
     model = _build_model(recipe, features)
-    _set_params(model, getattr(recipe, recipe.estimator), f"train.{recipe.estimator}", features)
+    if recipe.is_ours:
+        _set_params(model, recipe.own_parameters, f"train.{recipe.section}", features)
     preprocess = build_preprocessor(
         features,
         for_trees=recipe.estimator == "hist_gradient_boosting",
-        scale=recipe.estimator == "logistic_regression",
+        scale=recipe.estimator == "logistic_regression" or not recipe.is_ours,
         max_categories=recipe.max_categories,
     )
     return Pipeline([("preprocess", preprocess), ("model", model)])
@@ -54,18 +76,40 @@ def by_position(name: str, value: Any, where: str, features: list[Feature]) -> A
     return [value.get(column, 0) for column in names]
 
 
+def take_fitted(pipeline: Pipeline, recipe: Recipe) -> None:
+    """Let the pipeline hold what a user's own estimator put into `fitted_`, if it did.
+
+    Raises `UserError`, with what would be lost, when that is no estimator that a model file can hold.
+    """
+    model = pipeline.named_steps["model"]
+    pipeline.steps[-1] = ("model", getattr(model, "fitted_", model))
+    if not recipe.is_ours:
+        _refuse_others(pipeline.named_steps["model"], recipe.estimator)
+
+
 def drop_machine_state(pipeline: Pipeline) -> Pipeline:
     """A fitted pipeline without what depends on the machine: thread counts and the last digits of coefficients."""
-    model = pipeline.named_steps["model"]
-    if isinstance(model, HistGradientBoostingClassifier):
-        model._bin_mapper.n_threads = 1
-    elif isinstance(model, RandomForestClassifier):
-        # Several threads add up the trees' votes in a random order, which changes the last digits.
-        model.n_jobs = None
-    elif isinstance(model, LogisticRegression):
-        # On another processor, BLAS has other kernels, which round differently.
-        model.coef_, model.intercept_ = model.coef_.round(DECIMALS), model.intercept_.round(DECIMALS)
+    _drop_machine_state(pipeline.named_steps["model"])
     return pipeline
+
+
+def _drop_machine_state(model: Any) -> None:
+    match model:
+        case HistGradientBoostingClassifier():
+            model._bin_mapper.n_threads = 1
+        case RandomForestClassifier() | ExtraTreesClassifier():
+            # Several threads add up the trees' votes in a random order, which changes the last digits.
+            model.n_jobs = None
+        case LogisticRegression() | LinearDiscriminantAnalysis():
+            # On another processor, BLAS has other kernels, which round differently.
+            for name, value in vars(model).items():
+                if isinstance(value, np.ndarray) and value.dtype == np.float64:
+                    setattr(model, name, value.round(DECIMALS))
+        case VotingClassifier():
+            # The same estimators by name, which no prediction reads.
+            del model.named_estimators_
+            for voter in model.estimators_:
+                _drop_machine_state(voter)
 
 
 def _build_model(recipe: Recipe, features: list[Feature]) -> ClassifierMixin:
@@ -80,6 +124,49 @@ def _build_model(recipe: Recipe, features: list[Feature]) -> ClassifierMixin:
         case "logistic_regression":
             # On any processor this solver finds the same coefficients within 1e-12, the default solver within 1e-5.
             return LogisticRegression(solver="newton-cholesky", max_iter=1000, random_state=recipe.seed)
+        case _:
+            return _build_own(recipe)
+
+
+def _build_own(recipe: Recipe) -> Any:
+    """The estimator that a user names, with the seed wherever it takes one.
+
+    Raises `UserError` when it is no classifier, or none that a model file can hold.
+    """
+    make = load_own(recipe.estimator, KEY)
+    with errors_of_own_code(recipe.estimator, KEY):
+        model = make(**recipe.parameters)
+    if not all(callable(getattr(model, name, None)) for name in ("fit", "predict_proba")):
+        raise UserError(
+            f"params.yaml: `{KEY}`: {recipe.estimator} gives {type(model).__name__}, which is no classifier with "
+            "fit and predict_proba. Give a class or a function that makes one."
+        )
+    # An own class may put another estimator into `fitted_`, which is known only when it was fitted.
+    if recipe.estimator.partition(".")[0] != OWN.name:
+        _refuse_others(model, recipe.estimator)
+    if hasattr(model, "get_params"):
+        with errors_of_own_code(recipe.estimator, KEY):
+            unseeded = [
+                name for name, value in model.get_params().items() if value is None and name.endswith("random_state")
+            ]
+            model.set_params(**dict.fromkeys(unseeded, recipe.seed))
+    return model
+
+
+def _refuse_others(model: Any, reference: str) -> None:
+    found: type = type(model)
+    allowed: tuple[type, ...] = STORABLE
+    if found is VotingClassifier:
+        voters = getattr(model, "estimators_", [voter for _, voter in model.estimators])
+        foreign = [type(voter) for voter in voters if type(voter) not in VOTERS]
+        found, allowed = (foreign[0], VOTERS) if foreign else (found, allowed)
+    if found not in allowed:
+        raise UserError(
+            f"params.yaml: `{KEY}`: {reference} gives {found.__module__}.{found.__qualname__}, which no model file can "
+            "hold without code, and no ONNX file can say. So nothing could be loaded, registered, served or "
+            f"explained. Give {', '.join(one.__name__ for one in allowed)}, or let an own class put one of "
+            "them into `fitted_`."
+        )
 
 
 def _set_params(model: ClassifierMixin, params: dict[str, Any], where: str, features: list[Feature]) -> None:

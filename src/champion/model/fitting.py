@@ -1,7 +1,7 @@
 """Fitting a recipe to the rows known at a date, and in rehearsals: train, refit and rehearse do it the same way."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from threadpoolctl import threadpool_limits
 from champion.core.errors import UserError
 from champion.core.files import read_json, write_json, write_parquet
 from champion.core.layout import CUT_SCORES, FITTED, PIPELINE_FILE, RECIPE
+from champion.core.own_code import errors_of_own_code
 from champion.model.calibration import Calibration
-from champion.model.estimators import build_pipeline, drop_machine_state
+from champion.model.estimators import KEY, build_pipeline, drop_machine_state, take_fitted
 from champion.model.model_file import save_pipeline
 from champion.model.recipe import Recipe
 from champion.model.reference_row import typical_row
@@ -38,8 +39,9 @@ def fit_pipeline(recipe: Recipe, data: Dataset) -> Pipeline:
     """The recipe's pipeline, fitted on all of these rows. Raises `UserError` when the estimator refuses a parameter."""
     pipeline = build_pipeline(recipe, data.features)
     # The order of sums in BLAS depends on the number of threads; with one thread the bytes are the same everywhere.
-    with threadpool_limits(1, user_api="blas"), refusals_in_one_line(pipeline):
+    with threadpool_limits(1, user_api="blas"), refusals_of(recipe, pipeline):
         fit_rows(pipeline, data.frame, data.target, half_lives(recipe, data))
+    take_fitted(pipeline, recipe)
     return drop_machine_state(pipeline)
 
 
@@ -131,10 +133,14 @@ def write_fitted(
 
 
 @contextmanager
-def refusals_in_one_line(pipeline: Pipeline) -> Iterator[None]:
-    """Say in one sentence why the estimator refuses its parameters; scikit-learn raises only a `ValueError`."""
+def refusals_of(recipe: Recipe, pipeline: Pipeline) -> Iterator[None]:
+    """Say in one sentence why the estimator refuses its parameters; scikit-learn raises only a `ValueError`.
+
+    Of an estimator that the user names, say where any error came up.
+    """
     try:
-        yield
+        with nullcontext() if recipe.is_ours else errors_of_own_code(recipe.estimator, KEY):
+            yield
     except ValueError as error:
         name = type(pipeline.named_steps["model"]).__name__
         reason = str(error).partition("\n")[0].rstrip(".")

@@ -9,6 +9,7 @@ from champion.core.values import finite
 from champion.model.calibration import Calibration
 from champion.table.features import Feature, describe_features, parse_features
 from champion.table.rows import mistakes
+from champion.table.text_form import PLAIN, TextForm, describe_form
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Manifest:
     `base_rate` is the share of positives in training. A row is called positive when its probability is at least `cut`.
     `exclusions` are the rules for rows that the model was not made for. `made` is the date whose knowledge it has.
     `reference` is a typical row of training by name, with which reasons compare; None in a file of before this was
-    written.
+    written. `form` is how the texts of the table are written, and so those of a CSV file to score.
     """
 
     features: list[Feature]
@@ -28,6 +29,7 @@ class Manifest:
     exclusions: Mapping[str, Any] = field(default_factory=dict)
     made: str | None = None
     reference: Mapping[str, Any] | None = None
+    form: TextForm = PLAIN
 
     @classmethod
     def parse(cls, described: Mapping[str, Any]) -> Self:
@@ -46,10 +48,12 @@ class Manifest:
             dict(described.get("exclusions", {})),
             None if made is None else str(date.fromisoformat(made)),
             _parse_reference(described.get("reference"), features),
+            TextForm.model_validate(described.get("form", {})),
         )
 
     def describe(self) -> dict[str, Any]:
         """The manifest as JSON."""
+        form = describe_form(self.form)
         return {
             "features": describe_features(self.features),
             "base_rate": self.base_rate,
@@ -58,6 +62,7 @@ class Manifest:
             "exclusions": dict(self.exclusions),
             "made": self.made,
             "reference": None if self.reference is None else dict(self.reference),
+            **({"form": form} if form else {}),
         }
 
 

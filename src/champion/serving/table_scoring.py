@@ -139,12 +139,12 @@ class Scoring:
         """The texts of a CSV file, with the declared types as ingest reads them."""
         missing = pl.all().replace(dict.fromkeys(MISSING_VALUES))
         texts = texts.select(missing)
-        fields = [read_text(name, wanted) for name, wanted in self._read.items()]
+        fields = [read_text(name, wanted, self.scorer.manifest.form) for name, wanted in self._read.items()]
         rows = texts.select(field.value.alias(field.name) for field in fields)
         for field in fields:
             if field.origin is None:
                 continue
-            failed = (texts[field.name].is_not_null() & rows[field.name].is_null()).arg_true()
+            failed = texts.select((field.origin.is_not_null() & field.value.is_null()).arg_true()).to_series()
             if len(failed):
                 raise UserError(
                     f"{self.table.name}: {texts[field.name][failed[0]]!r} in row {first + failed[0]} of column "

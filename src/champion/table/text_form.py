@@ -1,6 +1,6 @@
 """How a source writes values as text."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -36,3 +36,8 @@ class TextForm(Section):
 
 
 PLAIN = TextForm()
+
+
+def describe_form(form: TextForm) -> dict[str, Any]:
+    """What is not as usual, as JSON, for `TextForm.model_validate`; other keys of a source are left out."""
+    return form.model_dump(mode="json", include=set(TextForm.model_fields), exclude_defaults=True)

@@ -14,11 +14,18 @@ import numpy as np
 import onnx
 import pandas as pd
 from onnx import TensorProto, helper, numpy_helper
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    VotingClassifier,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
+from sklearn.tree import DecisionTreeClassifier
 
 from champion.core.errors import UserError
 from champion.model.bootstrap import Scores
@@ -165,12 +172,16 @@ def _predict(graph: _Graph, estimator: Any, columns: str) -> str:
             trees = describe(boosted_trees(estimator), SUM)
             total = graph.add("TreeEnsemble", columns, domain="ai.onnx.ml", **trees)
             odds = graph.add("Add", total, graph.constant(estimator._baseline_prediction))
-        case RandomForestClassifier():
+        case RandomForestClassifier() | ExtraTreesClassifier() | DecisionTreeClassifier():
             # A forest reads its numbers in single precision.
             single = graph.add("Cast", columns, to=TensorProto.FLOAT)
             columns = graph.add("Cast", single, to=TensorProto.DOUBLE)
             return graph.add("TreeEnsemble", columns, domain="ai.onnx.ml", **describe(forest_trees(estimator), AVERAGE))
-        case LogisticRegression():
+        case VotingClassifier():
+            weights = np.array(estimator.weights or [1] * len(estimator.estimators_), float)
+            votes = graph.add("Concat", *(_predict(graph, voter, columns) for voter in estimator.estimators_), axis=1)
+            return graph.add("MatMul", votes, graph.constant((weights / weights.sum())[:, None]))
+        case LogisticRegression() | LinearDiscriminantAnalysis():
             product = graph.add("MatMul", columns, graph.constant(estimator.coef_.T))
             odds = graph.add("Add", product, graph.constant(estimator.intercept_))
         case _:

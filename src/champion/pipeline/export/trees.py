@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.tree import DecisionTreeClassifier
 
 from champion.model.bootstrap import Scores
 
@@ -57,9 +58,9 @@ def boosted_trees(model: HistGradientBoostingClassifier) -> Iterator[Tree]:
         )
 
 
-def forest_trees(model: RandomForestClassifier) -> Iterator[Tree]:
-    """The trees of a forest, the mean of whose values is the probability."""
-    for one in model.estimators_:
+def forest_trees(model: RandomForestClassifier | ExtraTreesClassifier | DecisionTreeClassifier) -> Iterator[Tree]:
+    """The trees of a forest, the mean of whose values is the probability; or the one tree."""
+    for one in [model] if isinstance(model, DecisionTreeClassifier) else model.estimators_:
         tree = one.tree_
         votes = tree.value[:, 0, :]
         yield Tree(

@@ -7,6 +7,7 @@ from champion.core.strict_yaml import read
 from champion.pipeline.ingest.params import IngestParams
 from champion.pipeline.ingest.stage import ingest
 from champion.table.exclusions import describe_exclusions
+from champion.table.text_form import describe_form
 
 
 def main() -> None:
@@ -15,7 +16,9 @@ def main() -> None:
         with progress(f"reading the table (source: {params.ingest.source})"):
             table, excluded = ingest(params)
         write_parquet(RAW, table)
-        write_json(EXCLUDED, {"rules": describe_exclusions(params.ingest.exclude), "rows": excluded})
+        form = describe_form(params.ingest)
+        described = {"rules": describe_exclusions(params.ingest.exclude), "rows": excluded}
+        write_json(EXCLUDED, described | ({"form": form} if form else {}))
         print(f"{RAW}: {table.height:,} rows, {table.width} columns")
         for name, rows in excluded.items():
             print(f"  excluded as {name}: {rows:,} rows")

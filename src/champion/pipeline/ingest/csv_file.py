@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -79,6 +80,13 @@ def refuse_long_row(path: Path, name: str, separator: str) -> None:
                 f"{name}: line {rows.line_num:,} has {len(long)} values, but the header has {width}. Put a value that "
                 f"holds the separator {separator!r} in quotes, or correct `ingest.separator` in params.yaml."
             )
+
+
+def line_of_row(path: Path, separator: str, row: int) -> int:
+    """The line of the UTF-8 file in which a row after the header ends; the first row is 0."""
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        rows = csv.reader(stream, delimiter=separator)
+        return next(islice((rows.line_num for _ in rows), row + 1, None), rows.line_num)
 
 
 def read_header(path: Path, name: str, separator: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import codecs
 import io
+import re
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Literal, Self
 
@@ -11,6 +12,9 @@ from champion.table.exclusions import Exclusions, check_exclusions
 from champion.table.params import TableParams
 from champion.table.text_form import Character, TextForm
 
+# The adapter of the loan file.
+LOANS = "loans"
+_OWN_FUNCTION = re.compile(r"own/(?:[A-Za-z_]\w*/)*[A-Za-z_]\w*\.py:[A-Za-z_]\w*")
 Compression = Literal["infer", "none", "gzip", "bz2", "xz", "zip", "zstd"]
 
 
@@ -24,6 +28,12 @@ def _stays_inside(path: str) -> str:
     return path
 
 
+def _is_adapter(adapter: str) -> str:
+    if adapter != LOANS and not _OWN_FUNCTION.fullmatch(adapter):
+        raise ValueError("give a function of your own, such as `own/my_table.py:fields`")
+    return adapter
+
+
 Name = Annotated[str, Field(min_length=1)]
 InsidePath = Annotated[str, AfterValidator(_stays_inside)]
 
@@ -35,12 +45,14 @@ class AnySource(TextForm):
 
 
 class AnyFile(AnySource):
-    """A CSV or Parquet file. The rest is about CSV files: `encoding` is any that Python knows.
+    """A CSV or Parquet file. The `adapter` makes the declared columns of it: that of the loans, or a function in own/.
 
+    The rest is about CSV files: `encoding` is any that Python knows.
     `infer` finds the compression by the first bytes of the file. A zip archive must hold one file.
     """
 
     path: InsidePath
+    adapter: Annotated[str, AfterValidator(_is_adapter)] | None = None
     separator: Character = ","
     encoding: str = "utf-8"
     compression: Compression = "infer"
@@ -70,14 +82,12 @@ class WheelSource(AnyFile):
     source: Literal["wheel"]
     distribution: Name
     sha256: str
-    adapter: Literal["loans"] | None = None
 
 
 class FileSource(AnyFile):
     """A CSV or Parquet file. It must be in `data/source/`, so that DVC notices its changes."""
 
     source: Literal["file"]
-    adapter: Literal["loans"] | None = None
 
 
 class SqlSource(AnySource):
@@ -87,7 +97,6 @@ class SqlSource(AnySource):
     table: Name | None = None
     query: Name | None = None
     url_env: str = "CHAMPION_SOURCE_URL"
-    adapter: None = None
 
     @model_validator(mode="after")
     def _table_or_query(self) -> Self:

@@ -9,11 +9,13 @@ from typing import assert_never
 import polars as pl
 
 from champion.core.errors import NoRowsError, UserError, refuse_full_memory
+from champion.core.own_code import errors_of_own_code, load_own
 from champion.core.values import quoted
-from champion.pipeline.ingest.csv_file import as_utf8, read_header, refuse_long_row, refuse_other_bytes
+from champion.core.yaml_text import as_flow
+from champion.pipeline.ingest.csv_file import as_utf8, line_of_row, read_header, refuse_long_row, refuse_other_bytes
 from champion.pipeline.ingest.loans import SOURCE_COLUMNS, loan_fields
 from champion.pipeline.ingest.location import find_file
-from champion.pipeline.ingest.params import FileSource, Source, SqlSource, WheelSource
+from champion.pipeline.ingest.params import LOANS, FileSource, Source, SqlSource, WheelSource
 from champion.table.columns import Columns
 from champion.table.fields import MISSING_VALUES, Field, read_text, read_typed
 from champion.table.text_form import TextForm
@@ -22,15 +24,17 @@ from champion.table.window import Period
 EXAMPLES = 3
 # The keys of the form of a text with a value of that type.
 FORMS = {
-    "date": "`ingest.date_format` ",
-    "number": "`ingest.decimal`, `ingest.thousands` ",
-    "integer": "`ingest.decimal`, `ingest.thousands` ",
+    "date": " or `ingest.date_format`",
+    "number": ", `ingest.decimal` or `ingest.thousands`",
+    "integer": ", `ingest.decimal` or `ingest.thousands`",
 }
+# A line to paste has so many marks at most.
+MOST_MARKS = 10
 
 
 @dataclass(frozen=True)
 class Origin:
-    """An opened source: a name for messages, its rows, and the typed fields to read from them.
+    """An opened source: a name for messages, its rows, the typed fields to read from them, and the form of its texts.
 
     A CSV file is the `text` with its `separator`. Of it, unused columns are parsed too; otherwise an extra separator
     could shift values unnoticed.
@@ -39,6 +43,8 @@ class Origin:
     name: str
     rows: pl.LazyFrame
     fields: list[Field]
+    form: TextForm
+    is_file: bool = True
     text: Path | None = None
     separator: str = ","
 
@@ -70,14 +76,7 @@ def _read_origin(origin: Origin, columns: Columns, period: Period | None) -> pl.
         if period is not None and date is not None and table[date].null_count() == table.height:
             _explain_empty_window(origin.name, rows, date, period)
     except (pl.exceptions.PolarsError, OSError) as error:
-        refuse_full_memory(error)
-        if origin.text is not None:
-            refuse_other_bytes(origin.text, origin.name)
-            refuse_long_row(origin.text, origin.name, origin.separator)
-        raise UserError(
-            f"{origin.name}: cannot be read as {'Parquet' if origin.text is None else 'CSV'} ({_first_line(error)}). "
-            "Repair or re-export the file."
-        ) from None
+        raise _unreadable(origin, error) from None
     if table.is_empty():
         raise UserError(f"{origin.name}: the table has a header but no rows. Give a table with rows.")
     return table
@@ -87,19 +86,21 @@ def _open(source: Source, columns: Columns, period: Period | None, root: Path, f
     match source:
         case WheelSource() | FileSource():
             path, name = find_file(source, root)
-            return _open_file(path, name, source, columns, folder)
+            return _open_file(path, name, source, columns, root, folder)
         case SqlSource():
             from champion.pipeline.ingest.database import read_sql
 
             rows = read_sql(source, columns, period)
             name = source.table or "ingest.query"
             wanted = Columns({column: spec for column, spec in columns.items() if spec.role != "ignore"})
-            return Origin(name, rows.lazy(), _typed_fields(name, rows.schema, wanted, source))
+            return Origin(name, rows.lazy(), _typed_fields(name, rows.schema, wanted, source), source, is_file=False)
         case _:
             assert_never(source)
 
 
-def _open_file(path: Path, name: str, source: WheelSource | FileSource, columns: Columns, folder: Path) -> Origin:
+def _open_file(
+    path: Path, name: str, source: WheelSource | FileSource, columns: Columns, root: Path, folder: Path
+) -> Origin:
     if path.stat().st_size == 0:
         raise UserError(f"{name}: the file is empty. Give a table with a header and rows.")
     if path.suffix == ".parquet":
@@ -109,8 +110,10 @@ def _open_file(path: Path, name: str, source: WheelSource | FileSource, columns:
         except (pl.exceptions.PolarsError, OSError) as error:
             raise UserError(f"{name}: not readable Parquet ({_first_line(error)}). Write the file again.") from None
         if source.adapter is None:
-            return Origin(name, rows, _typed_fields(name, schema, columns, source))
-        return Origin(name, rows.with_columns(_texts()), _loan_fields(name, list(schema), columns))
+            return Origin(name, rows, _typed_fields(name, schema, columns, source), source)
+        if source.adapter != LOANS:
+            return _adapt(Origin(name, rows, [], source), source.adapter, columns, root)
+        return Origin(name, rows.with_columns(_texts()), _loan_fields(name, list(schema), columns), source)
     text = as_utf8(path, name, source, folder)
     header = read_header(text, name, source.separator)
     rows = pl.scan_csv(
@@ -121,12 +124,44 @@ def _open_file(path: Path, name: str, source: WheelSource | FileSource, columns:
         new_columns=header,
         glob=False,
     )
-    if source.adapter == "loans":
-        return Origin(name, rows, _loan_fields(name, header, columns), text, source.separator)
+    if source.adapter == LOANS:
+        return Origin(name, rows, _loan_fields(name, header, columns), source, text=text, separator=source.separator)
+    if source.adapter is not None:
+        whole = Origin(name, rows, [], source, text=text, separator=source.separator)
+        return _adapt(whole, source.adapter, columns, root)
     _refuse_other_columns(name, header, list(columns))
     # The usual words are missing values already.
     fields = [read_text(column, spec.type, source, missing=()) for column, spec in columns.items()]
-    return Origin(name, rows, _without_ignored(fields, columns), text, source.separator)
+    return Origin(name, rows, _without_ignored(fields, columns), source, text=text, separator=source.separator)
+
+
+def _adapt(origin: Origin, adapter: str, columns: Columns, root: Path) -> Origin:
+    """The table that a user's function makes of the file's rows, which are texts if it is a CSV file."""
+    adapt = load_own(adapter, "ingest.adapter", root)
+    try:
+        read = origin.rows.collect()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _unreadable(origin, error) from None
+    with errors_of_own_code(adapter, "ingest.adapter"):
+        made = adapt(read)
+    if not isinstance(made, pl.DataFrame):
+        raise UserError(
+            f"params.yaml: `ingest.adapter`: {adapter} gave {type(made).__name__}. Let it return a DataFrame of Polars."
+        )
+    fields = _typed_fields(adapter, made.schema, columns, origin.form)
+    return Origin(adapter, made.lazy(), fields, origin.form, is_file=False)
+
+
+def _unreadable(origin: Origin, error: Exception) -> UserError:
+    """What is wrong with a file that Polars does not read. Raises a more precise error where it can tell."""
+    refuse_full_memory(error)
+    if origin.text is not None:
+        refuse_other_bytes(origin.text, origin.name)
+        refuse_long_row(origin.text, origin.name, origin.separator)
+    return UserError(
+        f"{origin.name}: cannot be read as {'Parquet' if origin.text is None else 'CSV'} ({_first_line(error)}). "
+        "Repair or re-export the file."
+    )
 
 
 def _texts() -> pl.Expr:
@@ -197,12 +232,30 @@ def _refuse_unparsed(origin: Origin, read: pl.DataFrame, columns: Columns) -> No
         if failed.is_empty():
             continue
         kind, count = columns[field.name].type, len(failed)
-        examples = ", ".join(quoted(text) for text in failed.unique(maintain_order=True).head(EXAMPLES).cast(pl.String))
-        raise UserError(
-            f"{origin.name}: {count:,} {'value' if count == 1 else 'values'} of column {field.name!r} cannot be read "
-            f"as {kind}, such as {examples}. Correct them, or in params.yaml the column's `type`, {FORMS.get(kind, '')}"
-            "or `ingest.na_values`."
+        different = failed.unique(maintain_order=True).cast(pl.String)
+        examples = ", ".join(quoted(text) for text in different.head(EXAMPLES))
+        marks = as_flow([*origin.form.na_values, *different.head(MOST_MARKS)])
+        hint = (
+            f" If they mean a missing value, put `na_values: {marks}` below `ingest`."
+            if text.dtype == pl.String
+            else ""
         )
+        raise UserError(
+            f"{origin.name}{_place_of_first(origin, field)}: {count:,} {'value' if count == 1 else 'values'} of column "
+            f"{field.name!r} cannot be read as {kind}, such as {examples}. Correct them, or in params.yaml the "
+            f"column's `type`{FORMS.get(kind, '')}.{hint if text.dtype == pl.String else ''}"
+        )
+
+
+def _place_of_first(origin: Origin, field: Field) -> str:
+    """Where the first value of a file stands that does not parse."""
+    if not origin.is_file or field.origin is None:
+        return ""
+    unread = field.origin.is_not_null() & field.value.is_null()
+    row: int = origin.rows.select(unread.arg_max()).collect().item()
+    if origin.text is None:
+        return f", row {row + 1:,}"
+    return f", line {line_of_row(origin.text, origin.separator, row):,}"
 
 
 def _explain_empty_window(name: str, rows: pl.LazyFrame, date: str, period: Period) -> None:

@@ -23,6 +23,7 @@ from champion.model.manifest import Manifest
 from champion.pipeline.package.params import PackageParams
 from champion.pipeline.package.stage import cut_of, share_to_flag
 from champion.table.features import parse_features
+from champion.table.text_form import TextForm
 
 
 def main() -> None:
@@ -50,6 +51,7 @@ def _manifest(folder: Path, cut: float) -> Manifest:
         schema["exclusions"],
         facts["made"],
         facts["reference"],
+        TextForm.model_validate(schema.get("form", {})),
     )
 
 

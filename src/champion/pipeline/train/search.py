@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from champion.core.errors import UserError
 from champion.model.estimators import build_pipeline, by_position
-from champion.model.fitting import fit_rows, half_lives, refusals_in_one_line
+from champion.model.fitting import fit_rows, half_lives, refusals_of
 from champion.model.recipe import Training
 from champion.table.dataset import Dataset, Rehearsal
 
@@ -54,6 +54,6 @@ def choose(params: Training, data: Dataset, rehearsals: list[Rehearsal]) -> dict
         case "random":
             tuner = RandomizedSearchCV(pipeline, grid, n_iter=search.candidates, random_state=params.seed, **common)
     # One thread: BLAS and forests add up in any order, which could change the choice.
-    with threadpool_limits(1, user_api="blas"), parallel_config("sequential"), refusals_in_one_line(pipeline):
+    with threadpool_limits(1, user_api="blas"), parallel_config("sequential"), refusals_of(params, pipeline):
         tuner.fit(data.frame, data.target, ages=half_lives(params, data))
     return {name.removeprefix("model__"): value for name, value in tuner.best_params_.items()}
