@@ -42,7 +42,7 @@ test-fast: $(BIN)/.development ## run the unit and data tests that need no run o
 	python -m pytest tests/unit tests/data -m "not real and not sweep"
 
 test-all: $(BIN)/.development lint ## run all tests and the slow sweeps: more faults, tables and inputs of each kind
-	python -m pytest -m ""
+	python -m pytest -m "" --hypothesis-profile=thorough
 
 lint: $(BIN)/.development ## check style, types, the import rules and the workflows
 	ruff check .

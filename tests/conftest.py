@@ -23,7 +23,9 @@ sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Imports make millions of objects that stay. To look for garbage among them took a fifth of the time of the imports.
 gc.set_threshold(100_000, 50, 50)
-settings.register_profile("champion", derandomize=True, deadline=None, database=None, max_examples=60)
+settings.register_profile("champion", derandomize=True, deadline=None, database=None, max_examples=30)
+# Of `make test-all`.
+settings.register_profile("thorough", derandomize=True, deadline=None, database=None, max_examples=300)
 settings.load_profile("champion")
 pytest_plugins = [
     "support.browser",

@@ -3,11 +3,14 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 from support.project import Project
 
 DATA_DOCS = (sys.executable, "-m", "champion", "data-docs", "--folder")
 
 
+@pytest.mark.sweep
 def test_pages_of_before_are_replaced(sample_run: Project, tmp_path: Path) -> None:
     pages = tmp_path / "pages"
     (pages / "static").mkdir(parents=True)

@@ -17,6 +17,8 @@ from support.project import REPOSITORY, Project, built_once
 from support.warm import warm_programs
 from support.webhook import Webhook
 
+pytestmark = pytest.mark.sweep
+
 STEPS = ["extract", "prepare", "validate", "train", "evaluate", "compare", "deploy"]
 CHAMPION = Path(sys.executable).with_name("champion")
 # The real command, which also notes what it is asked.
@@ -167,7 +169,6 @@ def test_champion_airflow_names_a_taken_port(small: Project, airflow: Path) -> N
     assert not (small.folder / "var").exists()
 
 
-@pytest.mark.sweep
 def test_champion_airflow_serves_only_this_machine_and_ends_what_it_runs(small: Project, airflow: Path) -> None:
     import psutil
     import requests

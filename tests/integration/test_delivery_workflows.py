@@ -127,6 +127,7 @@ def test_training_that_failed_deploys_nothing_and_is_told(delivery: Delivery) ->
     assert delivery.webhook.texts[-1] == "training failure, staging skipped, production skipped"
 
 
+@pytest.mark.sweep
 def test_a_failed_smoke_test_in_production_rolls_back_by_itself(
     delivery: Delivery,
 ) -> None:

@@ -69,6 +69,7 @@ def test_a_second_push_takes_from_the_cache_what_the_first_made(worse: Run) -> N
     assert set(worse.built) == {"train", "refit", "rehearse", "package", "evaluate", "export"}
 
 
+@pytest.mark.sweep
 def test_a_worse_model_fails_at_the_gate_and_says_by_how_much_it_fell(worse: Run) -> None:
     assert not worse.passed
     assert worse.step_failed("Do all gates pass?")

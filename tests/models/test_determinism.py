@@ -23,6 +23,8 @@ from champion.model.recipe import Training
 from champion.pipeline.train.stage import choose_recipe, summarise
 from champion.table.dataset import Dataset
 
+pytestmark = pytest.mark.sweep
+
 whole = Dataset.read(AT_SPLIT / LABELLED)
 data = replace(whole, rows=whole.rows.gather_every(2))
 digests = {}
@@ -87,7 +89,6 @@ def twice(sample_run: Project, tmp_path_factory: pytest.TempPathFactory) -> tupl
     return trained(sample_run, str(folder), here), trained(sample_run, str(folder), there)
 
 
-@pytest.mark.sweep
 @pytest.mark.parametrize("name", SECTIONS)
 def test_training_again_on_another_machine_gives_the_same_bytes(
     twice: tuple[dict[str, Any], dict[str, Any]], name: str

@@ -59,6 +59,7 @@ def test_newer_rows_make_a_champion_that_its_commit_makes_again(continuous: Cont
     assert clone.folder.joinpath("models/model.skops").exists()
 
 
+@pytest.mark.sweep
 def test_a_table_without_newer_rows_has_nothing_to_learn_from(continuous: Continuous) -> None:
     rows = len(continuous.rows())
     done = continuous.retrain()
@@ -67,6 +68,7 @@ def test_a_table_without_newer_rows_has_nothing_to_learn_from(continuous: Contin
     assert not list((continuous.root / "var/retraining").glob("work-*"))
 
 
+@pytest.mark.sweep
 def test_a_row_of_the_future_is_learned_from_when_its_day_has_come(continuous: Continuous) -> None:
     continuous.add_cases(days=36_500)
     assert "nothing to learn from" in continuous.retrain("extract").stdout

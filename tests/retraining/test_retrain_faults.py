@@ -18,6 +18,7 @@ from support.small import TABLE
 from support.webhook import Webhook
 
 
+@pytest.mark.sweep
 def test_a_disk_that_cannot_be_read_is_told(continuous: Continuous) -> None:
     # Reading it is an error of input and output.
     (continuous.root / "data/source/z.csv").symlink_to("/proc/self/mem")
@@ -70,9 +71,8 @@ def test_two_machines_that_retrain_at_once_make_one_version(continuous: Continuo
     assert continuous.git("rev-parse", "retrain/2022-11-28", folder=continuous.github) == version.git_commit
 
 
-@pytest.mark.parametrize(
-    "step", [pytest.param(step, marks=[] if step == "compare" else pytest.mark.sweep) for step in STEPS]
-)
+@pytest.mark.sweep
+@pytest.mark.parametrize("step", STEPS)
 def test_a_killed_step_deploys_nothing_and_is_taken_again(continuous: Continuous, step: str) -> None:
     continuous.add_cases()
     continuous.retrain_before(step)
@@ -107,6 +107,7 @@ def test_a_champion_whose_deployment_was_killed_is_deployed_by_the_next_run(cont
     assert (run["version"], run["result"]) == ("v2", "deployed")
 
 
+@pytest.mark.sweep
 def test_a_challenge_that_was_won_before_a_failure_is_deployed_by_the_next_run(continuous: Continuous) -> None:
     continuous.add_cases()
     hook = continuous.github / "hooks/update"

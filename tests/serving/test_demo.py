@@ -32,6 +32,7 @@ from support.webhook import Webhook
 PAGE = re.compile(r"The page is (\S+) \(name: (\S+), password: (\S+)\)")
 
 
+@pytest.mark.sweep
 @pytest.mark.real
 def test_a_demonstration_serves_a_model_whose_page_shows_what_came_true(real_run: Project, tmp_path: Path) -> None:
     project = real_run.copy_to(tmp_path / "project")

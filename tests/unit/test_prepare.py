@@ -118,7 +118,7 @@ def test_parts_have_groups_and_segments_but_neither_label_nor_known() -> None:
         "answer",
     )  # fmt: skip
     params = dated(columns=columns)
-    parts, described = prepare(raw, params), describe_columns(params, {}, {})
+    parts, described = prepare(raw, params), describe_columns(params, {})
     assert parts[TEST].columns == ["day", "shop", "area", "town", "size", "(target)"]
     assert [feature["name"] for feature in described["features"]] == ["town", "size"]
     assert (described["group"], described["segments"], described["unknown"]) == ("shop", ["area", "town"], "sure")

@@ -26,7 +26,7 @@ from champion.report.plots import read_plots
 from champion.report.production import Production
 from champion.report.pull_request import ReportParams, build
 from champion.report.verdict import Checks
-from champion.repository.revision import Revision, revision, working_tree
+from champion.repository.revision import Revision, baseline, revision, working_tree
 from support.hostile import HOSTILE, assert_only_text
 from support.project import REPOSITORY, Project
 
@@ -177,6 +177,19 @@ def test_without_a_baseline_the_report_stands_alone(base: Revision, tmp_path: Pa
     assert "| ROC AUC | — | 0.7200 (0.7000 to 0.7400) | — |  |" in text
     assert "There is no params.yaml in `main` to compare with." in text
     assert "orange" not in text
+
+
+def test_a_base_that_predicts_another_column_is_no_baseline(base: Revision, tmp_path: Path) -> None:
+    (base.root / "params.yaml").write_text("columns: {age: {type: integer}, late: {type: boolean, role: label}}\n")
+    other = files(tmp_path / "other", METRICS | {"roc_auc": 0.99})
+    (other.root / "params.yaml").write_text("columns: {paid: {type: boolean, role: label}}\n")
+    before = baseline(Revision(other.root, "main"), base)
+    text = report(base, before)
+    assert title(text) == "## ✅ Model: gates pass; first model of this outcome: `main` predicts `paid`, and not `late`"
+    assert "0.9900" not in text
+    assert "columns.paid" in text, "what changed in params is shown all the same"
+    assert breaches(before, base, COMPARE, allow_no_baseline=True) == []
+    assert baseline(base, base) is base
 
 
 def test_a_baseline_that_lost_its_metrics_is_not_a_first_model(base: Revision, tmp_path: Path) -> None:

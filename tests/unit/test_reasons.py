@@ -105,6 +105,7 @@ def shap_values(value: Any, row: NDArray[np.float64], reference: NDArray[np.floa
     return found
 
 
+@pytest.mark.sweep
 def test_effects_are_those_of_shap(scorer: OnnxScorer) -> None:
     kinds = [feature.kind for feature in FEATURES]
     texts = [[row[name] for name in ("region", "town")] for row in (REFERENCE, OTHER)]

@@ -63,7 +63,7 @@ def prepared(table: pl.DataFrame) -> Dataset:
     # The judged model needs rows of both classes too.
     raw = pl.concat([raw, raw.with_columns(key=numbers + 1000, day=date(2019, 5, 1))])
     parts = prepare(raw, params)
-    features = parse_features(describe_columns(params, {}, {})["features"])
+    features = parse_features(describe_columns(params, {})["features"])
     schema = Schema(features, params.calendar, "day", None, [])
     return Dataset(parts[TEST], schema)
 

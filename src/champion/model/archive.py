@@ -27,6 +27,7 @@ ARRAY = npy.magic(1, 0)
 # Types that skops does not trust by default. A partial is harmless if its function is, which must be in this list too.
 TRUSTED = [
     "functools.partial",
+    "numpy.clip",
     "numpy.dtype",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",

@@ -49,6 +49,7 @@ def build_pipeline(recipe: Recipe, features: list[Feature]) -> Pipeline:
         features,
         for_trees=recipe.estimator == "hist_gradient_boosting",
         scale=recipe.estimator == "logistic_regression" or not recipe.is_ours,
+        clip=not recipe.is_ours,
         max_categories=recipe.max_categories,
     )
     return Pipeline([("preprocess", preprocess), ("model", model)])
@@ -182,6 +183,8 @@ def _set_params(model: ClassifierMixin, params: dict[str, Any], where: str, feat
             raise UserError(f"params.yaml: `{where}.{name}`: only hist_gradient_boosting takes names of columns.")
     try:
         model.set_params(**{name: by_position(name, value, where, features) for name, value in params.items()})
-        model._validate_params()
+        # A class of a user need not declare what its parameters may be.
+        if hasattr(model, "_parameter_constraints"):
+            model._validate_params()
     except InvalidParameterError as error:
         raise UserError(f"params.yaml: `{where}`: {error}") from None

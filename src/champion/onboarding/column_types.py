@@ -28,9 +28,9 @@ FORMS = (
     TextForm(thousands=","),
     TextForm(thousands=" "),
     TextForm(thousands="'"),
+    TextForm(decimal=","),
     TextForm(decimal=",", thousands="."),
     TextForm(decimal=",", thousands=" "),
-    TextForm(decimal=","),
 )
 WORDS = ({"true", "false"}, {"t", "f"}, {"yes", "no"}, {"y", "n"})
 DAYS = (
@@ -75,13 +75,16 @@ def find_types(rows: pl.DataFrame, target: str, date_format: str | None = None, 
     types: dict[str, ColumnType] = {}
     for name, dtype in rows.schema.items():
         if name in numbers:
-            whole = not rows.select(_unread(read_text(name, "integer", form)).len()).item()
+            whole = _is_whole(rows, name, form)
             pointed = rows.select(pl.col(name).cast(pl.String).str.contains(form.decimal, literal=True).any()).item()
             types[name] = "integer" if whole and not pointed else "number"
         elif name in texts:
             types[name] = _text_type(rows, name, form, target)
         elif dtype.is_numeric() or dtype in (pl.Boolean, pl.Date) or isinstance(dtype, pl.Datetime):
             types[name] = _declared(dtype)
+    if types.get(target) == "number" and _is_whole(rows, target, form):
+        # A spreadsheet writes 0 and 1 as 0.0 and 1.0 too.
+        types[target] = "integer"
     form = _with(form, na_values=[*form.na_values, *_sentinels(rows, types, form)])
     typed = rows.select(
         field.value.alias(name)
@@ -92,6 +95,11 @@ def find_types(rows: pl.DataFrame, target: str, date_format: str | None = None, 
         if types[name] == "integer" and name != target and set(typed[name].drop_nulls().unique()) == {0, 1}:
             types[name], typed = "boolean", typed.with_columns(pl.col(name) == 1)
     return TypedTable(form, types, typed, [name for name in rows.columns if name not in types], notes)
+
+
+def _is_whole(rows: pl.DataFrame, name: str, form: TextForm) -> bool:
+    field = read_typed(name, "integer", rows.schema[name], form)
+    return field is not None and not rows.select(_unread(field).len()).item()
 
 
 def _with(form: TextForm, **changed: Any) -> TextForm:

@@ -39,7 +39,7 @@ def find_label(table: str, values: pl.Series, kind: ColumnType, when: pl.Series 
     counts = values.drop_nulls().cast(pl.String).value_counts(sort=True).rows()
     if len(counts) < 2:
         raise UserError(f"{table}: the target {name!r} has {_listed(counts) or 'no value'}, so nothing can be learned.")
-    if kind == "number" and not given.positive:
+    if kind == "number" and len(counts) > 2 and not given.positive:
         raise UserError(
             f"{table}: the target {name!r} is a number with {len(counts):,} values. Champion predicts one of two "
             "outcomes: give a column that has them, or make one from this, such as whether it is above a limit."

@@ -37,6 +37,7 @@ class Proposal:
     """The text of params.yaml, what it was made of, and what a person should look at."""
 
     params: str
+    source: dict[str, Any]
     columns: list[FoundColumn]
     label: FoundLabel
     split: FoundSplit
@@ -95,7 +96,7 @@ def propose(table: RawTable, given: Given) -> Proposal:
         challenge=Challenge().model_dump(exclude_none=True),
         monitoring=Monitoring().model_dump(),
     )
-    return Proposal(text, columns, label, split, recipe, notes)
+    return Proposal(text, source, columns, label, split, recipe, notes)
 
 
 def _find(

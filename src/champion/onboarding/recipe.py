@@ -39,7 +39,7 @@ def find_recipe(data: Dataset) -> FoundRecipe:
     """
     candidates = _candidates(data.judged)
     data, rehearsals, judged_in = _rehearsals(data)
-    if len(candidates) == 1:
+    if len(candidates) == 1 or not rehearsals:
         return FoundRecipe(_section(candidates[0]), [], judged_in)
     scores: list[tuple[float, int]] = []
     for name, parameters in candidates:
@@ -60,11 +60,12 @@ def _rehearsals(data: Dataset) -> tuple[Dataset, list[Rehearsal], str]:
     judged = data.judged
     fold = np.random.default_rng(0).permutation(len(judged.target)) % REHEARSALS
     folds = [Rehearsal(str(number), fold != number, fold == number) for number in range(REHEARSALS)]
+    folds = [one for one in folds if all(len(np.unique(judged.target[rows])) == 2 for rows in (one.train, one.test))]
     return judged, folds, "folds of the rows before the test, as the history is too short to rehearse"
 
 
 def _candidates(data: Dataset) -> list[Candidate]:
-    """From the simplest to the one that needs most rows."""
+    """From the simplest to the one that needs most rows. The first is taken where nothing can judge them."""
     rows = len(data.target)
     leaf = int(np.clip(rows // 50, 5, 100))
     boosting = {"learning_rate": 0.05, "min_samples_leaf": leaf, "l2_regularization": 10}

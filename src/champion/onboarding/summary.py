@@ -22,10 +22,13 @@ def summarise(proposal: Proposal) -> str:
     console = Console(width=120, no_color=True, markup=False, highlight=False)
     with console.capture() as captured:
         console.print(table)
+    written = [f"{key} {value!r}" for key, value in proposal.source.items() if key not in ("source", "path", "table")]
     label, split = proposal.label, proposal.split.sections
     positives, known = label.target.sum(), label.target.count()
     values = label.section.get("positive", ())
     lines = [line.rstrip() for line in captured.get().splitlines()]
+    if written:
+        lines.append(f"written with: {', '.join(written)}")
     what = ", ".join(quoted(str(value)) for value in values) or "an event"
     lines.append(f"positive: {what}, {positives:,} of {known:,} rows ({positives / known:.2%}). {label.why}")
     test = f"{proposal.split.test_rows:,} rows"

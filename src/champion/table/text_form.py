@@ -39,5 +39,5 @@ PLAIN = TextForm()
 
 
 def describe_form(form: TextForm) -> dict[str, Any]:
-    """What is not as usual, as JSON, for `TextForm.model_validate`; other keys of a source are left out."""
-    return form.model_dump(mode="json", include=set(TextForm.model_fields), exclude_defaults=True)
+    """How features are written, if not as usual, as JSON for `TextForm.model_validate`. No date is a feature."""
+    return form.model_dump(mode="json", include={"na_values", "decimal", "thousands"}, exclude_defaults=True)

@@ -24,7 +24,7 @@ from sklearn.ensemble import (
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from champion.core.errors import UserError
@@ -151,17 +151,23 @@ def _codes(encoder: Any, names: list[str], position: int, estimator: Any) -> Cod
 
 
 def _fill(graph: _Graph, filled: SimpleImputer | Pipeline) -> str:
-    """The numbers without gaps, then one column for each number that tells where it was missing, all scaled or not."""
-    imputer, *scaler = [filled] if isinstance(filled, SimpleImputer) else [step for _, step in filled.steps]
+    """The numbers without gaps, then one column for each number that tells where it was missing, all scaled or not.
+
+    Scaled ones may be clipped too.
+    """
+    imputer, *others = [filled] if isinstance(filled, SimpleImputer) else [step for _, step in filled.steps]
     missing = graph.add("IsNaN", NUMBERS)
     columns = [graph.add("Where", missing, graph.constant(imputer.statistics_[None]), NUMBERS)]
     if len(told := imputer.indicator_.features_):
         told_missing = graph.add("Gather", missing, graph.constant(told.astype(np.int64)), axis=1)
         columns.append(graph.add("Cast", told_missing, to=TensorProto.DOUBLE))
     whole = graph.add("Concat", *columns, axis=1)
-    for one in scaler:
-        centred = graph.add("Sub", whole, graph.constant(one.mean_[None]))
-        whole = graph.add("Div", centred, graph.constant(one.scale_[None]))
+    for one in others:
+        if isinstance(one, StandardScaler):
+            centred = graph.add("Sub", whole, graph.constant(one.mean_[None]))
+            whole = graph.add("Div", centred, graph.constant(one.scale_[None]))
+        else:
+            whole = graph.add("Clip", whole, *(graph.constant(one.kw_args[end]) for end in ("a_min", "a_max")))
     return whole
 
 

@@ -252,7 +252,7 @@ def _place_of_first(origin: Origin, field: Field) -> str:
     if not origin.is_file or field.origin is None:
         return ""
     unread = field.origin.is_not_null() & field.value.is_null()
-    row: int = origin.rows.select(unread.arg_max()).collect().item()
+    row: int = origin.rows.select(unread.arg_true().first()).collect().item()
     if origin.text is None:
         return f", row {row + 1:,}"
     return f", line {line_of_row(origin.text, origin.separator, row):,}"

@@ -6,6 +6,7 @@ from champion.core.files import read_json, read_parquet
 from champion.core.layout import (
     CHOOSING_SCORES,
     CUT_SCORES,
+    EXCLUDED,
     FITTED,
     MODEL,
     PARAMS,
@@ -51,7 +52,7 @@ def _manifest(folder: Path, cut: float) -> Manifest:
         schema["exclusions"],
         facts["made"],
         facts["reference"],
-        TextForm.model_validate(schema.get("form", {})),
+        TextForm.model_validate(read_json(EXCLUDED).get("form", {})),
     )
 
 

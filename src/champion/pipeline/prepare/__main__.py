@@ -22,7 +22,7 @@ def main() -> None:
         with replacing(PREPARED) as draft:
             for path, rows in parts.items():
                 write_parquet(draft / path.relative_to(PREPARED), rows)
-            write_json(draft / SCHEMA.name, describe_columns(params, excluded["rules"], excluded.get("form", {})))
+            write_json(draft / SCHEMA.name, describe_columns(params, excluded["rules"]))
             write_json(draft / PARTS.name, described)
         print(f"label {params.table.label}:", *label, sep="\n  ")
         if duplicates is not None:

@@ -80,8 +80,8 @@ def label_and_clean(raw: pl.DataFrame, params: TableParams) -> pl.DataFrame:
     return empty_invalid(table, features_of(columns)).select([*kept, TARGET])
 
 
-def describe_columns(params: TableParams, exclusions: dict[str, Any], form: dict[str, Any]) -> dict[str, Any]:
-    """What later stages need of params.yaml: the columns' roles and types, the calendar, and how texts are written."""
+def describe_columns(params: TableParams, exclusions: dict[str, Any]) -> dict[str, Any]:
+    """What later stages need of params.yaml: the columns' roles and types, and the calendar."""
     columns, calendar = params.table, params.calendar
     return {
         "calendar": None if calendar is None else calendar.describe(),
@@ -93,7 +93,6 @@ def describe_columns(params: TableParams, exclusions: dict[str, Any], form: dict
         "segments": columns.named("segment"),
         # A value label may be missing, too.
         "unknown": columns.only("known") or (columns.label if params.label.kind == "value" else None),
-        **({"form": form} if form else {}),
     }
 
 

@@ -24,7 +24,7 @@ def main() -> None:
             raw, _ = ingest(params, ROOT, oldest_row(dates, params))
             rows = label_and_clean(raw, params)
         write_parquet(TABLE, rows)
-        write_json(SCHEMA, describe_columns(params, {}, {}))
+        write_json(SCHEMA, describe_columns(params, {}))
         print(f"{TABLE}: {rows.height:,} rows")
 
 
