@@ -9,6 +9,8 @@ from numpy._core._multiarray_umath import __cpu_features__ as features
 
 from support.project import Project
 
+pytestmark = pytest.mark.sweep
+
 # On one worker, which trains for all tests here.
 # Every estimator, and every search over one of them, small enough to fit in a moment.
 TRAIN = """
@@ -23,7 +25,6 @@ from champion.model.recipe import Training
 from champion.pipeline.train.stage import choose_recipe, summarise
 from champion.table.dataset import Dataset
 
-pytestmark = pytest.mark.sweep
 
 whole = Dataset.read(AT_SPLIT / LABELLED)
 data = replace(whole, rows=whole.rows.gather_every(2))

@@ -83,6 +83,7 @@ MISTAKES: list[tuple[Edit, str]] = [
     (lambda c: c.update(ingest={"source": "sql"}), "`ingest`: give either `table` or `query`"),
     (lambda c: c.update(ingest={"source": "sql", "table": "t", "query": "q"}), "`ingest`: give either `table` or"),
     (lambda c: c["train"].update(seed=-1), "`train.seed`: input should be greater than or equal to 0 (found -1)"),
+    (lambda c: c["ingest"].update(date_format="%d.%Q"), "`ingest.date_format`: `%Q` is no code of a date; `%d"),
     (lambda c: c["train"].update(seed="1"), "`train.seed`: input should be a valid integer (found '1')"),
     (lambda c: c["train"].update(seed=True), "`train.seed`: input should be a valid integer (found True)"),
     (lambda c: c["train"].update(estimator="forest"), "`train.estimator`: give `hist_gradient_boosting`, `rand"),

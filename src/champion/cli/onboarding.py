@@ -34,6 +34,8 @@ def init(
     horizon: Annotated[
         str | None, typer.Option(help="When the outcome is known after the row's date: months such as 24, or 30d.")
     ] = None,
+    decimal: Annotated[str | None, typer.Option(help="The mark before the decimals of a number.")] = None,
+    thousands: Annotated[str | None, typer.Option(help="The mark between groups of digits.")] = None,
     date_format: Annotated[str | None, typer.Option(help="How dates are written, such as %d.%m.%Y.")] = None,
     encoding: Annotated[str | None, typer.Option(help="The encoding of a CSV file, such as cp1252.")] = None,
     separator: Annotated[str | None, typer.Option(help="The separator of a CSV file.")] = None,
@@ -43,8 +45,9 @@ def init(
     ] = False,
 ) -> None:
     """Write params.yaml for a table of your own, from what is found in it. Then `dvc repro` makes its model."""
+    from champion.core.stage import progress
     from champion.onboarding.confirm import confirm_limits
-    from champion.onboarding.given import Given, parse_horizon
+    from champion.onboarding.given import Given, parse_form, parse_horizon
     from champion.onboarding.init import examine, replace_table
     from champion.onboarding.summary import summarise
 
@@ -65,14 +68,19 @@ def init(
         tuple(positive or ()),
         tuple(negative or ()),
         parse_horizon(horizon),
-        date_format,
+        parse_form(decimal, thousands, date_format),
         encoding,
         separator,
     )
-    proposal = examine(Path(), table, given)
+    with progress(f"looking at {Path(table).name}", line=False):
+        proposal = examine(Path(), table, given)
     typer.echo(summarise(proposal))
     if not force:
         typer.confirm("Replace params.yaml, and remove dvc.lock and metrics/ of the table before?", abort=True)
     for removed in replace_table(Path(), table, proposal, force=force):
         typer.echo(f"removed: {removed}")
+    if Path(table).is_file():
+        typer.echo(
+            f"data/source/{Path(table).name}: the table. `dvc add` keeps it out of git if it is large or secret."
+        )
     typer.echo("params.yaml: written. Look at it, then run `dvc repro`.")

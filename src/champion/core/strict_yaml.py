@@ -29,6 +29,7 @@ class Sections(Section):
     whole: ClassVar[bool] = False
 
 
+SectionT = TypeVar("SectionT", bound=Section)
 SectionsT = TypeVar("SectionsT", bound=Sections)
 
 # What a message shows of a value, and of what is wrong with it.
@@ -49,6 +50,16 @@ def read(model: type[SectionsT], path: Path) -> SectionsT:
         return model.model_validate(wanted)
     except ValidationError as error:
         raise UserError(explain(path, model, wanted, error)) from None
+
+
+def check_section(model: type[SectionT], content: Mapping[str, Any], prefix: str) -> SectionT:
+    """The content as that section. Raises `UserError` naming the wrong key, after the prefix."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        mistake = error.errors(include_url=False)[0]
+        key = "-".join(map(str, mistake["loc"])).replace("_", "-")
+        raise UserError(f"{prefix}{key}: {_message(mistake)}.") from None
 
 
 def in_order(bounds: tuple[float | None, float | None], name: str) -> None:

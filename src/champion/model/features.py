@@ -13,7 +13,7 @@ FARTHEST = 1e6
 
 
 def build_preprocessor(
-    features: list[Feature], *, for_trees: bool, scale: bool, clip: bool, max_categories: int
+    features: list[Feature], *, for_trees: bool, scale: bool, clip: bool = False, max_categories: int
 ) -> ColumnTransformer:
     """Categories first, as ordinals `for_trees` that read missing values, else one-hot; then numbers.
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import polars as pl
 
+from champion.core.errors import UserError
 from champion.table.columns import ColumnType
 from champion.table.fields import Field, read_text, read_typed
-from champion.table.text_form import TextForm
+from champion.table.text_form import PLAIN, TextForm
 
 TEXTS = (pl.String, pl.Categorical, pl.Enum)
 # What people write for a missing number, besides what always means a missing value.
@@ -24,7 +25,7 @@ NO_CATEGORY = {"?", "??", "#n/a", "#null!", "(null)", "n/a", "n.a."}
 BELOW = (-9, -99, -999, -9999, -99_999)
 ABOVE = (999, 9999, 99_999, 999_999, 9_999_999)
 FORMS = (
-    TextForm(),
+    PLAIN,
     TextForm(thousands=","),
     TextForm(thousands=" "),
     TextForm(thousands="'"),
@@ -37,6 +38,7 @@ DAYS = (
     "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y",
     "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d.%m.%y", "%m/%d/%y", "%d/%m/%y", "%Y%m%d",
 )  # fmt: skip
+CODE = r"^\s*0[0-9]+\s*$"
 TIMES = ("", " %H:%M", " %H:%M:%S")
 # Earlier, a year of two digits was read as one of four.
 FIRST_YEAR = 1500
@@ -57,20 +59,27 @@ class TypedTable:
     notes: list[str]
 
 
-def find_types(rows: pl.DataFrame, target: str, date_format: str | None = None, *, semicolons: bool) -> TypedTable:
-    """The type of each column. A date format that is given is taken; `semicolons` separate the values of the file.
+def find_types(rows: pl.DataFrame, target: str, given: TextForm = PLAIN, *, semicolons: bool) -> TypedTable:
+    """The type of each column. The marks and the date format of the `given` form are taken; those not given are found.
 
-    The target is never boolean text, so that its two values keep their names.
+    Between two readings, a file with semicolons is taken for one with decimal commas, and with days before months.
+    The target is never boolean text, so that its two values keep their names. Raises `UserError` for a date format that
+    fits no column.
     """
     texts = [name for name, found in rows.schema.items() if found in TEXTS]
-    form = _number_form(rows, texts, semicolons)
+    form, notes = _number_form(rows, texts, given, semicolons)
     numbers = {name: found for name in texts if (found := _as_number(rows, name, form)) is not None}
     marks = {mark for found in numbers.values() for mark in found}
     others = [name for name in texts if name not in numbers]
     marks |= {value for name in others for value in _texts_of(rows, name) if value.strip().lower() in NO_CATEGORY}
     form = _with(form, na_values=sorted(marks))
-    days = others if date_format is None else [name for name in others if _is_date(rows, name, date_format)]
-    found_format, notes = (date_format, []) if date_format is not None else _date_format(rows, days)
+    if given.date_format is None:
+        found_format, exchanged = _date_format(rows, others, day_first=semicolons or form.decimal == ",")
+        notes += exchanged
+    elif any(_is_date(rows, name, given.date_format) for name in others):
+        found_format = given.date_format
+    else:
+        raise UserError(f"no column has dates of the form {given.date_format!r}. Correct --date-format.")
     form = _with(form, date_format=found_format)
     types: dict[str, ColumnType] = {}
     for name, dtype in rows.schema.items():
@@ -116,17 +125,43 @@ def _texts_of(rows: pl.DataFrame, name: str) -> list[str]:
     return rows[name].drop_nulls().cast(pl.String).unique(maintain_order=True).to_list()
 
 
-def _number_form(rows: pl.DataFrame, texts: Iterable[str], semicolons: bool) -> TextForm:
-    """The form of numbers that most columns fit. If several do, a decimal comma goes with semicolons."""
+def _number_form(
+    rows: pl.DataFrame, texts: Iterable[str], given: TextForm, semicolons: bool
+) -> tuple[TextForm, list[str]]:
+    """The form of numbers that most columns fit, and a note if a mark could be that of decimals or of thousands."""
+    if (given.decimal, given.thousands) != (PLAIN.decimal, PLAIN.thousands):
+        return TextForm(decimal=given.decimal, thousands=given.thousands), []
     forms = sorted(FORMS, key=lambda form: form.decimal == ",", reverse=semicolons)
-    forms.sort(key=lambda form: form != TextForm())
-    fits = [sum(_as_number(rows, name, form) is not None for name in texts) for form in forms]
-    return forms[fits.index(max(fits))]
+    forms.sort(key=lambda form: form != PLAIN)
+    fits = [[name for name in texts if _as_number(rows, name, form) is not None] for form in forms]
+    best = max(fits, key=len)
+    if semicolons:
+        # Where other columns are plain numbers, a comma is more probable.
+        best = next((one for one in fits if len(one) == len(best) and one != fits[0]), best)
+    chosen = forms[fits.index(best)]
+    for other, fitting in zip(forms, fits, strict=True):
+        if other == chosen or len(fitting) < len(best):
+            continue
+        for name in fitting:
+            numbers = [rows.select(read_text(name, "number", form).value).to_series() for form in (chosen, other)]
+            differs = (numbers[0] != numbers[1]).arg_true()
+            if len(differs):
+                text = rows[name].cast(pl.String)[differs[0]]
+                read = " or ".join(f"{one[differs[0]]:,}" for one in numbers)
+                return chosen, [
+                    f"{text!r} of {name!r} could be {read}; the first is taken. --decimal and --thousands say otherwise"
+                ]
+    return chosen, []
 
 
 def _as_number(rows: pl.DataFrame, name: str, form: TextForm) -> list[str] | None:
-    """The texts that mean a missing value, if all others are numbers; None for a column of other texts."""
+    """The texts that mean a missing value, if all others are numbers; None for a column of other texts.
+
+    What begins with a zero, such as 01234, is a code.
+    """
     sample = rows[name].drop_nulls().head(SAMPLED).to_frame()
+    if rows.select(pl.col(name).cast(pl.String).str.contains(CODE).any()).item():
+        return None
     field = read_text(name, "number", form)
     for part in (sample, rows):
         values = part.select(field.value).to_series()
@@ -145,10 +180,11 @@ def _is_date(rows: pl.DataFrame, name: str, date_format: str | None) -> bool:
     return isinstance(first, date) and first.year >= FIRST_YEAR
 
 
-def _date_format(rows: pl.DataFrame, names: list[str]) -> tuple[str | None, list[str]]:
+def _date_format(rows: pl.DataFrame, names: list[str], *, day_first: bool) -> tuple[str | None, list[str]]:
     """The format that most columns fit, None for ISO dates; and a note if days and months could be exchanged."""
     best: tuple[str | None, list[str]] = None, [name for name in names if _is_date(rows, name, None)]
-    for found in (day + time for day in DAYS for time in TIMES):
+    days = sorted(DAYS, key=lambda day: day.startswith("%m"), reverse=not day_first)
+    for found in (day + time for day in days for time in TIMES):
         fitting = [name for name in names if _is_date(rows, name, found)]
         if len(fitting) > len(best[1]):
             best = found, fitting
@@ -195,3 +231,11 @@ def _sentinels(rows: pl.DataFrame, types: dict[str, ColumnType], form: TextForm)
         found |= far
         ordinary |= {*BELOW, *ABOVE}.intersection(values) - far
     return sorted(found - ordinary)
+
+
+def number_in_another_form(texts: pl.Series) -> str | None:
+    """A text of the column, if at least half of its texts are numbers with a unit, in brackets or with a last sign."""
+    given = texts.drop_nulls().unique(maintain_order=True)
+    bare = given.str.strip_chars(" ()€$£%-+")
+    odd = bare.str.contains(r"^[0-9][0-9.,' ]*$") & (bare != given) | given.str.contains(r"^[0-9]+[.,][0-9]+$")
+    return None if given.is_empty() or odd.mean() < 0.5 else str(given.filter(odd)[0])  # type: ignore[operator]

@@ -18,8 +18,10 @@ from champion.table.columns import ColumnType, Role
 NAMED_LIKE_ID = re.compile(r"(?i:(^|[_ .-])(id|key|uuid|guid|nr|no|number)$|^id([_ .-]|$))|[a-z](Id|ID|Key|Nr)$")
 NAMED_LIKE_GROUP = re.compile(r"(?i:[_ .-]id$)|[a-z](Id|ID)$")
 # A feature that alone ranks as well as this is the target in another form; from `SUSPICIOUS` on, a person should look.
-GIVEN_AWAY, SUSPICIOUS = 0.999, 0.95
+GIVEN_AWAY, SUSPICIOUS = 0.999, 0.9
 MOST_VALUES = 20
+# Rows without a date are left out, so that a line of totals does no harm.
+MOST_GAPS = 0.01
 LEAST_GROUPS = 20
 # Texts of which so large a share is different are names or remarks.
 OWN_TEXT = 0.5
@@ -119,19 +121,19 @@ def _roles(table: TypedTable, names: list[str], given: Given) -> Iterator[FoundC
 
 
 def _find_date(table: TypedTable, given: Given) -> str | None:
-    """The date of a row: the one column of dates without a gap, or the earliest of several in almost every row."""
+    """The date of a row: the one column of dates with hardly a gap, or the earliest of several in almost every row."""
     others = (given.target, given.id, given.group, *given.ignore)
     dates = [
         name
         for name, kind in table.types.items()
         if kind == "date"
         and name not in others
-        and not table.rows[name].null_count()
+        and table.rows[name].null_count() <= MOST_GAPS * table.rows.height
         and table.rows[name].n_unique() > 1
     ]
     for name in dates:
         later = [int((table.rows[other] >= table.rows[name]).sum()) for other in dates if other != name]
-        if all(rows > 0.99 * table.rows.height for rows in later):
+        if all(rows > (1 - 2 * MOST_GAPS) * table.rows.height for rows in later):
             return name
     return None
 
@@ -168,7 +170,7 @@ def _is_id(column: FoundColumn, rows: int) -> bool:
         column.type in ("integer", "category")
         and column.distinct == rows
         and not column.missing
-        and NAMED_LIKE_ID.search(column.name) is not None
+        and (NAMED_LIKE_ID.search(column.name) is not None or column.name.lower().endswith("id"))
     )
 
 

@@ -14,9 +14,16 @@ from champion.table.columns import ColumnType
 POSITIVE = {
     "1", "true", "t", "yes", "y", "positive", "pos", "+", "bad", "default", "defaulted", "charged off", "churn",
     "churned", "fraud", "dead", "died", "deceased", "failed", "failure", "fail", "sick", "ill", "malignant", "spam",
-    "leave", "left",
+    "leave", "left", "ja", "j", "oui", "si", "sí",
 }  # fmt: skip
-SHOWN = 10
+# The same for the other one, and how its name can begin.
+NEGATIVE = {
+    "0", "false", "f", "no", "n", "nein", "non", "negative", "neg", "good", "ok", "paid", "alive", "benign", "healthy",
+    "ham", "stay", "stayed",
+}  # fmt: skip
+NOT = ("non-", "not ", "no ")
+# So many values are listed, and so many can be positive without being named.
+SHOWN = 30
 
 
 @dataclass(frozen=True)
@@ -86,14 +93,20 @@ def _event(table: str, values: pl.Series, when: pl.Series | None, given: Given) 
 def _positive(table: str, counts: list[tuple[str, int]], given: Given) -> tuple[tuple[str, ...], str]:
     if given.positive:
         return given.positive, "The positive values were given."
+    if given.negative and len(counts) <= SHOWN:
+        return tuple(text for text, _ in counts if text not in given.negative), "The negative values were given."
     if len(counts) > 2:
         raise UserError(
             f"{table}: the target {given.target!r} has {len(counts):,} values: {_listed(counts)}. Say with --positive "
-            "which of them count as 1 (the option can be given several times); all others then count as 0."
+            "which of them count as 1, or with --negative which count as 0 (both can be repeated). The others "
+            "then count as the other."
         )
-    named = [text for text, _ in counts if text.strip().lower() in POSITIVE]
-    if len(named) == 1:
-        return (named[0],), "The name of the value says so."
+    lower = {text: text.strip().lower() for text, _ in counts}
+    named = [text for text, word in lower.items() if word in POSITIVE]
+    others = [text for text, word in lower.items() if word not in NEGATIVE and not word.startswith(NOT)]
+    for one in (named, others):
+        if len(one) == 1:
+            return (one[0],), "The name of the value says so."
     # Of two equally frequent ones, the last in the alphabet.
     rarest = min(rows for _, rows in counts)
     return (max(text for text, rows in counts if rows == rarest),), "The value is the rarer one."

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from champion.core.errors import UserError
 from champion.core.layout import AT_AS_OF, AT_SPLIT, LABELLED, NEWEST, TEST
 from champion.core.strict_yaml import explain
-from champion.onboarding.column_types import TypedTable, find_types
-from champion.onboarding.columns import SUSPICIOUS, FoundColumn, find_columns
+from champion.onboarding.column_types import TypedTable, find_types, number_in_another_form
+from champion.onboarding.columns import LEAST_GROUPS, SUSPICIOUS, FoundColumn, find_columns
 from champion.onboarding.given import Given
 from champion.onboarding.label import FoundLabel, find_label
 from champion.onboarding.params_text import write_params
@@ -27,6 +27,8 @@ from champion.table.columns import TARGET
 from champion.table.dataset import Dataset, Schema
 from champion.table.features import features_of
 
+# Below, an interval says little.
+FEW_OF_A_CLASS = 50
 MOST_SEGMENTS, MOST_SEGMENT_VALUES = 3, 6
 # Of fewer test rows, or of more positives, the lift of a tenth says little.
 LEAST_FOR_LIFT, MOST_FOR_LIFT = 1000, 0.3
@@ -48,9 +50,7 @@ class Proposal:
 def propose(table: RawTable, given: Given) -> Proposal:
     """What params.yaml should say of the table. Raises `UserError` when the table or what is given cannot be used."""
     given.check_names(table.name, table.rows.columns)
-    typed = find_types(
-        table.rows, given.target, given.date_format, semicolons=table.source.get("separator", ",") != ","
-    )
+    typed = find_types(table.rows, given.target, given.form, semicolons=table.source.get("separator", ",") != ",")
     if given.target in typed.odd:
         raise UserError(f"{table.name}: the target {given.target!r} holds values of a kind that is not read.")
     notes = list(typed.notes)
@@ -67,13 +67,19 @@ def propose(table: RawTable, given: Given) -> Proposal:
     except ValidationError as error:
         raise UserError(explain(Path(table.name), PrepareParams, sections, error)) from None
     raw = typed.rows.select(column.name for column in columns if column.role != "ignore")
-    parts = prepare(raw, params)
+    try:
+        parts = prepare(raw, params)
+    except UserError:
+        raise UserError(
+            f"{table.name}: no split of its {raw.height:,} rows has both outcomes on both sides. Give more rows, or "
+            "correct --id, --group or --date."
+        ) from None
     schema = Schema(
         features_of(params.table), params.calendar, params.table.only("date"), params.table.only("group"), []
     )
     learned = Dataset(parts[AT_SPLIT / LABELLED], schema)
     recipe = find_recipe(learned)
-    notes += _suspicions(columns)
+    notes += _suspicions(columns, typed, label.target)
     text = write_params(
         table=table.name,
         dated=params.calendar is not None,
@@ -107,6 +113,8 @@ def _find(
     label = find_label(table.name, typed.rows[given.target], typed.types[given.target], when, given)
     columns = find_columns(typed, table.rows.columns, given, label.target)
     day = next((column.name for column in columns if column.role == "date"), None)
+    if day is None and given.horizon is not None:
+        raise UserError(f"{table.name}: --horizon is a time after the row's date. Give the date with --date.")
     if day is None:
         return columns, label, split_by_share(table.rows.height)
     events = typed.rows[given.target] if label.section["kind"] == "event" else None
@@ -129,7 +137,32 @@ def _dates(typed: TypedTable, given: Given) -> pl.Series | None:
     return typed.rows[given.date]
 
 
-def _suspicions(columns: list[FoundColumn]) -> list[str]:
+def _suspicions(columns: list[FoundColumn], typed: TypedTable, target: pl.Series) -> list[str]:
+    """What a person should look at before the model is believed."""
+    fewest = min(int((target == outcome).sum()) for outcome in (0, 1))
+    few = [f"only {fewest} rows have the rarer outcome, so no result will say much"] if fewest < FEW_OF_A_CLASS else []
+    gaps = [
+        f"{count:,} rows have no date in {column.name!r} and are left out; a line of totals is such a row"
+        for column in columns
+        if column.role == "date" and (count := typed.rows[column.name].null_count())
+    ]
+    units = [
+        f"{column.name!r} looks like numbers in another form, such as {example!r}, and is read as text. Convert it in "
+        "the file, or by an adapter"
+        for column in columns
+        if column.type == "category" and column.role in ("feature", "ignore") and column.name in typed.rows.columns
+        if (example := number_in_another_form(typed.rows[column.name])) is not None
+    ]
+    groups = [
+        f"the values of {column.name!r} repeat. If rows with the same one stand together, say --group {column.name!r}"
+        for column in columns
+        if column.role == "feature" and column.type == "integer" and column.name.lower().endswith("id")
+        if column.distinct >= LEAST_GROUPS
+    ]
+    return few + gaps + units + groups + _strong(columns)
+
+
+def _strong(columns: list[FoundColumn]) -> list[str]:
     return [
         f"{column.name!r} alone has a ROC AUC of {column.alone:.3f}. If it is known only after the outcome, "
         f"leave it out: --ignore {column.name!r}"

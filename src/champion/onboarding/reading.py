@@ -11,7 +11,8 @@ from typing import Any
 import polars as pl
 
 from champion.core.errors import UserError
-from champion.pipeline.ingest.csv_file import as_utf8, read_header, refuse_long_row, refuse_other_bytes
+from champion.core.strict_yaml import check_section
+from champion.pipeline.ingest.csv_file import as_utf8, first_bytes, read_header, refuse_long_row, refuse_other_bytes
 from champion.pipeline.ingest.database import read_whole_table
 from champion.pipeline.ingest.params import FileSource, SqlSource
 from champion.table.fields import MISSING_VALUES
@@ -42,6 +43,11 @@ def read_file(path: Path, encoding: str | None, separator: str | None) -> RawTab
     Raises `UserError` when the file cannot be read, has no rows or fewer than two columns.
     """
     name = path.name
+    if separator is not None:
+        separator = "\t" if separator in ("\\t", "tab") else separator
+        check_section(FileSource, {"source": "file", "path": name, "separator": separator}, "--")
+    if path.is_dir():
+        raise UserError(f"{path}: a folder, no file. Give a CSV or Parquet file.")
     if not path.is_file():
         raise UserError(
             f"{path}: no such file. Give a CSV or Parquet file, or set CHAMPION_SOURCE_URL to name a table."
@@ -56,8 +62,15 @@ def read_file(path: Path, encoding: str | None, separator: str | None) -> RawTab
             raise UserError(f"{name}: not readable Parquet ({reason}). Write the file again.") from None
     with TemporaryDirectory(prefix="champion-init-") as folder:
         text, encoding = _decode(path, encoding, Path(folder))
-        separator = separator or _find_separator(text, name)
+        if separator is None:
+            separator = _find_separator(text, name)
         header = read_header(text, name, separator)
+        unnamed = sum(column.startswith("Unnamed: ") for column in header)
+        if 2 * unnamed > len(header):
+            raise UserError(
+                f"{name}: line 1 is no header, as {unnamed} of its {len(header)} columns have no name. Remove the "
+                "lines above the header."
+            )
         source = {"source": "file", "path": name}
         source |= {"separator": separator} if separator != "," else {}
         source |= {"encoding": encoding} if encoding != "utf-8" else {}
@@ -95,8 +108,9 @@ def _decode(path: Path, encoding: str | None, folder: Path) -> tuple[Path, str]:
     """The file as UTF-8, and the first encoding that reads it."""
     refused = None
     for candidate in (encoding,) if encoding else _encodings(path):
+        source = check_section(FileSource, {"source": "file", "path": path.name, "encoding": candidate}, "--")
         try:
-            text = as_utf8(path, path.name, FileSource(source="file", path=path.name, encoding=candidate), folder)
+            text = as_utf8(path, path.name, source, folder)
             refuse_other_bytes(text, path.name)
         except UserError as error:
             refused = refused or error
@@ -106,9 +120,7 @@ def _decode(path: Path, encoding: str | None, folder: Path) -> tuple[Path, str]:
 
 
 def _encodings(path: Path) -> Iterable[str]:
-    with path.open("rb") as stream:
-        marked = stream.read(2) in BYTE_ORDER_MARKS
-    return ("utf-16",) if marked else ENCODINGS
+    return ("utf-16",) if first_bytes(path, path.name).startswith(BYTE_ORDER_MARKS) else ENCODINGS
 
 
 def _find_separator(text: Path, name: str) -> str:

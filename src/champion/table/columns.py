@@ -132,13 +132,18 @@ def check_roles(columns: Mapping[str, Column]) -> None:
     if any(column.role == "date" and column.type != "date" for column in columns.values()):
         raise ValueError("columns: the column with the role date needs the type date")
     for name in columns:
-        if not name:
-            raise ValueError("columns: a column has no name; give it one, in the table too")
-        if name in (TARGET, FOLD):
-            raise ValueError(f"columns: prepare makes a column `{name}` itself; rename yours")
-        # Polars would take it for all columns that it matches.
-        if name == "*" or (name.startswith("^") and name.endswith("$")):
-            raise ValueError(f"columns: `{name}` stands for a pattern of names; rename the column")
+        check_name(name)
+
+
+def check_name(name: str) -> None:
+    """Raise a `ValueError` for a name that no column can have."""
+    if not name:
+        raise ValueError("columns: a column has no name; give it one, in the table too")
+    if name in (TARGET, FOLD):
+        raise ValueError(f"columns: prepare makes a column `{name}` itself; rename yours")
+    # Polars would take it for all columns that it matches.
+    if name == "*" or (name.startswith("^") and name.endswith("$")):
+        raise ValueError(f"columns: `{name}` stands for a pattern of names; rename the column")
 
 
 def check_label(columns: Columns, label: Label) -> None:

@@ -112,9 +112,9 @@ def _plain_number(text: pl.Expr, form: TextForm) -> pl.Expr:
         return text
     decimal, grouped = _escaped(form.decimal), ""
     if form.thousands is not None:
-        # Groups of three, of which those before the last may have two, as in India.
+        # Groups of three, of which those before the last may have two, as in India. The first does not begin with 0.
         mark = _escaped(form.thousands)
-        grouped = f"|[0-9]{{1,3}}(?:{mark}[0-9]{{2,3}})*{mark}[0-9]{{3}}"
+        grouped = f"|[1-9][0-9]{{0,2}}(?:{mark}[0-9]{{2,3}})*{mark}[0-9]{{3}}"
         without = text.str.replace_all(form.thousands, "", literal=True)
     else:
         without = text

@@ -1,14 +1,17 @@
 """How a source writes values as text."""
 
+import re
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from champion.core.strict_yaml import Section
 
 Character = Annotated[str, Field(min_length=1, max_length=1)]
 # Each of them is part of a number already.
 OF_NUMBERS = "0123456789+-eE"
+# The codes of chrono::format::strftime.
+_CODE = re.compile(r"%(?:[-_0]?[aAbBcCdDeFfgGhHIjklmMnpPqrRsStTuUvVwWxXyYZz+%]|\.[369]?f|[369]f|:{1,3}z|#z)")
 
 
 class TextForm(Section):
@@ -23,6 +26,15 @@ class TextForm(Section):
     decimal: Character = "."
     thousands: Character | None = None
     date_format: Annotated[str, Field(min_length=1)] | None = None
+
+    @field_validator("date_format")
+    @classmethod
+    def _has_known_codes(cls, date_format: str | None) -> str | None:
+        rest = _CODE.sub("", date_format or "")
+        if "%" in rest:
+            place = rest.index("%")
+            raise ValueError(f"`{rest[place : place + 2]}` is no code of a date; `%d.%m.%Y` has three")
+        return date_format
 
     @model_validator(mode="after")
     def _marks_differ(self) -> Self:

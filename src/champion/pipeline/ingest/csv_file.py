@@ -43,14 +43,7 @@ def as_utf8(path: Path, name: str, form: AnyFile, folder: Path) -> Path:
 
     Raises `UserError` when its bytes are not in the declared compression or encoding, naming the first wrong one.
     """
-    with path.open("rb") as stream:
-        start = stream.read(8)
-    for signature, sentence in OTHERS.items():
-        if start.startswith(signature):
-            raise UserError(f"{name}: {sentence}.")
-    compression: str = form.compression
-    if compression == "infer":
-        compression = next((found for signature, found in SIGNATURES.items() if start.startswith(signature)), "none")
+    compression = _compression(path, name, form.compression)
     if compression == "none" and codecs.lookup(form.encoding).name in UTF_8:
         return path
     plain = folder / "table.csv"
@@ -58,6 +51,22 @@ def as_utf8(path: Path, name: str, form: AnyFile, folder: Path) -> Path:
         for number, text in enumerate(_decoded(_read(path, name, compression), form.encoding, name)):
             out.write(text if number else text.removeprefix("\ufeff"))
     return plain
+
+
+def first_bytes(path: Path, name: str) -> bytes:
+    """How the file begins when it is not compressed any more. Raises `UserError` as `as_utf8`."""
+    return next(_read(path, name, _compression(path, name, "infer")), b"")
+
+
+def _compression(path: Path, name: str, declared: str) -> str:
+    with path.open("rb") as stream:
+        start = stream.read(8)
+    for signature, sentence in OTHERS.items():
+        if start.startswith(signature):
+            raise UserError(f"{name}: {sentence}.")
+    if declared != "infer":
+        return declared
+    return next((found for signature, found in SIGNATURES.items() if start.startswith(signature)), "none")
 
 
 def refuse_other_bytes(path: Path, name: str) -> None:
