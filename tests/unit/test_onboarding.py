@@ -76,6 +76,7 @@ def types(texts: list[str | None], *, semicolons: bool = False, form: TextForm =
         (["01/31/2020", "02/01/2021"], "date", {"date_format": "%m/%d/%Y"}),
         (["31/01/2020 10:30", "01/02/2021 23:59"], "date", {"date_format": "%d/%m/%Y %H:%M"}),
         (["28-Feb-97", "01-Mar-05"], "date", {"date_format": "%d-%b-%y"}),
+        (["28-Feb-00", "01-Mar-05"], "date", {"date_format": "%d-%b-%y"}),
         (["9" * 25, "8" * 25], "number", {}),
         (["01234", "12345"], "category", {}),
         (["0.875", "7.465"], "number", {}),
@@ -265,7 +266,7 @@ def test_a_short_history_is_split_without_dates_unless_they_are_given() -> None:
     rows = table(day=[date(2020, 1, 1 + number % 2) for number in range(ROWS)]).with_columns(
         y=pl.when(pl.col("day") == date(2020, 1, 2)).then(pl.lit("no")).otherwise("y")
     )
-    proposal = found(rows)
+    proposal = found(rows.with_columns(later=pl.col("day") + timedelta(days=1)))
     assert proposal.split.sections["as_of"] is None
     assert "the history by 'day' is too short" in proposal.notes[0]
     assert "the history is too short: no split by date has 50 rows" in refusal(rows, date="day")

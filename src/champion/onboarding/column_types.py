@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 import polars as pl
@@ -38,6 +37,7 @@ DAYS = (
     "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y",
     "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d.%m.%y", "%m/%d/%y", "%d/%m/%y", "%Y%m%d",
 )  # fmt: skip
+MARKS = "[.,' ]"
 CODE = r"^\s*0[0-9]+\s*$"
 TIMES = ("", " %H:%M", " %H:%M:%S")
 # Earlier, a year of two digits was read as one of four.
@@ -133,7 +133,9 @@ def _number_form(
         return TextForm(decimal=given.decimal, thousands=given.thousands), []
     forms = sorted(FORMS, key=lambda form: form.decimal == ",", reverse=semicolons)
     forms.sort(key=lambda form: form != PLAIN)
-    fits = [[name for name in texts if _as_number(rows, name, form) is not None] for form in forms]
+    # Texts without any mark are the same numbers in each form.
+    marked = [name for name in texts if rows.select(pl.col(name).cast(pl.String).str.contains(MARKS).any()).item()]
+    fits = [[name for name in marked if _as_number(rows, name, form) is not None] for form in forms]
     best = max(fits, key=len)
     if semicolons:
         # Where other columns are plain numbers, a comma is more probable.
@@ -160,15 +162,15 @@ def _as_number(rows: pl.DataFrame, name: str, form: TextForm) -> list[str] | Non
     What begins with a zero, such as 01234, is a code.
     """
     sample = rows[name].drop_nulls().head(SAMPLED).to_frame()
-    if rows.select(pl.col(name).cast(pl.String).str.contains(CODE).any()).item():
-        return None
     field = read_text(name, "number", form)
     for part in (sample, rows):
         values = part.select(field.value).to_series()
         marks = part.select(_unread(field).cast(pl.String).unique(maintain_order=True)).to_series().to_list()
         if any(mark.strip().lower() not in NO_NUMBER for mark in marks):
             return None
-    return None if values.null_count() == len(values) else marks
+    if values.null_count() == len(values) or rows.select(pl.col(name).cast(pl.String).str.contains(CODE).any()).item():
+        return None
+    return marks
 
 
 def _is_date(rows: pl.DataFrame, name: str, date_format: str | None) -> bool:
@@ -176,8 +178,9 @@ def _is_date(rows: pl.DataFrame, name: str, date_format: str | None) -> bool:
     for part in (rows[name].drop_nulls().head(SAMPLED).to_frame(), rows):
         if part.select(_unread(field).len()).item():
             return False
-    first = rows.select(field.value.min()).item()
-    return isinstance(first, date) and first.year >= FIRST_YEAR
+    # Python has no year 0.
+    first = rows.select(field.value.dt.year().min()).item()
+    return first is not None and first >= FIRST_YEAR
 
 
 def _date_format(rows: pl.DataFrame, names: list[str], *, day_first: bool) -> tuple[str | None, list[str]]:

@@ -127,7 +127,8 @@ def _find(
             "sides. Give more rows, or a table whose rows can be split without dates: leave out --date."
         )
     notes.append(f"the history by {day!r} is too short for a test at its end, so the test is a share of the rows")
-    undated = replace(given, ignore=(*given.ignore, day))
+    dates = [name for name, kind in typed.types.items() if kind == "date" and name != given.target]
+    undated = replace(given, ignore=(*given.ignore, *dates))
     return find_columns(typed, table.rows.columns, undated, label.target), label, split_by_share(table.rows.height)
 
 
