@@ -257,6 +257,17 @@ def test_dvc_changes_one_line_of_what_init_wrote(folder: Path, tmp_path: Path) -
     assert len(changed) == len(text.splitlines())
 
 
+def test_events_before_their_row_are_accepted_as_found(folder: Path, tmp_path: Path) -> None:
+    table = small_table().with_columns(pl.col("opened").dt.offset_by("2mo").alias("event"), number=pl.int_range(1000))
+    moved = pl.when(pl.col("number") < 10).then(pl.col("opened").dt.offset_by("-1d"))
+    table = table.with_columns(event=moved.when(pl.col("outcome") == "bad").then("event")).drop("outcome", "number")
+    table.write_csv(tmp_path / "cases.csv")
+    options = ["--target", "event", "--date", "opened", "--horizon", "6", "--force"]
+    assert init(str(tmp_path / "cases.csv"), *options).exit_code == 0
+    assert read_yaml(PARAMS)["contract"]["max_events_before_start"] == pytest.approx(0.012)
+    assert "The data keeps them." in run_pipeline()
+
+
 def test_a_breach_of_an_inferred_limit_warns_until_somebody_confirms_it(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

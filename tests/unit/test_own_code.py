@@ -120,6 +120,17 @@ def test_an_own_class_is_stored_as_what_it_fitted() -> None:
     assert type(pipeline.named_steps["model"]).__name__ == "LogisticRegression"
 
 
+def test_an_own_class_that_changes_its_rows_first_is_refused() -> None:
+    Path("own/shifted.py").write_text(
+        "from support.own_models import Restrained\n"
+        "class Shifted(Restrained):\n"
+        "    def predict_proba(self, rows):\n"
+        "        return super().predict_proba(rows + 1)\n"
+    )
+    said = refusal("own.shifted:Shifted")
+    assert "the `fitted_` of own.shifted:Shifted answers in another way than its predict_proba" in said
+
+
 def test_an_error_in_an_own_class_names_its_line() -> None:
     Path("own/wrong.py").write_text(
         "class Wrong:\n    predict_proba = print\n    def fit(self, rows, target):\n        return rows.no_such\n"

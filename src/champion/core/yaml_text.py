@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -59,18 +60,31 @@ def read_yaml(path: Path, name: Path | None = None) -> Any:
         raise UserError(f"{shown}: {error}. Correct it.") from None
 
 
-def as_flow(value: Any) -> str:
-    """The value as YAML on one line."""
+def as_yaml(value: Any, *, flow: bool | None = True) -> str:
+    """The value as YAML: on one line, or with `flow` None only its innermost lists and mappings on one line each."""
     from ruamel.yaml import YAML
 
     yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = True
+    yaml.default_flow_style = flow
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.allow_unicode = True
     yaml.width = 1_000_000
     stream = io.StringIO()
     yaml.dump(value, stream)
     return stream.getvalue().removesuffix("...\n").rstrip("\n")
+
+
+def edited_as_dvc_does(text: str, edit: Callable[[Any], object] | None = None) -> str:
+    """The YAML text after the edit, with its comments, in the layout that DVC writes."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.default_flow_style = False
+    document, stream = yaml.load(text), io.StringIO()
+    if edit is not None:
+        edit(document)
+    yaml.dump(document, stream)
+    return stream.getvalue()
 
 
 def _most_open(text: str) -> int:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import ClassifierMixin, clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import (
@@ -35,6 +36,8 @@ VOTERS = (
 )
 STORABLE = (*VOTERS, HistGradientBoostingClassifier, VotingClassifier)
 KEY = "train.estimator"
+# So many rows show whether two estimators answer alike.
+COMPARED_ROWS = 1000
 
 
 def build_pipeline(recipe: Recipe, features: list[Feature]) -> Pipeline:
@@ -44,7 +47,7 @@ def build_pipeline(recipe: Recipe, features: list[Feature]) -> Pipeline:
     """
     model = _build_model(recipe, features)
     if recipe.is_ours:
-        _set_params(model, recipe.own_parameters, f"train.{recipe.section}", features)
+        _set_params(model, recipe.estimator_parameters, f"train.{recipe.section}", features)
     preprocess = build_preprocessor(
         features,
         for_trees=recipe.estimator == "hist_gradient_boosting",
@@ -77,15 +80,27 @@ def by_position(name: str, value: Any, where: str, features: list[Feature]) -> A
     return [value.get(column, 0) for column in names]
 
 
-def take_fitted(pipeline: Pipeline, recipe: Recipe) -> None:
+def take_fitted(pipeline: Pipeline, reference: str, frame: pd.DataFrame) -> None:
     """Let the pipeline hold what a user's own estimator put into `fitted_`, if it did.
 
-    Raises `UserError`, with what would be lost, when that is no estimator that a model file can hold.
+    Raises `UserError` when that is no estimator that a model file can hold, with what would be lost, or when it answers
+    these rows in another way than the user's own.
     """
     model = pipeline.named_steps["model"]
-    pipeline.steps[-1] = ("model", getattr(model, "fitted_", model))
-    if not recipe.is_ours:
-        _refuse_others(pipeline.named_steps["model"], recipe.estimator)
+    kept = getattr(model, "fitted_", model)
+    _refuse_others(kept, reference)
+    if kept is model:
+        return
+    rows = frame.head(COMPARED_ROWS)
+    with errors_of_own_code(reference, KEY):
+        expected = pipeline.predict_proba(rows)
+        pipeline.steps[-1] = ("model", kept)
+        answered = pipeline.predict_proba(rows)
+    if not np.allclose(expected, answered, rtol=0, atol=1e-9):
+        raise UserError(
+            f"params.yaml: `{KEY}`: the `fitted_` of {reference} answers in another way than its predict_proba, and "
+            "only `fitted_` is kept. Fit it on the rows as they come."
+        )
 
 
 def drop_machine_state(pipeline: Pipeline) -> Pipeline:

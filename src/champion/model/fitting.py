@@ -41,7 +41,8 @@ def fit_pipeline(recipe: Recipe, data: Dataset) -> Pipeline:
     # The order of sums in BLAS depends on the number of threads; with one thread the bytes are the same everywhere.
     with threadpool_limits(1, user_api="blas"), refusals_of(recipe, pipeline):
         fit_rows(pipeline, data.frame, data.target, half_lives(recipe, data))
-    take_fitted(pipeline, recipe)
+    if not recipe.is_ours:
+        take_fitted(pipeline, recipe.estimator, data.frame)
     return drop_machine_state(pipeline)
 
 

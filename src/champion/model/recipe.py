@@ -1,15 +1,14 @@
 """How a model is made: the `train` section of params.yaml, and the recipe that training chose from it."""
 
 import re
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from champion.core.strict_yaml import Section, did_you_mean
 from champion.table.window import PositiveLength
 
-Ours = Literal["hist_gradient_boosting", "random_forest", "logistic_regression"]
-OURS: tuple[str, ...] = get_args(Ours)
+OURS = ("hist_gradient_boosting", "random_forest", "logistic_regression")
 _CLASS = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
@@ -64,7 +63,7 @@ class Recipe(Section):
         return section_of(self.estimator)
 
     @property
-    def own_parameters(self) -> dict[str, Any]:
+    def estimator_parameters(self) -> dict[str, Any]:
         """The parameters of the estimator."""
         parameters: dict[str, Any] = getattr(self, self.section)
         return parameters
@@ -72,7 +71,7 @@ class Recipe(Section):
     def with_parameters(self, chosen: dict[str, Any]) -> "Recipe":
         """The recipe whose estimator has these parameters too, without how they were searched."""
         fields = {name: getattr(self, name) for name in Recipe.model_fields}
-        return Recipe(**fields | {self.section: self.own_parameters | chosen})
+        return Recipe(**fields | {self.section: self.estimator_parameters | chosen})
 
 
 class Search(Section):

@@ -64,12 +64,9 @@ def find_columns(table: TypedTable, names: list[str], given: Given, target: pl.S
         raise UserError("no column is left to learn from. Give a table with columns that say something of the target.")
     known = target.is_not_null()
     labelled, labels = rows.filter(known), target.filter(known)
-    found = []
-    for column in columns:
-        if column.role == "feature":
-            found.append(_weigh(column, labelled[column.name], labels))
-        else:
-            found.append(column)
+    found = [
+        _weigh(column, labelled[column.name], labels) if column.role == "feature" else column for column in columns
+    ]
     if not any(column.role == "feature" for column in found):
         raise UserError("each column alone tells the target. Give a table of what is known before the outcome.")
     return [_with_limits(column, rows) if column.role in ("feature", "label") else column for column in found]
@@ -139,14 +136,14 @@ def _find_date(table: TypedTable, given: Given) -> str | None:
 
 
 def _why_ignored(column: FoundColumn, values: pl.Series, given: Given) -> str | None:
-    if column.name in given.ignore:
-        return "as given"
     if column.distinct == 0:
         return "it has no value"
     if column.distinct == 1:
         return "it has one value only"
     if column.type == "date":
         return "a date is no feature"
+    if column.name in given.ignore:
+        return "as given"
     if column.name.startswith("Unnamed: "):
         return "it has no name, so it numbers the rows"
     if column.type == "integer" and _counts_rows(values) and not NAMED_LIKE_ID.search(column.name):

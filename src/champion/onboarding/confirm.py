@@ -1,14 +1,12 @@
 """Say that inferred limits are right: from then on, their breach stops the pipeline."""
 
-import io
 import re
 from pathlib import Path
-
-from ruamel.yaml import YAML
 
 from champion.core.files import replacing
 from champion.core.layout import PARAMS
 from champion.core.strict_yaml import read
+from champion.core.yaml_text import edited_as_dvc_does
 from champion.pipeline.validate.params import ValidateParams
 
 MARK = re.compile(r" *# inferred$", re.MULTILINE)
@@ -23,12 +21,9 @@ def confirm_limits(root: Path) -> list[str]:
     names = list(read(ValidateParams, path).contract.unconfirmed)
     if not names:
         return []
-    yaml = YAML()
-    yaml.default_flow_style = False
-    document = yaml.load(path.read_text(encoding="utf-8"))
-    del document["contract"]["unconfirmed"]
-    stream = io.StringIO()
-    yaml.dump(document, stream)
+    text = edited_as_dvc_does(
+        path.read_text(encoding="utf-8"), lambda document: document["contract"].pop("unconfirmed")
+    )
     with replacing(path) as draft:
-        draft.write_text(MARK.sub("", stream.getvalue()), encoding="utf-8")
+        draft.write_text(MARK.sub("", text), encoding="utf-8")
     return names

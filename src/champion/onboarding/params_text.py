@@ -1,13 +1,11 @@
 """The text of params.yaml, with comments, in the layout that DVC writes."""
 
-import io
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from ruamel.yaml import YAML
 
 from champion.core.markdown import printable
-from champion.core.yaml_text import as_flow
+from champion.core.yaml_text import as_yaml, edited_as_dvc_does
 
 
 def write_params(*, table: str, **content: Any) -> str:
@@ -19,15 +17,6 @@ def write_params(*, table: str, **content: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["yaml"] = as_flow
+    environment.filters["yaml"] = as_yaml
     text = environment.get_template("params.yaml.j2").render(table=printable(table), **content)
-    return laid_out(text)
-
-
-def laid_out(text: str) -> str:
-    """The text as DVC writes it."""
-    yaml = YAML()
-    yaml.default_flow_style = False
-    stream = io.StringIO()
-    yaml.dump(yaml.load(text), stream)
-    return stream.getvalue()
+    return edited_as_dvc_does(text)

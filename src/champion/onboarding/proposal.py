@@ -91,6 +91,7 @@ def propose(table: RawTable, given: Given) -> Proposal:
         why_positive=label.why,
         rows=[max(1, raw.height // 2), raw.height * 10],
         class_share=_class_share(parts),
+        early_events=_early_events(raw, params),
         missing=_missing(raw, parts, params),
         scores=recipe.scores,
         judged_in=recipe.judged_in,
@@ -181,6 +182,14 @@ def _class_share(parts: Parts) -> list[float]:
     """From half the lowest share of positives to twice the highest, but not nearer to 1 than half way."""
     low, high = min(_shares(parts)), max(_shares(parts))
     return [_floored(low / 2), _ceiled(min(2 * high, (1 + high) / 2))]
+
+
+def _early_events(raw: pl.DataFrame, params: PrepareParams) -> float | None:
+    """A bit more than the share of events before the row's own date; None without events."""
+    if params.label.kind != "event":
+        return None
+    early = int((raw[params.table.label] < raw[params.table.only("date") or ""]).sum())
+    return _ceiled(early / raw.height * 1.2)
 
 
 def _missing(raw: pl.DataFrame, parts: Parts, params: PrepareParams) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """How the model of an undeclared table is made: the candidate that predicts best in rehearsals before the test."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import polars as pl
 from champion.model.fitting import rehearse
 from champion.model.recipe import Recipe
 from champion.model.scores import REHEARSED_AT, SCORE
-from champion.table.columns import TARGET
+from champion.table.columns import FOLD, TARGET
 from champion.table.dataset import Dataset, Rehearsal
 from champion.table.window import REHEARSALS
 
@@ -59,9 +59,8 @@ def _rehearsals(data: Dataset) -> tuple[Dataset, list[Rehearsal], str]:
         return data, found, "rehearsals before the test"
     judged = data.judged
     fold = np.random.default_rng(0).permutation(len(judged.target)) % REHEARSALS
-    folds = [Rehearsal(str(number), fold != number, fold == number) for number in range(REHEARSALS)]
-    folds = [one for one in folds if all(len(np.unique(judged.target[rows])) == 2 for rows in (one.train, one.test))]
-    return judged, folds, "folds of the rows before the test, as the history is too short to rehearse"
+    judged = replace(judged, rows=judged.rows.with_columns(pl.Series(FOLD, fold)))
+    return judged, judged.folds(), "folds of the rows before the test, as the history is too short to rehearse"
 
 
 def _candidates(data: Dataset) -> list[Candidate]:

@@ -8,8 +8,11 @@ from typing import Any
 import polars as pl
 from dateutil.relativedelta import relativedelta
 
+from champion.table.columns import TARGET
+from champion.table.dataset import Dataset, Schema
 from champion.table.window import Calendar, Length, offset, shift
 
+DAY = "day"
 # The test is this part of the history: the first one whose rows are enough.
 PARTS = (8, 6, 5, 4, 3, 2)
 LEAST_ROWS, LEAST_OF_A_CLASS = 50, 10
@@ -44,28 +47,20 @@ def split_by_date(when: pl.Series, target: pl.Series, horizon: Length, events: p
         # The table knows the events up to the last one; later than this, nothing is known of the rows.
         last_event: date = events.max()  # type: ignore[assignment]
         latest = max(latest, min(last_event, shift(latest, horizon, 1)))
-    rows = pl.DataFrame({"when": when, "target": target}).drop_nulls()
+    rows = pl.DataFrame({DAY: when, TARGET: target}).drop_nulls()
     if rows.is_empty():
         return None
-    for calendar in _calendars(rows["when"], horizon, latest + timedelta(days=1)):
-        learned, tested = _part(rows, calendar, calendar.split), rows.filter(pl.col("when") >= calendar.split)
-        tested = tested.filter(pl.col("when").dt.offset_by(offset(horizon)) <= calendar.as_of)
-        if _is_enough(learned) and _is_enough(tested):
-            days = calendar.choosing(calendar.split)
-            complete = sum(
-                _part(rows, calendar, day)["target"].n_unique() == 2
-                and rows.filter(pl.col("when").is_between(day, calendar.end_of_test(day), closed="left"))[
-                    "target"
-                ].n_unique()
-                == 2
-                for day in days
-            )
+    for calendar in _calendars(rows[DAY], horizon, latest + timedelta(days=1)):
+        data = Dataset(rows, Schema([], calendar, DAY, None, []))
+        known = pl.col(DAY).dt.offset_by(offset(horizon)) <= calendar.as_of
+        tested = rows.filter(known & (pl.col(DAY) >= calendar.split))
+        if _is_enough(data.judged.rows) and _is_enough(tested):
             sections = {
                 "as_of": str(calendar.as_of),
                 "window": calendar.window,
                 "split": {"test": calendar.test},
             }
-            return FoundSplit(sections, complete, tested.height)
+            return FoundSplit(sections, len(data.rehearsals(calendar.choosing(calendar.split))), tested.height)
     return None
 
 
@@ -82,12 +77,6 @@ def _calendars(when: pl.Series, horizon: Length, as_of: date) -> Iterator[Calend
         yield Calendar(as_of, horizon, *(length if in_months else f"{length}d" for length in (window, test)))
 
 
-def _part(rows: pl.DataFrame, calendar: Calendar, day: date) -> pl.DataFrame:
-    """The rows from which a model made that day learns."""
-    known = pl.col("when").dt.offset_by(offset(calendar.horizon)) <= day
-    return rows.filter(known & pl.col("when").is_between(calendar.first_trained(day), day, closed="left"))
-
-
 def _is_enough(rows: pl.DataFrame) -> bool:
-    positives = int(rows["target"].sum())
+    positives = int(rows[TARGET].sum())
     return rows.height >= LEAST_ROWS and min(positives, rows.height - positives) >= LEAST_OF_A_CLASS

@@ -11,7 +11,7 @@ import polars as pl
 from champion.core.errors import NoRowsError, UserError, refuse_full_memory
 from champion.core.own_code import errors_of_own_code, load_own
 from champion.core.values import quoted
-from champion.core.yaml_text import as_flow
+from champion.core.yaml_text import as_yaml
 from champion.pipeline.ingest.csv_file import as_utf8, line_of_row, read_header, refuse_long_row, refuse_other_bytes
 from champion.pipeline.ingest.loans import SOURCE_COLUMNS, loan_fields
 from champion.pipeline.ingest.location import find_file
@@ -234,7 +234,7 @@ def _refuse_unparsed(origin: Origin, read: pl.DataFrame, columns: Columns) -> No
         kind, count = columns[field.name].type, len(failed)
         different = failed.unique(maintain_order=True).cast(pl.String)
         examples = ", ".join(quoted(text) for text in different.head(EXAMPLES))
-        marks = as_flow([*origin.form.na_values, *different.head(MOST_MARKS)])
+        marks = as_yaml([*origin.form.na_values, *different.head(MOST_MARKS)])
         hint = (
             f" If they mean a missing value, put `na_values: {marks}` below `ingest`."
             if text.dtype == pl.String

@@ -56,7 +56,7 @@ def summarise(params: Training, recipe: Recipe, trained: Dataset, scores: pl.Dat
         values = np.array([one[name] for one in each])
         metrics_found[name] = float(values.mean()) if each else None
         metrics_found[f"{name}_std"] = float(values.std()) if each else None
-    parameters = recipe.own_parameters
+    parameters = recipe.estimator_parameters
     used = {"estimator": recipe.estimator, "search": params.search.method, "rehearsals": len(each)}
     searched = sorted(params.search.grid) if params.search.method != "none" else []
     chosen = [{"param": name, "value": parameters[name]} for name in searched]

@@ -1,10 +1,10 @@
 """What to do about a broken contract: leaks by that name, and the limits that would accept the data."""
 
-import io
 import math
 from collections.abc import Callable
 from typing import Any
 
+from champion.core.yaml_text import as_yaml
 from champion.pipeline.validate.expectations import LEAKS, TRAINING
 from champion.pipeline.validate.findings import Finding, breach_table
 from champion.pipeline.validate.params import Contract, Limits
@@ -75,9 +75,9 @@ def lines_to_accept(breaches: list[Finding], contract: Contract, columns: Column
                 accepted["class_share"] = _widened(bounds, _rounded(number, math.floor), _rounded(number, math.ceil))
             case "max_events_before_start":
                 accepted["max_events_before_start"] = _rounded(breach.share or 0.0, math.ceil)
-    limits = {name: _limits(name, breaches, contract.columns.get(name, Limits())) for name in columns}
+    limits = {name: _limits(name, breaches, contract.columns.get(name, Limits())) for name in sorted(columns)}
     accepted |= {"columns": found} if (found := {name: one for name, one in limits.items() if one}) else {}
-    return _as_yaml(accepted) if accepted else ""
+    return as_yaml({"contract": dict(sorted(accepted.items()))}, flow=None).partition("\n")[2] if accepted else ""
 
 
 def _limits(name: str, breaches: list[Finding], now: Limits) -> dict[str, float]:
@@ -95,7 +95,7 @@ def _limits(name: str, breaches: list[Finding], now: Limits) -> dict[str, float]
         # In a prepared part, where invalid values are missing, the sum holds.
         if breach.table != "raw" and breach.check == "column_values_to_not_be_null":
             missing = max(missing, _rounded(max(0.0, (breach.share or 0.0) - invalid), math.ceil))
-    limits = {"max_missing": missing, "max_invalid": invalid}
+    limits = {"max_invalid": invalid, "max_missing": missing}
     changed = (missing, invalid) != (now.max_missing, now.max_invalid)
     return {key: limit for key, limit in limits.items() if limit} if changed else {}
 
@@ -110,17 +110,3 @@ def _rounded(share: float, to_whole: Callable[[float], int]) -> float:
 
 def _widened(bounds: Any, low: float, high: float) -> list[float | None]:
     return [min(bounds[0], low), None if bounds[1] is None else max(bounds[1], high)]
-
-
-def _as_yaml(content: dict[str, Any]) -> str:
-    """The content as lines below `contract`."""
-    from ruamel.yaml import YAML
-
-    yaml = YAML(typ="safe", pure=True)
-    # Only the innermost lists and mappings are on one line.
-    yaml.default_flow_style = None
-    yaml.width = 4096
-    yaml.allow_unicode = True
-    stream = io.StringIO()
-    yaml.dump({"contract": content}, stream)
-    return stream.getvalue().partition("\n")[2].rstrip()
