@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -38,28 +38,27 @@ def start(command: Sequence[str], folder: Path, libraries: Sequence[str] = ()) -
     )
 
 
-def children(pid: int) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def wait_for_child(pid: int) -> int:
-    """The child of a stage's first process. It reads its libraries, which takes seconds."""
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        if found := children(pid):
-            return found[0]
-        time.sleep(0.01)
-    pytest.fail("the stage has no child")
-
-
-def test_a_stage_that_is_interrupted_while_it_reads_libraries_prints_one_line(tmp_path: Path) -> None:
+@pytest.fixture
+def reading_stage(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A stage whose second process reads a library that takes a minute, so that it lasts on any machine."""
     (tmp_path / "pydantic.py").write_text("import time\nprint('reading', flush=True)\ntime.sleep(60)\n")
     with start([sys.executable, "-m", STAGE], REPOSITORY, libraries=[str(tmp_path)]) as stage:
         assert stage.stdout is not None
         assert stage.stdout.readline() == "reading\n"
-        os.killpg(stage.pid, signal.SIGINT)
-        _, errors = stage.communicate(timeout=60)
-    assert (stage.returncode, errors) == (130, "interrupted\n")
+        yield stage
+
+
+def find_child(pid: int) -> int:
+    [child] = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(child)
+
+
+def test_a_stage_that_is_interrupted_while_it_reads_libraries_prints_one_line(
+    reading_stage: "subprocess.Popen[str]",
+) -> None:
+    os.killpg(reading_stage.pid, signal.SIGINT)
+    _, errors = reading_stage.communicate(timeout=60)
+    assert (reading_stage.returncode, errors) == (130, "interrupted\n")
 
 
 def test_a_stage_that_is_interrupted_under_dvc_prints_no_traceback(project: Project) -> None:
@@ -94,12 +93,10 @@ def test_a_command_that_is_interrupted_while_it_starts_prints_one_line(monkeypat
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_stage_leaves_no_process_behind(number: signal.Signals) -> None:
-    with start([sys.executable, "-m", STAGE], REPOSITORY) as stage:
-        child = wait_for_child(stage.pid)
-        time.sleep(0.2)
-        stage.send_signal(number)
-        _, errors = stage.communicate(timeout=60)
+def test_a_stage_leaves_no_process_behind(number: signal.Signals, reading_stage: "subprocess.Popen[str]") -> None:
+    child = find_child(reading_stage.pid)
+    reading_stage.send_signal(number)
+    _, errors = reading_stage.communicate(timeout=60)
     until = time.monotonic() + 30
     while Path(f"/proc/{child}").exists() and time.monotonic() < until:
         time.sleep(0.01)
@@ -108,13 +105,12 @@ def test_a_stage_leaves_no_process_behind(number: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT])
-def test_a_stage_that_the_system_ends_for_want_of_memory_says_so(number: signal.Signals) -> None:
-    with start([sys.executable, "-m", STAGE], REPOSITORY) as stage:
-        child = wait_for_child(stage.pid)
-        time.sleep(0.2)
-        os.kill(child, number)
-        _, errors = stage.communicate(timeout=60)
-    assert stage.returncode == 128 + number
+def test_a_stage_that_the_system_ends_for_want_of_memory_says_so(
+    number: signal.Signals, reading_stage: "subprocess.Popen[str]"
+) -> None:
+    os.kill(find_child(reading_stage.pid), number)
+    _, errors = reading_stage.communicate(timeout=60)
+    assert reading_stage.returncode == 128 + number
     assert errors == (
         f"error: the stage validate was ended by {number.name}, as happens when memory is full. Give it more, or fewer "
         "rows, then run it again.\n"
