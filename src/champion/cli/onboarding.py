@@ -1,4 +1,4 @@
-"""The command for a table of one's own."""
+"""The commands for a repository of one's own: its table, and later versions of Champion."""
 
 from functools import partial
 from pathlib import Path
@@ -84,3 +84,21 @@ def init(
             f"data/source/{Path(table).name}: the table. `dvc add` keeps it out of git if it is large or secret."
         )
     typer.echo("params.yaml: written. Look at it, then run `dvc repro`.")
+
+
+@command()
+def update(
+    version: Annotated[str, typer.Argument(help="A tag or commit of Champion that git has here, such as v0.2.0.")],
+) -> None:
+    """Merge a later version of Champion. What you changed in params.yaml, config/, own/, data/ and results stays."""
+    from champion.repository.later_version import take_version
+
+    merged = take_version(Path(), version)
+    for path in merged.kept:
+        typer.echo(f"kept as yours: {path} (`git diff HEAD {version} -- {path}` shows the version's)")
+    if merged.conflicts:
+        raise UserError(
+            f"in conflict: {', '.join(merged.conflicts)}. You changed these files of Champion, and so did {version}: "
+            "resolve them, `git add` them, and commit. `git merge --abort` goes back."
+        )
+    typer.echo(f"{version} is merged and committed. Now run `make setup`, `champion check` and `dvc repro`.")
