@@ -50,6 +50,9 @@ lint: $(BIN)/.development ## check style, types, the import rules and the workfl
 	mypy
 	lint-imports
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/idea.yml
+	check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 	actionlint
 	zizmor --offline --no-progress --quiet --pedantic .github/workflows
 

@@ -11,8 +11,9 @@ from hypothesis import settings
 
 pytest.register_assert_rewrite("support")
 
+from champion.repository.revision import working_tree  # noqa: E402
 from support import warm  # noqa: E402
-from support.project import Project, built_once, copy_working_tree, use_loan_sample  # noqa: E402
+from support.project import EXAMPLE, REPOSITORY, Project, built_once, copy_working_tree, use_loan_sample  # noqa: E402
 
 # The workers share the cores, so a program uses one thread. If a test asks for more, waiting threads use no CPU.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -113,8 +114,12 @@ def _null_device_stays() -> Iterator[None]:
     assert (after.st_mode, after.st_rdev) == (before.st_mode, before.st_rdev), f"a test changed {os.devnull}"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of the longest files first."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the tests of the longest files first. In a team's repository, leave out what compares with the example."""
+    if working_tree(REPOSITORY).outcome != working_tree(EXAMPLE).outcome:
+        of_example = [item for item in items if item.get_closest_marker("example")]
+        config.hook.pytest_deselected(items=of_example)
+        items[:] = [item for item in items if not item.get_closest_marker("example")]
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 

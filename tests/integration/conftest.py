@@ -13,7 +13,7 @@ from champion.repository.local_s3 import LocalServer
 from champion.repository.remote import default_remote
 from support.act import HOSTILE, HOSTILE_METRIC, Runner
 from support.github_api import Hub, serving
-from support.project import REPOSITORY, Project, built_once, copy_working_tree
+from support.project import EXAMPLE, Project, built_once, copy_working_tree
 from support.s3 import running_server
 from support.small import small_table, use_small_params
 
@@ -79,7 +79,7 @@ def origin(sample_run: Project, shared: Path) -> Project:
     def build() -> None:
         project = sample_run.copy_to(folder)
         add_branches(project)
-        with LocalServer(shared / "origin-s3", default_remote(REPOSITORY).bucket) as server:
+        with LocalServer(shared / "origin-s3", default_remote(EXAMPLE).bucket) as server:
             # The only AWS here is this server; the machine's own accounts are hidden.
             home = {"HOME": str(shared), "AWS_EC2_METADATA_DISABLED": "true"}
             project.run("dvc", "push", "--all-branches", environment=server.environment | home)
@@ -147,5 +147,5 @@ def runner(origin: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """Runs workflows for origin, with an S3 server and a GitHub of the module's own."""
     folder = tmp_path_factory.mktemp("runs")
     shutil.copytree(origin.folder.with_name("origin-s3"), folder / "s3")
-    with running_server(folder / "s3", default_remote(REPOSITORY).bucket) as server, serving(Hub()) as hub:
+    with running_server(folder / "s3", default_remote(EXAMPLE).bucket) as server, serving(Hub()) as hub:
         yield Runner(folder, origin, hub, server)

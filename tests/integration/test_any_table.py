@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from champion.core.metrics_file import read_metrics
 from champion.model.model_file import load
-from support.project import REPOSITORY, Project
+from support.project import EXAMPLE, REPOSITORY, Project
 from support.refusals import run_stage, sentence
 
 # Great Expectations imports what is about to be removed elsewhere.
@@ -378,7 +378,7 @@ def test_a_group_may_be_named_row_number_in_a_table_without_id(project: Project)
 
 
 def test_the_code_knows_no_column_of_the_loans() -> None:
-    names = list(YAML(typ="safe").load(REPOSITORY / "params.yaml")["columns"])
+    names = list(YAML(typ="safe").load(EXAMPLE / "params.yaml")["columns"])
     for path in (REPOSITORY / "src/champion").rglob("*.py"):
         # GitHub's API and flagd's format have a "state" too.
         if path.name not in ("loans.py", "comment.py", "flags.py"):

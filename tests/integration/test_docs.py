@@ -21,6 +21,7 @@ from support.warm import warm
 
 BENCHMARKS = sorted((REPOSITORY / "benchmarks").glob("*.py"))
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+OTHERS = [REPOSITORY / name for name in ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "own/README.md")]
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -42,16 +43,35 @@ def test_the_command_reference_is_what_the_commands_say() -> None:
     assert (REPOSITORY / "docs/reference.md").read_text(encoding="utf-8") == docs_builder().reference()
 
 
+@pytest.mark.example
 def test_the_tables_of_the_replay_are_its_committed_results() -> None:
     assert (REPOSITORY / "docs/replay.md").read_text(encoding="utf-8") == docs_builder().replay()
 
 
+@pytest.mark.example
 def test_the_readme_quotes_the_committed_metrics() -> None:
     metrics = read_metrics(REPOSITORY / "metrics/evaluation.json")
     verdicts = json.loads((REPOSITORY / "metrics/gates.json").read_text(encoding="utf-8"))["verdicts"]
     assert summary(metrics, {verdict["metric"]: verdict for verdict in verdicts}) + "\n" in blocks("README.md", "text")
 
 
+@pytest.mark.example
+def test_the_readme_explains_its_first_figures() -> None:
+    text = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())
+    test = read_metrics(REPOSITORY / "metrics/evaluation.json")
+    for told in (
+        f"the {test['rows']:,} loans of 2008, of which {test['base_rate']:.2%} defaulted",
+        f"**ROC AUC {test['roc_auc']:.4f}",
+        f"in {test['roc_auc'] * 100:.0f} of 100 such pairs",
+        f"**Share flagged {test['flagged_share']:.4f}, precision {test['precision']:.4f}**",
+        f"and {test['precision'] * 100:.0f} of 100 flagged ones defaulted",
+        f"**Recall {test['recall']:.4f}**: that is {test['recall'] * 100:.0f} of 100 defaults",
+        f"**Brier skill {test['brier_skill']:.4f}**: its probabilities are {test['brier_skill']:.2%} closer",
+    ):
+        assert told in text, told
+
+
+@pytest.mark.example
 def test_the_docs_say_what_flagging_nobody_is_worth() -> None:
     text = " ".join((REPOSITORY / "docs/adapt-to-your-data.md").read_text(encoding="utf-8").split())
     test, training = (read_metrics(REPOSITORY / f"metrics/{name}.json") for name in ("evaluation", "training"))
@@ -65,14 +85,30 @@ def test_the_docs_say_what_flagging_nobody_is_worth() -> None:
         assert told in text
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *OTHERS], ids=lambda page: page.name)
 def test_every_relative_link_leads_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (page.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.example
+def test_the_first_link_of_each_page_leads_on_until_every_page_was_read() -> None:
+    page, read_pages = REPOSITORY / "docs/your-table.md", []
+    assert "1. [Your table in one command](docs/your-table.md)" in PAGES[0].read_text(encoding="utf-8")
+    while page.name != "reference.md":
+        assert page not in read_pages
+        read_pages.append(page)
+        heading, purpose, *_ = page.read_text(encoding="utf-8").split("\n\n")
+        assert heading.startswith("# ")
+        assert len(purpose) > 60, f"{page.name} says first what it is for"
+        last = page.read_text(encoding="utf-8").rpartition("\n## ")[2]
+        assert last.startswith("Next\n"), f"{page.name} ends with what to do next"
+        page = page.parent / re.findall(r"\]\(([^)#]+)", last)[0]
+    assert {*read_pages, page} == {*PAGES[1:]}
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OTHERS], ids=lambda page: page.name)
 def test_every_make_target_and_command_in_the_docs_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
@@ -98,6 +134,7 @@ def test_the_benchmark_of_the_whole_file_has_valid_params(tmp_path: Path, monkey
     assert read(Params, tmp_path / "params.yaml").window == 1200
 
 
+@pytest.mark.example
 def test_the_readme_change_reruns_the_stages_it_says(sample_run: Project, tmp_path: Path) -> None:
     project = sample_run.copy_to(tmp_path / "readme")
     (change,) = [block for block in blocks("README.md", "console") if "dvc metrics diff" in block]

@@ -23,7 +23,7 @@ from champion.core.layout import AT_SPLIT, CARD, EVALUATION, GATES, LABELLED, PA
 from champion.core.metrics_file import read_metrics
 from champion.core.yaml_text import read_yaml
 from champion.table.dataset import Dataset
-from support.project import REPOSITORY
+from support.project import EXAMPLE, REPOSITORY
 from support.small import small_table
 
 # Great Expectations imports what is about to be removed elsewhere.
@@ -85,10 +85,11 @@ MORE = {
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with the loans' params.yaml and results, as a clone has them."""
     root = tmp_path / "clone"
-    for name in ("params.yaml", "dvc.yaml", "dvc.lock", "data/source/README.md", "requirements/runtime.txt"):
+    for name in ("dvc.yaml", "dvc.lock", "data/source/README.md", "requirements/runtime.txt"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(REPOSITORY / name, root / name)
     shutil.copytree(REPOSITORY / "metrics", root / "metrics")
+    shutil.copy2(EXAMPLE / PARAMS, root)
     for name in (".git", ".dvc"):
         (root / name).mkdir()
     monkeypatch.chdir(root)

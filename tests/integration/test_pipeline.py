@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from champion.core.metrics_file import read_metrics
-from support.project import REPOSITORY, Project
+from support.project import EXAMPLE, Project
 from support.refusals import snapshot
 
 STAGES = ["ingest", "prepare", "validate", "train", "refit", "package", "rehearse", "evaluate", "export"]
@@ -99,7 +99,7 @@ def test_a_second_run_computes_nothing(project: Project) -> None:
 
 
 def test_every_param_is_in_the_table_of_reruns() -> None:
-    assert {key.split(".")[0] for key, _, _ in RERUNS} == set(YAML(typ="safe").load(REPOSITORY / "params.yaml"))
+    assert {key.split(".")[0] for key, _, _ in RERUNS} == set(YAML(typ="safe").load(EXAMPLE / "params.yaml"))
 
 
 @pytest.mark.parametrize(("key", "value", "stages"), RERUNS, ids=[key for key, _, _ in RERUNS])

@@ -15,7 +15,7 @@ from champion.registry import history
 from champion.retraining.steps import Retraining
 from champion.table.window import Calendar
 from support.continuous import STEPS, Continuous
-from support.project import REPOSITORY, Project
+from support.project import EXAMPLE, Project
 from support.small import TABLE, small_table
 from support.webhook import Webhook
 
@@ -132,7 +132,7 @@ def test_a_step_needs_those_before_it(continuous: Continuous) -> None:
 
 
 def test_a_day_after_today_is_refused() -> None:
-    environment = load_environment("development", REPOSITORY)
+    environment = load_environment("development", EXAMPLE)
     with pytest.raises(UserError, match="2999-01-01 is after today"):
         Retraining(environment, date(2999, 1, 1)).extract()
 

@@ -22,6 +22,8 @@ from champion.cli.main import app
 from support.warm import warm, warm_dvc, warm_programs
 
 REPOSITORY = Path(__file__).parents[2]
+# Where a team keeps its table, settings and code, the tests use those of the loans.
+EXAMPLE = REPOSITORY / "tests/example"
 
 
 @contextmanager
@@ -130,16 +132,18 @@ class Project:
 
 
 def copy_working_tree(folder: Path) -> Project:
-    """This working tree without what git ignores, in a git repository of its own at `folder`."""
+    """This working tree without what git ignores, with the example's table, in a git repository of its own."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=REPOSITORY, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     for name in filter(None, listed.split("\0")):
         source, target = REPOSITORY / name, folder / name
-        if source.is_file() or source.is_symlink():
+        of_team = name.startswith(("data/source/", "own/")) and source.name != "README.md"
+        if (source.is_file() or source.is_symlink()) and not of_team:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target, follow_symlinks=False)
+    shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True)
     project = Project(folder)
     project.run("git", "init", "--quiet", "--initial-branch=main")
     project.run("git", "config", "user.name", "Test")

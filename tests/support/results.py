@@ -22,7 +22,7 @@ from champion.pipeline.prepare.__main__ import main as prepare
 from champion.pipeline.refit.__main__ import main as refit
 from champion.pipeline.rehearse.__main__ import main as rehearse
 from champion.pipeline.train.__main__ import main as train
-from support.project import REPOSITORY
+from support.project import EXAMPLE, REPOSITORY
 
 FEATURES = {"income": "number", "age": "number", "noise": "number", "region": "category"}
 
@@ -82,7 +82,7 @@ def make_result(folder: Path, table: pl.DataFrame, **params: Any) -> None:
     (folder / "params.yaml").write_text(json.dumps(PARAMS | params))
     (folder / "requirements").mkdir()
     (folder / "requirements/runtime.txt").write_text("scikit-learn==1.9.1\n")
-    shutil.copytree(REPOSITORY / "config", folder / "config")
+    shutil.copytree(EXAMPLE / "config", folder / "config")
     shutil.copy2(REPOSITORY / "dvc.yaml", folder)
     shutil.copytree(REPOSITORY / ".dvc/plots", folder / ".dvc/plots")
     with contextlib.chdir(folder):

@@ -9,9 +9,9 @@ from champion.core.errors import UserError
 from champion.core.strict_yaml import read
 from champion.core.yaml_text import parse_yaml, read_yaml
 from champion.params import STAGES, check
-from support.project import REPOSITORY, Project
+from support.project import EXAMPLE, Project
 
-TEXT = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
+TEXT = (EXAMPLE / "params.yaml").read_text(encoding="utf-8")
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{level + 1}: &a{level + 1} [{', '.join([f'*a{level}'] * 9)}]\n" for level in range(12)
 )

@@ -7,13 +7,13 @@ import pytest
 from champion.core.strict_yaml import read
 from champion.delivery.contest import changed_parameters
 from champion.params import Params
-from support.project import REPOSITORY
+from support.project import EXAMPLE
 
 
 @pytest.fixture
 def committed() -> dict[str, Any]:
     """The committed params, as a version registers them."""
-    return read(Params, REPOSITORY / "params.yaml").model_dump(mode="json")
+    return read(Params, EXAMPLE / "params.yaml").model_dump(mode="json")
 
 
 def test_what_a_refresh_may_change_makes_no_new_recipe(committed: dict[str, Any]) -> None:

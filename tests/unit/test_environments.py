@@ -4,14 +4,13 @@ import pytest
 
 from champion.core.errors import UserError
 from champion.environments import FILE, load_environment, load_environments
-
-REPOSITORY = Path(__file__).parent.parent.parent
+from support.project import EXAMPLE
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     (tmp_path / "config").mkdir()
-    (tmp_path / FILE).write_text((REPOSITORY / FILE).read_text())
+    (tmp_path / FILE).write_text((EXAMPLE / FILE).read_text())
     return tmp_path
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from champion.core.errors import UserError
 from champion.experiments.parameter_sets import checked, parse
-from support.project import REPOSITORY
+from support.project import EXAMPLE
 
 LEAVES = "train.hist_gradient_boosting.max_leaf_nodes"
 
@@ -38,7 +38,7 @@ def test_a_set_given_twice_runs_once() -> None:
 @pytest.mark.parametrize("text", ["a", "a=", "=1", "a=1,"])
 def test_what_is_no_assignment_is_refused(text: str) -> None:
     with pytest.raises(UserError, match=r"is not an assignment|is not a grid"):
-        checked(REPOSITORY, parse([], [text]) if text == "a=1," else parse([text], []))
+        checked(EXAMPLE, parse([], [text]) if text == "a=1," else parse([text], []))
 
 
 def test_no_set_is_refused() -> None:
@@ -59,11 +59,11 @@ def test_no_set_is_refused() -> None:
     ],
 )
 def test_the_estimators_own_params_need_no_long_name(given: str, full: str) -> None:
-    assert checked(REPOSITORY, [(given,)]) == [(full,)]
+    assert checked(EXAMPLE, [(given,)]) == [(full,)]
 
 
 def test_the_estimator_may_be_part_of_the_set() -> None:
-    (found,) = checked(REPOSITORY, [("train.estimator=random_forest", "train.min_samples_leaf=5")])
+    (found,) = checked(EXAMPLE, [("train.estimator=random_forest", "train.min_samples_leaf=5")])
     assert found[1] == "train.random_forest.min_samples_leaf=5"
 
 
@@ -77,13 +77,13 @@ def test_the_estimator_may_be_part_of_the_set() -> None:
     ],
 )
 def test_a_wrong_set_is_told_before_any_runs(given: str, reason: str, tmp_path: Path) -> None:
-    before = (REPOSITORY / "params.yaml").read_bytes()
+    before = (EXAMPLE / "params.yaml").read_bytes()
     with pytest.raises(UserError) as told:
-        checked(REPOSITORY, [("train.seed=1",), (given,)])
+        checked(EXAMPLE, [("train.seed=1",), (given,)])
     assert str(told.value).startswith(f"{given}: ")
     assert reason in str(told.value)
     assert "champion-" not in str(told.value)
-    assert (REPOSITORY / "params.yaml").read_bytes() == before
+    assert (EXAMPLE / "params.yaml").read_bytes() == before
 
 
 def test_params_that_are_wrong_already_are_told(tmp_path: Path) -> None:

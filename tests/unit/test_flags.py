@@ -18,9 +18,9 @@ import pytest
 
 from champion.core.errors import UserError
 from champion.flags import Choice, Flags, read_definitions, with_share
-from support.project import REPOSITORY
+from support.project import EXAMPLE
 
-DEFINITIONS = REPOSITORY / "config/flags.json"
+DEFINITIONS = EXAMPLE / "config/flags.json"
 FEW = [f"user-{number}" for number in range(5_000)]
 
 Parse = Callable[..., Flags]

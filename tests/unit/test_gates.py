@@ -26,11 +26,11 @@ from champion.pipeline.evaluate.model_card import SHOWN
 from champion.pipeline.evaluate.params import EvaluateParams, Gate
 from champion.pipeline.evaluate.stage import summary
 from champion.pipeline.evaluate.verdicts import bounds_of, gated_metrics, judge
-from support.project import REPOSITORY
+from support.project import EXAMPLE, REPOSITORY
 from support.results import UNDATED, make_result, people
 
 NUMBERS = st.floats(-1e6, 1e6)
-DEFAULT = parse_yaml((REPOSITORY / PARAMS).read_text(encoding="utf-8"))["gates"]
+DEFAULT = parse_yaml((EXAMPLE / PARAMS).read_text(encoding="utf-8"))["gates"]
 KNOWN_RATE = 0.1
 
 
@@ -197,7 +197,7 @@ def refused_by(probability: Scores, cut: float, delivered: Scores | None = None)
     metrics = rounded(scores | {f"agreement_{name}": value for name, value in agreed.items()})
     latest = probability if delivered is None else delivered
     metrics |= {"training_roc_auc": 0.7, "delivered_flagged_share": float((latest >= cut).mean())}
-    found = judge(metrics, read(EvaluateParams, REPOSITORY / PARAMS).gates)
+    found = judge(metrics, read(EvaluateParams, EXAMPLE / PARAMS).gates)
     return {name for name, one in found.items() if not one["passed"]}
 
 

@@ -14,7 +14,7 @@ from champion.params import Params
 from champion.pipeline.evaluate.params import Gate
 from champion.table.columns import Column, Columns
 from champion.table.params import Split
-from support.project import REPOSITORY
+from support.project import EXAMPLE
 
 COLUMNS = Columns(
     {
@@ -35,7 +35,7 @@ class OnlySplit(Sections):
 
 
 def test_the_committed_params_are_valid() -> None:
-    assert read(Params, REPOSITORY / "params.yaml").gates
+    assert read(Params, EXAMPLE / "params.yaml").gates
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_the_committed_params_are_valid() -> None:
 )
 def test_dvc_writes_the_committed_params_as_they_are(assignment: str, changed: list[str], tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    path.write_bytes((REPOSITORY / "params.yaml").read_bytes())
+    path.write_bytes((EXAMPLE / "params.yaml").read_bytes())
     before = path.read_text(encoding="utf-8").splitlines()
     apply_overrides(path, [assignment])
     after = path.read_text(encoding="utf-8").splitlines()
@@ -68,7 +68,7 @@ def test_a_group_or_a_segment_is_a_feature_only_if_it_says_so() -> None:
 
 
 def test_the_lender_of_the_loans_is_a_group_that_no_model_sees() -> None:
-    columns = read(Params, REPOSITORY / "params.yaml").table
+    columns = read(Params, EXAMPLE / "params.yaml").table
     assert columns.only("group") == "lender"
     assert columns.only("known") == "outcome_known"
     assert {"lender", "outcome_known", "charge_off_date", "loan_id", "approval_date"}.isdisjoint(columns.features)

@@ -29,7 +29,7 @@ from champion.report.comparison import CompareParams
 from champion.report.pull_request import ReportParams
 from champion.retraining.replay.cards import CardParams
 from champion.retraining.replay.walk import WalkParams
-from support.project import REPOSITORY
+from support.project import EXAMPLE
 from support.small import small_table
 
 READERS: list[type[Sections]] = [
@@ -38,7 +38,7 @@ READERS: list[type[Sections]] = [
     *(CompareParams, ReportParams, CardParams, WalkParams),
 ]
 PARAMS = Path("params.yaml")
-REAL: dict[str, Any] = parse_yaml((REPOSITORY / PARAMS).read_text(encoding="utf-8"))
+REAL: dict[str, Any] = parse_yaml((EXAMPLE / PARAMS).read_text(encoding="utf-8"))
 SMALL: dict[str, Any] = {
     "as_of": "2022-07-01",
     "window": 36,
@@ -249,6 +249,6 @@ def test_a_document_of_the_fuzz_is_one_that_yaml_can_hold(tmp_path: Path) -> Non
 
 
 def test_the_documents_that_are_changed_are_valid(inside: Path) -> None:
-    check(REPOSITORY / PARAMS)
+    check(EXAMPLE / PARAMS)
     run_stages(SMALL)
     assert set(OUTPUTS[:2]) < set(snapshot())

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -28,7 +29,7 @@ from champion.report.pull_request import ReportParams, build
 from champion.report.verdict import Checks
 from champion.repository.revision import Revision, baseline, revision, working_tree
 from support.hostile import HOSTILE, assert_only_text
-from support.project import REPOSITORY, Project
+from support.project import EXAMPLE, REPOSITORY, Project
 
 GATES = {"roc_auc_low": Gate(min=0.65), "f1_weighted": Gate(min=0.6)}
 COMPARE = Compare(tolerances={"roc_auc": 0.01, "brier": 0.01})
@@ -65,13 +66,14 @@ METRICS: dict[str, Any] = {
 
 def files(folder: Path, metrics: dict[str, Any] | None = None, **others: str) -> Revision:
     """A folder with the committed outputs, these metrics, and other files by their name without folder."""
-    for name in ("metrics", "params.yaml", "dvc.lock", "dvc.yaml", ".dvc/plots"):
+    for name in ("metrics", "dvc.lock", "dvc.yaml", ".dvc/plots"):
         source = REPOSITORY / name
         for path in [source, *source.rglob("*")]:
             if path.is_file():
                 target = folder / path.relative_to(REPOSITORY)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(path.read_bytes())
+    shutil.copy2(EXAMPLE / "params.yaml", folder)
     (folder / "metrics/evaluation.json").write_text(json.dumps(METRICS if metrics is None else metrics))
     for name, text in others.items():
         next(folder.rglob(name if "." in name else f"{name}.*")).write_text(text, encoding="utf-8")

@@ -7,7 +7,7 @@ import pytest
 from champion.environments import load_environment
 from champion.tracking.client import shown_uri
 from champion.tracking.values import finite_metrics, mlflow_name, params_of
-from support.project import REPOSITORY
+from support.project import EXAMPLE
 
 ALLOWED = re.compile(r"[\w.\- ]{1,250}", flags=re.ASCII)
 
@@ -33,7 +33,7 @@ def test_any_name_becomes_one_that_mlflow_takes(name: str) -> None:
 )
 def test_an_address_is_shown_without_its_secrets(uri: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    assert shown_uri(load_environment("staging", REPOSITORY)) == shown
+    assert shown_uri(load_environment("staging", EXAMPLE)) == shown
 
 
 def test_names_that_would_collide_do_not() -> None:
