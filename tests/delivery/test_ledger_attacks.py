@@ -14,8 +14,8 @@ from champion.delivery import deployment
 from champion.delivery.audit import differences
 from champion.delivery.register import register
 from champion.registry import history
+from champion.registry.actor import actor
 from champion.registry.chain import HEAD, Row
-from champion.registry.ledger import actor
 from champion.registry.served import read_pointer
 from champion.registry.signing import VARIABLE, new_key
 from champion.tracking import registry_sync
@@ -214,7 +214,7 @@ def test_a_head_that_is_older_and_in_the_chain_is_no_break(delivered: DeliveryPr
     delivered.staging.files.write(HEAD, json.dumps(head).encode())
     assert differences(delivered.staging) == []
     deployment.deploy(delivered.staging, "v1")
-    assert delivered.staging.ledger.head() == (6, delivered.staging.rows[-1].hash)
+    assert delivered.staging.ledger.head.read() == (6, delivered.staging.rows[-1].hash)
 
 
 def test_another_database_starts_no_ledger_where_the_registry_knows_of_one(

@@ -85,7 +85,7 @@ def test_rows_come_back_as_they_were_appended(ledger: Ledger) -> None:
     assert ledger.rows() == [first, second]
     assert (second.previous_hash, first.details) == (first.hash, details)
     assert datetime.now(UTC) - first.when < timedelta(minutes=1)
-    assert breaks(ledger.rows(), ledger.head()) == []
+    assert breaks(ledger.rows(), ledger.head.read()) == []
 
 
 def test_a_block_that_raises_appends_nothing(ledger: Ledger) -> None:
@@ -97,7 +97,7 @@ def test_a_block_that_raises_appends_nothing(ledger: Ledger) -> None:
     with pytest.raises(RuntimeError):
         fail()
     assert ledger.rows() == []
-    assert ledger.head() == (0, ORIGIN)
+    assert ledger.head.read() == (0, ORIGIN)
     assert ledger.breaks() == []
 
 
@@ -131,7 +131,7 @@ def test_an_edit_past_the_triggers_is_found(tmp_path: Path) -> None:
         connection.exec_driver_sql("DROP TRIGGER ledger_refuses_UPDATE")
         connection.exec_driver_sql("DROP TRIGGER ledger_refuses_DELETE")
         connection.exec_driver_sql("DELETE FROM ledger WHERE sequence = 3")
-    assert breaks(ledger.rows(), ledger.head()) == [
+    assert breaks(ledger.rows(), ledger.head.read()) == [
         "the ledger ends at row 2, but the registry knows row 3: rows were removed, or the database is another one "
         "or an older copy"
     ]

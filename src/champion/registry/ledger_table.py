@@ -1,8 +1,13 @@
-"""The ledger's table: its columns, and the triggers with which the database refuses edits."""
+"""The ledger's table: its columns and rows, and the triggers with which the database refuses edits."""
 
+import json
 from collections.abc import Iterable
+from dataclasses import asdict, fields
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from champion.core.errors import UnavailableError
+from champion.registry.chain import Row, canonical
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -67,6 +72,22 @@ class Table:
         inspector = sa.inspect(connection)
         return {column["name"] for column in inspector.get_columns(NAME)} if inspector.has_table(NAME) else set()
 
+    def read(self, connection: "sa.Connection") -> list[Row]:
+        """Every row, oldest first; none if there is no table."""
+        present = self.columns(connection)
+        if not present:
+            return []
+        names = [field.name for field in fields(Row) if field.name in present]
+        found = connection.exec_driver_sql(f"SELECT {', '.join(names)} FROM {NAME} ORDER BY sequence").mappings()  # noqa: S608
+        return [Row(**(dict(row) | {"details": _parsed(row["details"])})) for row in found]
+
+    def insert(self, connection: "sa.Connection", row: Row) -> None:
+        """Add the row. Raises `UnavailableError` when the database does not take it."""
+        values = asdict(row) | {"details": canonical(row.details)}
+        insert = self.definition.insert().values(values).execution_options(preserve_rowcount=True)
+        if connection.execute(insert).rowcount != 1:
+            raise UnavailableError("the database did not save the ledger row. `champion audit` says more.")
+
     def prepare(self, connection: "sa.Connection") -> None:
         """Create the table with its triggers, or add what an older table lacks. If complete, it needs no permission."""
         present = self.columns(connection)
@@ -119,3 +140,12 @@ class Table:
     def _sqlite_triggers(self, connection: "sa.Connection") -> dict[str, str]:
         query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = 'ledger'"
         return {str(name): str(sql) for name, sql in connection.exec_driver_sql(query)}
+
+
+def _parsed(details: Any) -> dict[str, Any]:
+    """A row's details; what is no JSON object is kept in one that gives another hash."""
+    try:
+        content = json.loads(details)
+    except (ValueError, TypeError, RecursionError):
+        content = None
+    return content if isinstance(content, dict) else {"unreadable": str(details)}
