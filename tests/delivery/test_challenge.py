@@ -13,7 +13,7 @@ from champion.core.layout import AT_SPLIT, LABELLED, SCHEMA, TEST
 from champion.delivery import deployment
 from champion.delivery.challenge import Verdict, challenge
 from champion.delivery.register import register
-from champion.registry import history
+from champion.registry import history, standing
 from support.delivery import DeliveryProject, InState
 from support.project import Project
 
@@ -42,7 +42,7 @@ def recalibrated(delivery_project: DeliveryProject, slope: float) -> Verdict:
 
 
 def champion_of(delivery_project: DeliveryProject) -> str | None:
-    return history.champion(delivery_project.staging.rows)
+    return standing.champion(delivery_project.staging.rows)
 
 
 def test_the_first_model_needs_only_the_gates(delivery_project: DeliveryProject) -> None:

@@ -17,7 +17,7 @@ from champion.delivery.challenge import challenge
 from champion.delivery.register import register
 from champion.delivery.retire import retire
 from champion.delivery.smoke import SmokeReport
-from champion.registry import history
+from champion.registry import history, standing
 from champion.registry.served import read_model, read_pointer
 from champion.registry.versions import Version
 from support.delivery import DeliveryProject, InState
@@ -69,7 +69,7 @@ def test_a_model_goes_to_production_and_back(on_either_database: DeliveryProject
     rows = production.rows
     assert (live.version, live.from_version, live.reason) == ("v1", "v2", "too many defaults")
     assert history.live_at(rows, "production", noon).version == "v1"
-    assert history.aliases(rows, ["staging", "production"]) == {
+    assert standing.aliases(rows, ["staging", "production"]) == {
         "champion": "v1",
         "challenger": "v2",
         "staging": "v2",
@@ -169,7 +169,7 @@ def test_an_emergency_needs_a_reason_and_nothing_else(delivery_project: Delivery
         True,
         True,
     )
-    assert history.champion(delivery_project.production.rows) == "v1"
+    assert standing.champion(delivery_project.production.rows) == "v1"
 
 
 def test_deploying_what_is_live_changes_nothing_but_heals_its_files(promoted: DeliveryProject) -> None:

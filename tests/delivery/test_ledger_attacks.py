@@ -13,7 +13,7 @@ from champion.core.errors import ConflictError, UserError
 from champion.delivery import deployment
 from champion.delivery.audit import differences
 from champion.delivery.register import register
-from champion.registry import history
+from champion.registry import history, standing
 from champion.registry.actor import actor
 from champion.registry.chain import HEAD, Row
 from champion.registry.served import read_pointer
@@ -261,7 +261,7 @@ def test_a_forged_pointer_forges_no_actor_time_or_challenge(delivered: DeliveryP
     assert repair.time > delivered.staging.rows[-3].time
     assert repair.details["pointer"]["actor"] == "cfo\x1b[2J"
     assert len(repair.details["pointer"]["reason"]) == 200
-    assert history.champion(delivered.staging.rows) is None
+    assert standing.champion(delivered.staging.rows) is None
     assert differences(delivered.staging) == []
 
 
@@ -275,8 +275,8 @@ def test_a_repair_crowns_nobody_and_brings_back_a_champion_of_before() -> None:
         row(3, "challenge", "v2", promoted=True),
         row(4, "promote", "v2"),
     ]
-    assert history.champion([*rows, row(5, "repair", "v3")]) == "v2"
-    assert history.champion([*rows, row(5, "repair", "v1")]) == "v1"
+    assert standing.champion([*rows, row(5, "repair", "v3")]) == "v2"
+    assert standing.champion([*rows, row(5, "repair", "v1")]) == "v1"
 
 
 def test_status_believes_a_pointer_in_what_is_served_alone(delivered: DeliveryProject) -> None:

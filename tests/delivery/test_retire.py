@@ -10,7 +10,7 @@ from champion.delivery.challenge import challenge
 from champion.delivery.register import register
 from champion.delivery.retire import retire
 from champion.delivery.webhook import VARIABLE
-from champion.registry import history
+from champion.registry import history, standing
 from champion.registry.served import read_pointer, status_of
 from support.delivery import DeliveryProject, InState
 from support.project import Project
@@ -22,14 +22,14 @@ def test_the_candidate_after_a_retired_champion_needs_the_gates_only(in_state: I
     row = retire(project.staging, "champion", "its features are no longer in the table")
     assert (row.action, row.version, row.reason) == ("retire", "v1", "its features are no longer in the table")
     assert row.model_sha256 == history.versions(project.staging.rows)["v1"].model_sha256
-    assert history.champion(project.staging.rows) is None
+    assert standing.champion(project.staging.rows) is None
     assert [read_pointer(one.environment).version for one in (project.staging, project.production)] == ["v1", "v1"]
     # Its table has no dates, so it could not be compared with v1.
     project.use_result("undated")
     register(project.staging)
     verdict = challenge(project.staging)
     assert (verdict.won, verdict.champion, verdict.comparison) == (True, None, None)
-    assert history.champion(project.staging.rows) == "v2"
+    assert standing.champion(project.staging.rows) == "v2"
 
 
 def test_a_retired_version_wins_no_challenge(delivery_project: DeliveryProject) -> None:
@@ -49,9 +49,9 @@ def test_a_retired_version_wins_no_challenge(delivery_project: DeliveryProject) 
 def test_a_rollback_to_a_retired_version_leaves_the_champion(in_state: InState) -> None:
     project = in_state("promoted twice")
     retire(project.staging, "v1", "it was trained on wrong labels")
-    assert history.champion(project.staging.rows) == "v2"
+    assert standing.champion(project.staging.rows) == "v2"
     assert deployment.rollback(project.production).row.version == "v1"
-    assert history.champion(project.staging.rows) == "v2"
+    assert standing.champion(project.staging.rows) == "v2"
     assert status_of(project.production.environment).note == "retired: it was trained on wrong labels (ledger row 11)"
     deployment.rollback(project.production, "v2")
     deployment.deploy(project.staging, "v1")
@@ -68,7 +68,7 @@ def test_the_same_pair_registered_by_an_older_program_is_retired_too(delivery_pr
         session.append("register", version="v2", model_sha256=version.model_sha256, details=older)
     assert challenge(delivery_project.staging, "v1").won
     retire(delivery_project.staging, "v2", "it was trained on wrong labels")
-    assert history.champion(delivery_project.staging.rows) is None
+    assert standing.champion(delivery_project.staging.rows) is None
     with pytest.raises(ConflictError, match="v1 was retired"):
         challenge(delivery_project.staging, "v1")
 

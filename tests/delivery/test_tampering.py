@@ -13,7 +13,7 @@ from champion.core.files import read_parquet, write_json, write_parquet
 from champion.delivery.challenge import challenge
 from champion.delivery.gate import failures
 from champion.delivery.register import register
-from champion.registry import history
+from champion.registry import standing
 from champion.table.columns import TARGET
 from support.delivery import DeliveryProject, git
 from support.results import write_lock
@@ -36,7 +36,7 @@ def assert_lost(delivery_project: DeliveryProject, reason: str, name: str | None
     verdict = challenge(delivery_project.staging, name)
     assert verdict.won is False
     assert reason in verdict.reasons[0]
-    assert history.champion(delivery_project.staging.rows) == "v1"
+    assert standing.champion(delivery_project.staging.rows) == "v1"
 
 
 def flatter(project: DeliveryProject) -> None:

@@ -12,7 +12,7 @@ import requests
 from onnx import helper, parser
 
 from champion.delivery import deployment, keys, rollout
-from champion.registry import history
+from champion.registry import history, standing
 from support.delivery import DeliveryProject, InState
 from support.edited import fail_on_unseen_text, register_edited
 from support.serving import ROW, Server, await_true, edit_serving, serving
@@ -215,7 +215,7 @@ def test_an_unsound_version_ends_all_flags_and_leaves_a_finding_on_itself_only(d
         await_true(lambda: set(versions_by_user(server).values()) == {"v1"})
         ended = last_rollout(deployed)
         assert (ended.details["unsound"], ended.details["ended"]) == (unsound, {"advanced_preprocessing": unsound})
-        found = {name: history.open_findings(deployed.staging.rows, name, ["staging"]) for name in ("v2", unsound)}
+        found = {name: standing.open_findings(deployed.staging.rows, name, ["staging"]) for name in ("v2", unsound)}
         assert found == {"v2": [], unsound: [ended]}
         rollout.roll_out(deployed.staging, "v2", 100)
         await_true(lambda: set(versions_by_user(server).values()) == {"v2"})

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from champion.core.errors import UserError
 from champion.databases import public_address, sqlite_file
-from champion.registry import history
+from champion.registry import history, standing
 from champion.registry.chain import FORMAT, HEAD, ORIGIN, Row, breaks
 from champion.registry.ledger import Ledger
 from champion.registry.stores import Store
@@ -320,7 +320,7 @@ def test_rows_answer_who_served_when_and_who_is_champion() -> None:
         row(8, "smoke", "v2", "production", passed=False),
         row(9, "rollback", "v1", "production"),
     ]
-    assert [history.champion(rows[:count]) for count in range(len(rows) + 1)] == [
+    assert [standing.champion(rows[:count]) for count in range(len(rows) + 1)] == [
         None, None, "v1", "v1", "v1", "v1", "v1", "v2", "v2", "v1",
     ]  # fmt: skip
     at = {day: history.live_at(rows, "production", datetime(2026, 1, day, 13, tzinfo=UTC)) for day in (2, 3, 8, 9)}
@@ -329,10 +329,10 @@ def test_rows_answer_who_served_when_and_who_is_champion() -> None:
     assert history.smoke(rows, "production") is None
     assert history.stack(rows[:8], "production") == ["v1", "v2"]
     assert history.stack(rows, "production") == ["v1"]
-    assert history.aliases(rows, ["staging", "production"]) == {
+    assert standing.aliases(rows, ["staging", "production"]) == {
         "champion": "v1", "challenger": "v2", "staging": "v2", "production": "v1",
     }  # fmt: skip
-    assert history.resolve(rows, "production", ["production"]).name == "v1"
+    assert standing.resolve(rows, "production", ["production"]).name == "v1"
 
 
 @pytest.mark.parametrize("action", ["promote", "rollback", "repair"])
@@ -349,13 +349,13 @@ def test_a_retired_version_is_neither_champion_nor_challenger_again(action: str)
         row(9, "register", "v3"),
         row(10, "retire", "v3"),
     ]
-    assert [history.champion(rows[:count]) for count in (6, 7, 8)] == ["v2", "v2", "v2"]
-    assert history.retirements(rows) == {"v1": rows[6], "v3": rows[9]}
-    assert history.aliases(rows, ["production"]) == {"champion": "v2", "production": "v1"}
+    assert [standing.champion(rows[:count]) for count in (6, 7, 8)] == ["v2", "v2", "v2"]
+    assert standing.retirements(rows) == {"v1": rows[6], "v3": rows[9]}
+    assert standing.aliases(rows, ["production"]) == {"champion": "v2", "production": "v1"}
     rows.append(row(11, "retire", "v2"))
-    assert history.aliases(rows, ["production"]) == {"production": "v1"}
+    assert standing.aliases(rows, ["production"]) == {"production": "v1"}
     with pytest.raises(UserError, match="no version is 'champion' now"):
-        history.resolve(rows, "champion", ["production"])
+        standing.resolve(rows, "champion", ["production"])
 
 
 def test_an_environments_events_tell_results_and_emergencies_and_leave_out_other_environments() -> None:

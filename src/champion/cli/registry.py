@@ -23,14 +23,14 @@ command = partial(app.command, cls=Command, rich_help_panel="Delivery")
 def versions(env: Env = None, as_json: Json = False) -> None:
     """List every version with its aliases and metrics."""
     from champion.delivery.deployment import findings_of
-    from champion.registry import history
+    from champion.registry import history, standing
 
     registry = open_registry(env)
     found = history.versions(registry.rows)
     findings = {name: [row.sequence for row in findings_of(registry, registry.rows, name)] for name in found}
-    named = history.aliases(registry.rows, registry.sharing)
+    named = standing.aliases(registry.rows, registry.sharing)
     aliases = {name: [alias for alias, of in named.items() if of == name] for name in found}
-    retired = history.retirements(registry.rows)
+    retired = standing.retirements(registry.rows)
     if as_json:
         print_json(
             [

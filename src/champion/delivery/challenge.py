@@ -15,7 +15,7 @@ from champion.judging.comparison import Comparison, refuse_empty
 from champion.judging.gate import shortfalls
 from champion.params import Challenge
 from champion.pipeline.evaluate.params import Gate
-from champion.registry import history
+from champion.registry import history, standing
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
 from champion.registry.versions import REHEARSED_FILE, Version
@@ -71,19 +71,19 @@ def challenge(registry: Registry, name: str | None = None) -> Verdict:
     require_committed(root)
     params = read(ChallengeParams, root / PARAMS)
     challenger = _on_disk(registry) if name is None else registry.resolve(name)
-    history.refuse_retired(rows, challenger.name)
-    holder = history.champion(rows)
+    standing.refuse_retired(rows, challenger.name)
+    holder = standing.champion(rows)
     if holder == challenger.name:
         return Verdict(challenger.name, holder, stays="it is itself the version to judge")
-    earlier = history.comparison(rows, holder, challenger.name) if holder is not None else None
+    earlier = standing.comparison(rows, holder, challenger.name) if holder is not None else None
     if earlier is not None:
         return Verdict(challenger.name, holder, stays=_told(earlier, challenger.name))
     champion = None if holder is None else history.versions(rows)[holder]
     contest = None if champion is None else Contest.between(champion, challenger)
     reasons, comparison = _judge(registry, params, champion, challenger, contest)
     with registry.ledger.appending() as session:
-        history.refuse_retired(session.rows, challenger.name)
-        if history.champion(session.rows) != holder:
+        standing.refuse_retired(session.rows, challenger.name)
+        if standing.champion(session.rows) != holder:
             raise ConflictError("the champion changed while this challenge ran. Nothing was recorded; run it again.")
         row = session.append(
             "challenge",

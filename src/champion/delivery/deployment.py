@@ -9,7 +9,7 @@ from champion.core.values import is_blank
 from champion.delivery.listeners import follow
 from champion.delivery.smoke import SmokeReport, examine
 from champion.delivery.switch import State, Switch, go_back_in_outage, provide, read_state, refuse_overtaken, switch
-from champion.registry import history
+from champion.registry import history, standing
 from champion.registry.chain import Row, breaks
 from champion.registry.ledger import Appending
 from champion.registry.registry import Registry
@@ -33,7 +33,7 @@ def deploy(registry: Registry, version: str) -> Switch:
             f"`champion promote --env {environment.name}`."
         )
     state = read_state(registry)
-    return switch(registry, state, "deploy", history.resolve(state.rows, version, registry.sharing))
+    return switch(registry, state, "deploy", standing.resolve(state.rows, version, registry.sharing))
 
 
 def promote(
@@ -133,7 +133,7 @@ def _roll_back(
 def findings_of(registry: Registry, rows: Iterable[Row], version: str) -> list[Row]:
     """The open findings about the version in the environments that take promotions, oldest first."""
     promoted = [name for name, one in registry.sharing.items() if one.promoted_from is not None]
-    return history.open_findings(rows, version, promoted)
+    return standing.open_findings(rows, version, promoted)
 
 
 def clear(registry: Registry, version: str, reason: str) -> Row:
@@ -177,7 +177,7 @@ def smoke_test(registry: Registry, version: str | None = None) -> tuple[Row, Smo
     if now is None:
         raise ConflictError(f"{name} serves nothing yet. Deploy a version first.")
     target = history.versions(state.rows)[str(now.version)]
-    if version is not None and (wanted := history.resolve(state.rows, version, registry.sharing)).name != target.name:
+    if version is not None and (wanted := standing.resolve(state.rows, version, registry.sharing)).name != target.name:
         raise ConflictError(
             f"{name} serves {target.name}, not {wanted.name}: {now.action} by {now.actor}, ledger row {now.sequence}. "
             "Nothing was tested."
@@ -193,7 +193,7 @@ def smoke_test(registry: Registry, version: str | None = None) -> tuple[Row, Smo
 
 def _promoted_version(registry: Registry, state: State, source: str, version: str | None) -> Version:
     if version is not None:
-        return history.resolve(state.rows, version, registry.sharing)
+        return standing.resolve(state.rows, version, registry.sharing)
     staged = history.live(state.rows, source)
     if staged is None:
         raise ConflictError(f"{source} serves nothing yet: run `champion deploy VERSION --env {source}` first.")
@@ -231,8 +231,8 @@ def refuse_unproven(rows: list[Row], target: Version, source: str) -> None:
     if tested is None or not tested.outcome:
         how = "was not smoke tested" if tested is None else "failed its smoke test"
         raise ConflictError(f"{target.name} {how} in {source}: `champion smoke --env {source}` must pass first.")
-    history.refuse_retired(rows, target.name)
-    holder = history.champion(rows)
+    standing.refuse_retired(rows, target.name)
+    holder = standing.champion(rows)
     if holder != target.name:
         raise ConflictError(
             f"{target.name} is not the champion ({holder or 'nobody'} is): it must win "
@@ -248,7 +248,7 @@ def _version_before(registry: Registry, state: State, version: str | None) -> Ve
             first = f"{back[-1]} is its first" if back else "it serves nothing yet"
             raise ConflictError(f"{name} has no earlier version to go back to: {first}.")
         version = back[-2]
-    target = history.resolve(state.rows, version, registry.sharing)
+    target = standing.resolve(state.rows, version, registry.sharing)
     if target.name not in history.served(state.rows, name):
         raise ConflictError(f"{target.name} was never live in {name}. A rollback needs a version that was.")
     return target

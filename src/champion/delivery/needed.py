@@ -5,7 +5,7 @@ from pathlib import Path
 
 from champion.core.errors import UserError
 from champion.environments import load_environments
-from champion.registry import history, rollouts
+from champion.registry import history, rollouts, standing
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
 from champion.registry.versions import Version
@@ -35,7 +35,7 @@ def needed_versions(root: Path, *, everywhere: bool) -> tuple[dict[str, Version]
 
 def _needed(rows: Sequence[Row], environment: str) -> Iterator[str]:
     """The champion, the challenger, and what the environment serves, can return to, or gives some of its users."""
-    yield from history.aliases(rows, [environment]).values()
+    yield from standing.aliases(rows, [environment]).values()
     yield from history.stack(rows, environment)
     rollout = history.active_rollout(rows, environment)
     if rollout is not None:

@@ -17,7 +17,7 @@ from champion.delivery.recent_drift import measure_drift_over_time
 from champion.predictions.labels import Labels
 from champion.predictions.log import PredictionLog
 from champion.predictions.variants import calibrate, count_variants
-from champion.registry import api_keys, history, rollouts
+from champion.registry import api_keys, history, rollouts, standing
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
 from champion.registry.served import status_of
@@ -127,7 +127,7 @@ def read_overview(registry: Registry) -> Overview:
     return Overview(
         time=_now(),
         logs_answers=environment.settings.predictions_url is not None,
-        champion=history.champion(rows),
+        champion=standing.champion(rows),
         statuses={name: status_of(other) for name, other in registry.sharing.items()},
         live=None if version is None else _live(version, rows),
         challenges=[_contested(row) for row in challenges[:CHALLENGES]],

@@ -3,7 +3,7 @@
 from champion.core.errors import UserError
 from champion.core.values import is_blank
 from champion.delivery.listeners import follow
-from champion.registry import history
+from champion.registry import standing
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
 
@@ -18,7 +18,7 @@ def retire(registry: Registry, version: str, reason: str) -> Row:
         raise UserError("retiring a version needs a reason for the ledger: add --reason.")
     target = registry.resolve(version)
     with registry.ledger.appending() as session:
-        history.refuse_retired(session.rows, target.name)
+        standing.refuse_retired(session.rows, target.name)
         row = session.append("retire", version=target.name, model_sha256=target.model_sha256, reason=reason)
     follow(registry, row)
     return row

@@ -13,7 +13,7 @@ from champion.delivery import deployment
 from champion.delivery.listeners import follow
 from champion.delivery.switch import Check, State, Switch, provide, read_state, switch_file
 from champion.flags import Flags, read_definitions, with_share
-from champion.registry import history, rollouts
+from champion.registry import history, rollouts, standing
 from champion.registry.chain import UNRECORDED, Row
 from champion.registry.registry import Registry
 from champion.registry.served import ROLLOUT, read_pointer
@@ -136,7 +136,7 @@ def _live_and_target(registry: Registry, state: State, version: str) -> tuple[Ro
     live = history.live(state.rows, name)
     if live is None:
         raise ConflictError(f"{name} serves nothing yet. Deploy a version first.")
-    target = history.resolve(state.rows, version, registry.sharing)
+    target = standing.resolve(state.rows, version, registry.sharing)
     if target.name == live.version:
         raise ConflictError(f"{target.name} is the live version of {name}. Roll another version out.")
     target.require_onnx()
@@ -164,7 +164,7 @@ def _refuse_unfit(registry: Registry, rows: list[Row], target: Version) -> None:
     deployment.refuse_findings(registry, rows, target)
     source = registry.environment.promoted_from
     if target.name in history.served(rows, registry.environment.name):
-        history.refuse_retired(rows, target.name)
+        standing.refuse_retired(rows, target.name)
     elif source is not None:
         deployment.refuse_other_ledger(registry, source)
         deployment.refuse_unproven(rows, target, source)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from champion.core.errors import ConflictError, UserError
 from champion.environments import Environment, load_environment, load_environments
-from champion.registry import history
+from champion.registry import standing
 from champion.registry.chain import Row
 from champion.registry.ledger import Ledger
 from champion.registry.stores import Store
@@ -62,7 +62,7 @@ class Registry:
 
     def resolve(self, name: str) -> Version:
         """The version with that name or alias. Raises `NotFoundError` listing the known names."""
-        return history.resolve(self.rows, name, self.sharing)
+        return standing.resolve(self.rows, name, self.sharing)
 
     def read_file(self, version: Version, name: str) -> bytes:
         """A version's file, as it was registered. Raises `ConflictError` when it is missing or was changed."""

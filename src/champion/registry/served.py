@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from champion.core.errors import ConflictError, UserError
 from champion.environments import Environment
-from champion.registry import history, rollouts
+from champion.registry import history, rollouts, standing
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
 from champion.registry.stores import Store
@@ -75,7 +75,7 @@ def status_of(environment: Environment) -> Status:
         return Status(version=str(row.version), note=_DIFFERS)
     test = history.smoke(rows, environment.name)
     passed = None if test is None else test.outcome is True
-    retired = history.retirements(rows).get(str(row.version))
+    retired = standing.retirements(rows).get(str(row.version))
     notes = [] if retired is None else [f"retired: {retired.reason} (ledger row {retired.sequence})"]
     last, active = history.rollout(rows, environment.name), history.active_rollout(rows, environment.name)
     if beside != content_of(last):

@@ -17,7 +17,7 @@ from champion.delivery.register import register
 from champion.environments import Environment, load_environments
 from champion.pipeline.ingest.params import IngestParams
 from champion.pipeline.ingest.stage import newest_date
-from champion.registry import history
+from champion.registry import history, standing
 from champion.registry.chain import Row
 from champion.registry.registry import Registry
 from champion.repository import git
@@ -94,7 +94,7 @@ class Retraining:
 
     def _undeployed(self, rows: Sequence[Row], run: Run) -> Run | None:
         """The retraining that made the champion, if it ended before the deployment; None if there is nothing to do."""
-        holder = history.champion(rows)
+        holder = standing.champion(rows)
         if holder is None:
             return None
         before = Run.find(self.root, self.environment.name)
@@ -159,7 +159,7 @@ class Retraining:
         work = self._work(run)
         version, _ = register(self._registry(work))
         verdict = challenge(self._registry(work))
-        won = history.champion(self._registry(work).rows) == version.name
+        won = standing.champion(self._registry(work).rows) == version.name
         run = replace(run, version=version.name)
         if won:
             self._tag(run)
@@ -259,7 +259,7 @@ class Retraining:
 def _refuse_decided(registry: Registry, version: str) -> None:
     """Raise `ConflictError` when somebody decided against the version since its challenge."""
     rows, name = registry.rows, registry.environment.name
-    holder = history.champion(rows)
+    holder = standing.champion(rows)
     if holder != version:
         raise ConflictError(f"{version} is not the champion any more ({holder or 'nobody'} is), so it is not deployed.")
     live = history.live(rows, name)

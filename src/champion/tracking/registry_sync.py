@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from champion.core.errors import UserError
-from champion.registry import history
+from champion.registry import history, standing
 from champion.registry.chain import ACCEPT, Row
 from champion.registry.registry import Registry
 from champion.registry.versions import EXAMPLES_FILE, MODEL_FILE, Version
@@ -62,7 +62,7 @@ def differences(registry: Registry, rows: list[Row]) -> list[str]:
     ]
     found += [wrong] if wrong is not None else []
     names = {number: version for (version, _), number in numbers.items()}
-    wanted = history.aliases(rows, registry.sharing)
+    wanted = standing.aliases(rows, registry.sharing)
     for alias in sorted(_our_aliases(registry) & present.keys() | wanted.keys()):
         number = present.get(alias)
         has = (
@@ -146,7 +146,7 @@ def _move_aliases(client: "MlflowClient", registry: Registry, rows: list[Row]) -
     """Set every alias that differs from the ledger, and remove aliases that the ledger does not have."""
     versions, numbers, present = history.versions(rows), _numbers_by_version(client), _present_aliases(client)
     done = []
-    for alias, version in history.aliases(rows, registry.sharing).items():
+    for alias, version in standing.aliases(rows, registry.sharing).items():
         number = numbers[version, versions[version].model_sha256]
         if present.pop(alias, None) != number:
             client.set_registered_model_alias(shared_name(), alias, number)
