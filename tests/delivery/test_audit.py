@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from champion.core.errors import UserError
-from champion.delivery import deployment
+from champion.delivery import deployment, proof
 from champion.delivery.audit import differences
 from champion.registry.chain import Row
 from champion.registry.served import read_pointer
@@ -94,7 +94,7 @@ def test_a_lost_pointer_is_written_again_by_the_next_command(delivered: Delivery
 def test_a_restored_store_is_recorded_by_the_next_command(delivered: DeliveryProject) -> None:
     first = next(row for row in delivered.staging.rows if row.action == "deploy")
     delivered.staging.store.write("current.json", first.as_json())
-    deployment.smoke_test(delivered.staging)
+    proof.smoke_test(delivered.staging)
     rows = delivered.staging.rows
     assert [(row.action, row.version) for row in rows[-2:]] == [("repair", "v1"), ("smoke", "v1")]
     assert differences(delivered.staging) == []

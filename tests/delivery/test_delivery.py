@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from champion.core.errors import UserError
-from champion.delivery import deployment
+from champion.delivery import deployment, proof
 from champion.delivery.audit import differences
 from champion.delivery.challenge import challenge
+from champion.delivery.findings import clear, findings_of
 from champion.delivery.register import register
 from champion.delivery.retire import retire
 from champion.delivery.smoke import SmokeReport
@@ -91,7 +92,7 @@ def test_production_takes_only_what_passed_in_staging(delivery_project: Delivery
     deployment.deploy(delivery_project.staging, "v1")
     with pytest.raises(UserError, match="v1 was not smoke tested in staging"):
         deployment.promote(delivery_project.production)
-    deployment.smoke_test(delivery_project.staging)
+    proof.smoke_test(delivery_project.staging)
     with pytest.raises(UserError, match="v1 is not the champion"):
         deployment.promote(delivery_project.production)
     assert read_pointer(delivery_project.production.environment) is None
@@ -194,7 +195,7 @@ def test_rollback_goes_back_step_by_step_and_says_when_there_is_no_more(delivery
     again = deployment.rollback(delivery_project.staging)
     assert (again.row.version, again.changed) == ("v2", False)
     assert "`--to v1` goes further" in again.note
-    deployment.smoke_test(delivery_project.staging)
+    proof.smoke_test(delivery_project.staging)
     assert deployment.rollback(delivery_project.staging).row.version == "v1"
     with delivery_project.staging.ledger.appending() as session:
         session.append("smoke", environment="staging", version="v1", details={"passed": True})
@@ -268,15 +269,15 @@ def test_an_emergency_names_the_open_findings_in_its_row(rolled_back: DeliveryPr
 
 def test_a_rollback_that_a_person_decides_on_leaves_no_finding(promoted_twice: DeliveryProject) -> None:
     deployment.rollback(promoted_twice.production, reason="too many false alarms")
-    assert deployment.findings_of(promoted_twice.production, promoted_twice.production.rows, "v2") == []
+    assert findings_of(promoted_twice.production, promoted_twice.production.rows, "v2") == []
 
 
 def test_only_a_finding_can_be_cleared_and_only_with_a_reason(delivery_project: DeliveryProject) -> None:
     register(delivery_project.staging)
     with pytest.raises(UserError, match="v1 has no open finding, so there is nothing to clear"):
-        deployment.clear(delivery_project.production, "v1", "why not")
+        clear(delivery_project.production, "v1", "why not")
     with pytest.raises(UserError, match="add --reason"):
-        deployment.clear(delivery_project.production, "v1", "  ")
+        clear(delivery_project.production, "v1", "  ")
     assert len(delivery_project.staging.rows) == 1
 
 
@@ -340,12 +341,12 @@ def test_a_model_is_loaded_as_the_docs_say(promoted: DeliveryProject, monkeypatc
 
 def test_a_version_is_ready_when_the_registry_has_it_whole_and_it_answers(delivery_project: DeliveryProject) -> None:
     version, _ = register(delivery_project.staging)
-    assert deployment.ready(delivery_project.staging, "v1")[1].passed
+    assert proof.ready(delivery_project.staging, "v1")[1].passed
     with pytest.raises(UserError, match="no version is 'champion' now"):
-        deployment.ready(delivery_project.staging, "champion")
+        proof.ready(delivery_project.staging, "champion")
     delivery_project.staging.files.write(version.key("examples.json"), b"{}")
     with pytest.raises(UserError, match="is not the file that was registered"):
-        deployment.ready(delivery_project.staging, "v1")
+        proof.ready(delivery_project.staging, "v1")
 
 
 def test_a_file_that_is_not_the_registered_one_is_not_loaded(delivery_project: DeliveryProject) -> None:

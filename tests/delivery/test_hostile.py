@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from champion.core.errors import UserError
-from champion.delivery import deployment
+from champion.delivery import deployment, proof
 from champion.delivery.register import register
 from champion.registry.served import read_pointer
 from support.delivery import DeliveryProject
@@ -79,7 +79,7 @@ def test_a_hostile_model_that_was_registered_by_force_runs_nothing_anywhere(
     with pytest.raises(UserError):
         delivery_project.staging.load_model("v2")
     deployment.deploy(delivery_project.staging, "v2")
-    _, report = deployment.smoke_test(delivery_project.staging)
+    _, report = proof.smoke_test(delivery_project.staging)
     assert not report.passed
     assert "model.skops does not load" in report.failures[0]
     with pytest.raises(UserError, match="does not load"):

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from champion.core.errors import ConflictError, UserError
-from champion.delivery import deployment
+from champion.delivery import deployment, proof
 from champion.delivery.audit import differences
 from champion.delivery.register import register
 from champion.registry import history, standing
@@ -125,7 +125,7 @@ def test_a_break_is_seen_until_a_person_accepts_it(delivered: DeliveryProject, n
     before = delivered.staging.rows
     commands: list[Callable[[], object]] = [
         lambda: deployment.deploy(delivered.staging, "v1"),
-        lambda: deployment.smoke_test(delivered.staging),
+        lambda: proof.smoke_test(delivered.staging),
         lambda: deployment.rollback(delivered.staging),
         lambda: registered(delivered, "same"),
     ]
@@ -200,7 +200,7 @@ def test_a_row_that_somebody_inserts_accepts_nothing(delivered: DeliveryProject)
 def test_a_row_that_accepts_a_later_break_is_seen_before_it_can(delivered: DeliveryProject) -> None:
     insert_accept_row(delivered, ["ledger row 2 was edited"])
     with pytest.raises(ConflictError, match="ledger row 6 accepts breaks, but"):
-        deployment.smoke_test(delivered.staging)
+        proof.smoke_test(delivered.staging)
 
 
 def test_a_sound_ledger_has_nothing_to_accept(delivered: DeliveryProject) -> None:

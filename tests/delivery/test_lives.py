@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from champion.core.errors import UserError
-from champion.delivery import deployment
+from champion.delivery import deployment, proof
 from champion.delivery.audit import differences
 from champion.delivery.challenge import challenge
 from champion.delivery.realised import realise
@@ -70,7 +70,7 @@ def test_two_versions_live_and_one_goes_back(
     assert verdict.contest is not None
     assert (verdict.contest.kind, verdict.won) == (kind, won)
     assert deployment.deploy(delivery_project.staging, "v2").changed
-    assert deployment.smoke_test(delivery_project.staging)[1].passed
+    assert proof.smoke_test(delivery_project.staging)[1].passed
     assert deployment.rollback(delivery_project.staging).row.version == "v1"
     pointer = read_pointer(delivery_project.staging.environment)
     assert pointer is not None

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from champion.core.errors import UserError
-from champion.delivery import deployment
+from champion.delivery import deployment, proof
 from champion.delivery import listeners as followers
 from champion.delivery import webhook as notify
 from champion.delivery.register import register
@@ -25,7 +25,7 @@ def test_every_effect_is_told_in_one_sentence(delivery_project: DeliveryProject,
     delivery_project.use_result("weak")
     register(delivery_project.staging)
     deployment.deploy(delivery_project.staging, "v1")
-    deployment.smoke_test(delivery_project.staging)
+    proof.smoke_test(delivery_project.staging)
     assert [text.partition(", by ")[0] for text in webhook.texts] == [
         "register v1",
         "deploy v1 in staging",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from champion.core.files import read_parquet
-from champion.delivery import deployment
+from champion.delivery import deployment, proof
 from champion.delivery.audit import differences
 from champion.delivery.challenge import challenge
 from champion.delivery.register import register
@@ -89,12 +89,12 @@ def test_an_older_version_is_listed_and_audited(older: DeliveryProject) -> None:
 
 def test_an_older_version_is_served_and_rolled_back_to(older: DeliveryProject) -> None:
     deployment.deploy(older.staging, "v1")
-    assert deployment.smoke_test(older.staging)[1].passed
+    assert proof.smoke_test(older.staging)[1].passed
     older.use_result("strong")
     register(older.staging)
     deployment.deploy(older.staging, "v2")
     assert deployment.rollback(older.staging).row.version == "v1"
-    assert deployment.smoke_test(older.staging)[1].passed
+    assert proof.smoke_test(older.staging)[1].passed
     assert older.staging.load_model("staging").manifest.cut == older.staging.load_model("v1").manifest.base_rate
 
 

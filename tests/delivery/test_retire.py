@@ -5,7 +5,7 @@ import json
 import pytest
 
 from champion.core.errors import ConflictError, NotFoundError, UserError
-from champion.delivery import deployment
+from champion.delivery import deployment, proof
 from champion.delivery.challenge import challenge
 from champion.delivery.register import register
 from champion.delivery.retire import retire
@@ -55,7 +55,7 @@ def test_a_rollback_to_a_retired_version_leaves_the_champion(in_state: InState) 
     assert status_of(project.production.environment).note == "retired: it was trained on wrong labels (ledger row 11)"
     deployment.rollback(project.production, "v2")
     deployment.deploy(project.staging, "v1")
-    deployment.smoke_test(project.staging)
+    proof.smoke_test(project.staging)
     with pytest.raises(ConflictError, match=r"v1 was retired \(ledger row 11: it was trained on wrong labels\)"):
         deployment.promote(project.production, "v1")
 

@@ -10,11 +10,13 @@ import pytest
 import sqlalchemy as sa
 
 from champion.core.errors import ConflictError, NotFoundError, UnavailableError, UserError
-from champion.delivery import deployment, keys, rollout, switch
+from champion.delivery import deployment, keys, proof, rollout, switch
 from champion.delivery.audit import differences
+from champion.delivery.findings import clear, findings_of
 from champion.delivery.register import register
 from champion.delivery.retire import retire
 from champion.delivery.rollout import roll_out, shadow, stop
+from champion.delivery.state import State
 from champion.delivery.webhook import VARIABLE
 from champion.flags import Flags
 from champion.registry import history, rollouts
@@ -264,7 +266,7 @@ def test_a_stop_ends_flags_and_shadow(project: DeliveryProject) -> None:
     assert (done.changed, row.version, row.from_version, row.reason) == (True, "v2", "v1", "enough seen")
     assert row == stored(project.production) == project.production.rows[-1]
     assert active(project) is None
-    assert deployment.findings_of(project.production, project.production.rows, "v2") == []
+    assert findings_of(project.production, project.production.rows, "v2") == []
     again = stop(project.production)
     assert (again.changed, again.note) == (False, "no rollout is on")
     assert differences(project.production) == []
@@ -280,7 +282,7 @@ def test_an_automatic_stop_leaves_a_finding_until_it_is_cleared(project: Deliver
     for command in (lambda: deployment.promote(project.production), lambda: roll_out(project.production, "v2", 1)):
         with pytest.raises(ConflictError, match=told):
             command()
-    deployment.clear(project.production, "v2", "the load balancer was the cause")
+    clear(project.production, "v2", "the load balancer was the cause")
     assert roll_out(project.production, "v2", 1).changed
 
 
@@ -292,7 +294,7 @@ def test_an_automatic_stop_leaves_no_finding_on_what_nobody_got(
 ) -> None:
     start(project.production)
     assert stop(project.production, unsound="v2").changed
-    assert deployment.findings_of(project.production, project.production.rows, "v2") == []
+    assert findings_of(project.production, project.production.rows, "v2") == []
 
 
 def test_a_rollback_is_repeated_once_also_after_a_rollout_was_stopped(in_state: InState) -> None:
@@ -331,7 +333,7 @@ def test_a_broken_ledger_writes_no_rollout_to_the_store(project: DeliveryProject
     edit_ledger(tmp_path, f"UPDATE ledger SET details = '{details}' WHERE action = 'rollout'")  # noqa: S608
     before = project.production.store.read(ROLLOUT)
     with pytest.raises(ConflictError, match="cannot be trusted"):
-        deployment.smoke_test(project.production)
+        proof.smoke_test(project.production)
     with pytest.raises(ConflictError, match="no earlier version"):
         deployment.rollback(project.production, emergency=True, reason="v1 is wrong")
     assert project.production.store.read(ROLLOUT) == before
@@ -355,14 +357,14 @@ def test_a_stop_while_the_ledger_is_unreachable_is_recorded_by_the_next_command(
     assert any("rollout.json: it is not the ledger's last row" in text for text in differences(project.production))
     assert status_of(project.production.environment).note == "its rollout differs from the ledger: run `champion audit`"
 
-    deployment.smoke_test(project.production)
+    proof.smoke_test(project.production)
 
     row, _ = project.production.rows[-2:]
     assert (row.action, row.version, row.reason, row.details["automatic"]) == ("rollout", "v2", "v2 errs", True)
     assert row.details["stop"]["hash"] == done.row.hash
     assert stored(project.production) == row
     assert active(project) is None
-    assert deployment.findings_of(project.production, project.production.rows, "v2") == [row]
+    assert findings_of(project.production, project.production.rows, "v2") == [row]
     assert differences(project.production) == []
 
 
@@ -385,7 +387,7 @@ def test_a_stop_wins_against_a_rollout_that_was_faster(
     roll_out(project.production, "v2", 10)
     read, faster = rollout.read_state, []
 
-    def read_early(*arguments: Any, **options: Any) -> switch.State:
+    def read_early(*arguments: Any, **options: Any) -> State:
         state = read(*arguments, **options)
         if not faster:
             faster.append(20)
@@ -423,7 +425,7 @@ def test_a_rollout_that_somebody_wrote_to_the_store_is_written_again(
 
 def test_a_rollout_that_no_row_knows_is_removed(project: DeliveryProject) -> None:
     project.production.store.write(ROLLOUT, b"{}")
-    deployment.smoke_test(project.production)
+    proof.smoke_test(project.production)
     assert project.production.store.read(ROLLOUT) is None
 
 
@@ -438,7 +440,7 @@ def test_a_rollout_that_no_row_knows_is_removed(project: DeliveryProject) -> Non
 def test_a_rollout_is_refused_when_another_command_was_faster(
     project: DeliveryProject, other: Callable[[DeliveryProject], switch.Switch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prove, faster = deployment.prove_here, []
+    prove, faster = rollout.prove_here, []
 
     def prove_late(*arguments: Any, **options: Any) -> Any:
         if not faster:
@@ -446,7 +448,7 @@ def test_a_rollout_is_refused_when_another_command_was_faster(
             faster[0] = other(project).row
         return prove(*arguments, **options)
 
-    monkeypatch.setattr(deployment, "prove_here", prove_late)
+    monkeypatch.setattr(rollout, "prove_here", prove_late)
     with pytest.raises(ConflictError, match=r"another command was faster in production: (rollout|promote) of v2, by "):
         roll_out(project.production, "v2", 10)
     assert project.production.rows[-1] == faster[0]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from champion.core.errors import UserError
-from champion.delivery import deployment
+from champion.delivery import deployment, proof
 from champion.delivery.audit import differences
 from champion.delivery.challenge import challenge
 from champion.delivery.register import register
@@ -128,7 +128,7 @@ def test_a_model_goes_to_production_and_back_on_s3(on_s3: DeliveryProject) -> No
         version, _ = register(on_s3.staging)
         assert challenge(on_s3.staging).won
         deployment.deploy(on_s3.staging, version.name)
-        assert deployment.smoke_test(on_s3.staging)[1].passed
+        assert proof.smoke_test(on_s3.staging)[1].passed
         deployment.promote(on_s3.production)
     deployment.rollback(on_s3.production)
     live = read_pointer(on_s3.production.environment)
@@ -181,7 +181,7 @@ def test_a_switch_whose_answer_is_lost_is_recorded_by_the_next_command(
         deployment.deploy(on_s3.staging, "v2")
     proxy.mend()
     assert read_pointer(on_s3.staging.environment).version == "v2"
-    assert deployment.smoke_test(on_s3.staging)[1].passed
+    assert proof.smoke_test(on_s3.staging)[1].passed
     rows = on_s3.staging.rows
     assert [(row.action, row.version) for row in rows[-2:]] == [("repair", "v2"), ("smoke", "v2")]
     assert differences(on_s3.staging) == []

@@ -12,7 +12,7 @@ import s3fs
 import sqlalchemy as sa
 
 from champion.core.errors import UserError
-from champion.delivery import deployment
+from champion.delivery import deployment, proof
 from champion.delivery.challenge import challenge
 from champion.delivery.register import register
 from champion.delivery.retire import retire
@@ -113,7 +113,7 @@ def separated(
 def deliver_to_staging(project: DeliveryProject) -> None:
     challenge(project.staging)
     deployment.deploy(project.staging, "v1")
-    assert deployment.smoke_test(project.staging)[1].passed
+    assert proof.smoke_test(project.staging)[1].passed
 
 
 def test_each_environment_is_delivered_with_its_own_rights(separated: Separated) -> None:
@@ -124,7 +124,7 @@ def test_each_environment_is_delivered_with_its_own_rights(separated: Separated)
     assert register(project.staging)[0].name == "v2", "a training registers as staging"
     separated.act_as("production")
     assert deployment.promote(project.production, "v1").changed
-    assert deployment.smoke_test(project.production)[1].passed
+    assert proof.smoke_test(project.production)[1].passed
     assert project.production.ledger.breaks() == []
 
 

@@ -15,7 +15,7 @@ import pytest
 from champion.core.errors import UserError
 from champion.core.files import read_parquet
 from champion.core.layout import AT_SPLIT, LABELLED, SCHEMA
-from champion.delivery import deployment
+from champion.delivery import deployment, proof
 from champion.delivery.register import register
 from champion.model.fitting import fit_pipeline
 from champion.model.manifest import Manifest
@@ -82,7 +82,7 @@ def test_a_model_that_raises_fails_and_is_rolled_back(delivery_project: Delivery
     assert (rollback.action, rollback.version) == ("rollback", "v1")
     with pytest.raises(UserError, match=r"model\.skops raises ValueError"):
         deployment.promote(delivery_project.production, "v2", emergency=True, reason="it must")
-    assert not deployment.ready(delivery_project.staging, "v2")[1].passed
+    assert not proof.ready(delivery_project.staging, "v2")[1].passed
 
 
 def test_a_model_that_never_ends_is_stopped_and_rolled_back(delivery_project: DeliveryProject, tmp_path: Path) -> None:
@@ -118,13 +118,13 @@ def test_a_model_that_crashes_its_process_fails(
 
     killer = threading.Thread(target=crash)
     killer.start()
-    row, report = deployment.smoke_test(delivery_project.staging)
+    row, report = proof.smoke_test(delivery_project.staging)
     done.set()
     killer.join()
     assert report.failures == ["its process ended by the signal SIGSEGV: no message"]
     assert (row.outcome, row.reason) == (False, report.failures[0])
     assert last_row(delivery_project) == row
-    assert deployment.smoke_test(delivery_project.staging)[1].passed
+    assert proof.smoke_test(delivery_project.staging)[1].passed
 
 
 def test_a_file_in_the_current_folder_is_no_library(delivery_project: DeliveryProject) -> None:

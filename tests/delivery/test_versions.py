@@ -13,7 +13,7 @@ import pytest
 
 from champion.core.errors import UserError
 from champion.core.files import sha256_of
-from champion.delivery import deployment
+from champion.delivery import deployment, proof
 from champion.delivery.audit import differences
 from champion.delivery.register import register
 from champion.registry import history
@@ -61,7 +61,7 @@ def test_the_same_refit_with_another_rehearsal_is_another_version(paired: Delive
 def test_versions_that_share_a_model_are_served_one_after_the_other(paired: DeliveryProject) -> None:
     for name in ("v1", "v2"):
         assert deployment.deploy(paired.staging, name).changed
-        assert deployment.smoke_test(paired.staging)[1].passed
+        assert proof.smoke_test(paired.staging)[1].passed
     assert deployment.rollback(paired.staging).row.version == "v1"
     assert differences(paired.staging) == []
     key = versions(paired)[0].key("model.onnx")
@@ -92,14 +92,14 @@ def staged(in_state: InState) -> DeliveryProject:
 def test_an_onnx_file_that_is_gone_or_another_fails_the_smoke_test(staged: DeliveryProject) -> None:
     key = versions(staged)[0].key("model.onnx")
     staged.staging.store.write(key, b"another")
-    report = deployment.smoke_test(staged.staging)[1]
+    report = proof.smoke_test(staged.staging)[1]
     assert len(report.failures) == 1
     assert "model.onnx does not load: " in report.failures[0]
     assert "its sha256 is" in report.failures[0]
     staged.staging.store.remove(key)
-    assert deployment.smoke_test(staged.staging)[1].failures == [f"{staged.staging.store.url}/{key} is missing"]
+    assert proof.smoke_test(staged.staging)[1].failures == [f"{staged.staging.store.url}/{key} is missing"]
     assert deployment.deploy(staged.staging, "v1").changed is False
-    assert deployment.smoke_test(staged.staging)[1].passed
+    assert proof.smoke_test(staged.staging)[1].passed
 
 
 def test_an_onnx_file_of_another_model_fails_the_smoke_test(staged: DeliveryProject) -> None:
@@ -111,7 +111,7 @@ def test_an_onnx_file_of_another_model_fails_the_smoke_test(staged: DeliveryProj
     with registry.ledger.appending() as session:
         session.append("register", version="v2", model_sha256=details["files"]["model.skops"], details=details)
     deployment.deploy(staged.staging, "v2")
-    report = deployment.smoke_test(staged.staging)[1]
+    report = proof.smoke_test(staged.staging)[1]
     told = [failure.partition(" by up to")[0] for failure in report.failures]
     assert told == ["the predictions of model.onnx differ", "its files have different manifests"]
 
@@ -165,7 +165,7 @@ def test_an_onnx_file_with_another_manifest_fails_the_smoke_test(staged: Deliver
     with registry.ledger.appending() as session:
         session.append("register", version="v2", model_sha256=details["files"]["model.skops"], details=details)
     deployment.deploy(staged.staging, "v2")
-    assert deployment.smoke_test(staged.staging)[1].failures == ["its files have different manifests"]
+    assert proof.smoke_test(staged.staging)[1].failures == ["its files have different manifests"]
 
 
 def test_a_file_that_the_registry_lost_is_written_again(paired: DeliveryProject) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from champion.delivery import deployment, rollout
+from champion.delivery import deployment, proof, rollout
 from champion.delivery.keys import add, revoke
 from champion.registry import history
 from champion.registry.registry import Registry
@@ -117,7 +117,7 @@ def test_an_unreachable_ledger_stops_all_but_a_way_back(in_state: InState) -> No
         server.await_version("v1")
         ledger.rmdir()
         ledger.with_suffix(".away").rename(ledger)
-        deployment.smoke_test(project.production)
+        proof.smoke_test(project.production)
         assert server.predict()["version"] == "v1"
 
 

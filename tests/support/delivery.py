@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from champion.delivery import deployment
+from champion.delivery import deployment, proof
 from champion.delivery.challenge import challenge
 from champion.delivery.register import register
 from champion.environments import Environment, load_environment
@@ -70,7 +70,7 @@ class DeliveryProject:
         version, _ = register(self.staging)
         assert challenge(self.staging).won
         deployment.deploy(self.staging, version.name)
-        assert deployment.smoke_test(self.staging)[1].passed
+        assert proof.smoke_test(self.staging)[1].passed
 
     def edit_params(self, section: str, **changes: Any) -> None:
         """Change a section of params.yaml, and commit."""
@@ -127,7 +127,7 @@ def register_three(project: DeliveryProject) -> None:
 STATES: dict[str, tuple[str | None, Callable[[DeliveryProject], object]]] = {
     "new": (None, create),
     "both deployed": ("new", deploy_both),
-    "both deployed, tested": ("both deployed", lambda project: deployment.smoke_test(project.staging)),
+    "both deployed, tested": ("both deployed", lambda project: proof.smoke_test(project.staging)),
     "three registered, the first deployed": ("new", register_three),
     "staged": ("new", lambda project: project.bring_to_staging("weak")),
     "promoted": ("staged", lambda project: deployment.promote(project.production)),

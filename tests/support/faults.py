@@ -39,7 +39,7 @@ from fsspec.implementations import local  # noqa: F401
 from champion import delivery
 from champion import registry as registry_room
 from champion.core.errors import UserError
-from champion.delivery import deployment, keys, rollout, switch
+from champion.delivery import deployment, keys, proof, rollout, switch
 from champion.delivery.audit import differences
 from champion.delivery.register import register as register_model
 from champion.delivery.smoke import SmokeReport
@@ -161,7 +161,7 @@ def live_version(root: Path) -> str:
     return str(row.version)
 
 
-def switch_to(root: Path, version: str) -> deployment.Switch:
+def switch_to(root: Path, version: str) -> switch.Switch:
     return deployment.deploy(staging(root), version)
 
 
@@ -332,7 +332,7 @@ def repair(root: Path) -> dict[str, int]:
 def beside(root: Path) -> dict[str, int]:
     """Kill each change of a rollout or of a key at every effect; after the next command it is done, or never was."""
     # The test of a model has a process of its own, which a fork cannot start.
-    deployment.examine = lambda *_: SmokeReport()
+    proof.examine = lambda *_: SmokeReport()
     counts: Counter[str] = Counter()
 
     def seen() -> tuple[Any, Any]:
@@ -375,7 +375,7 @@ def beside(root: Path) -> dict[str, int]:
 
 def stop(root: Path) -> dict[str, int]:
     """Kill a stop while the ledger is unreachable, then its recording: once it is stopped, it is never on again."""
-    deployment.examine = lambda *_: SmokeReport()
+    proof.examine = lambda *_: SmokeReport()
     counts: Counter[str] = Counter()
 
     def rolled_out() -> None:

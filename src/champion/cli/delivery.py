@@ -84,7 +84,7 @@ def retire(
 @command()
 def ready(version: VersionName = "champion", env: Env = None) -> None:
     """Smoke test a version in the registry, before its deployment; exit non-zero if it fails."""
-    from champion.delivery.deployment import ready as examine
+    from champion.delivery.proof import ready as examine
 
     found, report = examine(open_registry(env), version)
     if not report.passed:
@@ -110,7 +110,7 @@ def smoke(
 ) -> None:
     """Test the version that an environment serves: it must load by hash and predict the same as at registration."""
     from champion.delivery.deployment import rollback as roll_back
-    from champion.delivery.deployment import smoke_test
+    from champion.delivery.proof import smoke_test
 
     registry = open_registry(env)
     row, report = smoke_test(registry, version)
@@ -149,7 +149,7 @@ def clear(
     env: Env = None,
 ) -> None:
     """Allow the promotion of a version again after a failed smoke test in production or an automatic rollback."""
-    from champion.delivery.deployment import clear as clear_findings
+    from champion.delivery.findings import clear as clear_findings
 
     row = clear_findings(open_registry(env), version, reason)
     typer.echo(f"{row.version} may be promoted again (ledger row {row.sequence})")

@@ -22,7 +22,7 @@ command = partial(app.command, cls=Command, rich_help_panel="Delivery")
 @command()
 def versions(env: Env = None, as_json: Json = False) -> None:
     """List every version with its aliases and metrics."""
-    from champion.delivery.deployment import findings_of
+    from champion.delivery.findings import findings_of
     from champion.registry import history, standing
 
     registry = open_registry(env)
@@ -71,7 +71,7 @@ def show(version: VersionName, env: Env = None) -> None:
     """Show all data about a version, as JSON."""
     from dataclasses import asdict
 
-    from champion.delivery.deployment import findings_of
+    from champion.delivery.findings import findings_of
     from champion.registry import history
 
     registry = open_registry(env)

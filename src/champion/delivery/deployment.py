@@ -1,26 +1,17 @@
-"""The commands that change or test what an environment serves."""
+"""The commands that change the version that an environment serves."""
 
-import hashlib
-from collections.abc import Iterable
 from typing import Any
 
 from champion.core.errors import ConflictError, UnavailableError, UserError
 from champion.core.values import is_blank
-from champion.delivery.listeners import follow
-from champion.delivery.smoke import SmokeReport, examine
-from champion.delivery.switch import State, Switch, go_back_in_outage, provide, read_state, refuse_overtaken, switch
+from champion.delivery.findings import describe, findings_of, refuse_findings
+from champion.delivery.proof import prove_here
+from champion.delivery.state import State, read_state
+from champion.delivery.switch import Switch, go_back_in_outage, switch
 from champion.registry import history, standing
 from champion.registry.chain import Row, breaks
-from champion.registry.ledger import Appending
 from champion.registry.registry import Registry
 from champion.registry.versions import Version
-
-
-def ready(registry: Registry, version: str) -> tuple[Version, SmokeReport]:
-    """A version and its smoke test in the registry. Raises `UserError` when a file is missing or was changed."""
-    target = registry.resolve(version)
-    files = {name: registry.read_file(target, name) for name in target.served}
-    return target, examine(files, target, registry.environment.thresholds)
 
 
 def deploy(registry: Registry, version: str) -> Switch:
@@ -71,26 +62,6 @@ def promote(
     return switch(registry, state, "promote", target, reason=reason, details=details, check=still)
 
 
-def prove_here(registry: Registry, target: Version, *, emergency: bool = False) -> SmokeReport:
-    """Copy the version to the environment's store and test it there.
-
-    Raises `ConflictError` when it fails, and records that. In an emergency it may be slow.
-    """
-    provide(registry, target)
-    report = examine_served(registry, target)
-    # A busy machine makes a good model slow, and an outage cannot wait.
-    if report.wrong or (report.slow and not emergency):
-        with registry.ledger.appending() as session:
-            failed = _append_smoke(session, registry, target, report)
-        follow(registry, failed)
-        name = registry.environment.name
-        raise ConflictError(
-            f"the smoke test of {target.name} in {name} failed: {'; '.join(report.failures)}. What {name} serves has "
-            "not changed."
-        )
-    return report
-
-
 def rollback(
     registry: Registry,
     version: str | None = None,
@@ -130,67 +101,6 @@ def _roll_back(
     return switch(registry, state, "rollback", target, reason=reason, details=details)
 
 
-def findings_of(registry: Registry, rows: Iterable[Row], version: str) -> list[Row]:
-    """The open findings about the version in the environments that take promotions, oldest first."""
-    promoted = [name for name, one in registry.sharing.items() if one.promoted_from is not None]
-    return standing.open_findings(rows, version, promoted)
-
-
-def clear(registry: Registry, version: str, reason: str) -> Row:
-    """Record that the version's open findings are understood, so that it may be promoted again.
-
-    Raises `ConflictError` when it has no open findings, and `UserError` for a blank reason.
-    """
-    if is_blank(reason):
-        raise UserError("clearing a finding needs a reason for the ledger: add --reason.")
-    target = registry.resolve(version)
-    with registry.ledger.appending() as session:
-        findings = findings_of(registry, session.rows, target.name)
-        if not findings:
-            raise ConflictError(f"{target.name} has no open finding, so there is nothing to clear.")
-        row = session.append(
-            "clear",
-            version=target.name,
-            model_sha256=target.model_sha256,
-            reason=reason,
-            details={"findings": [describe(finding) for finding in findings]},
-        )
-    follow(registry, row)
-    return row
-
-
-def describe(finding: Row) -> str:
-    """An open finding in a few words: what happened, where, in which row, and why."""
-    what = {"smoke": "failed its smoke test", "rollback": "was rolled back automatically"}.get(
-        finding.action, "had its rollout stopped automatically"
-    )
-    return f"it {what} in {finding.environment} (ledger row {finding.sequence}: {finding.reason})"
-
-
-def smoke_test(registry: Registry, version: str | None = None) -> tuple[Row, SmokeReport]:
-    """Test the version that the environment serves, in its own store, and record the result.
-
-    Raises `ConflictError` when it serves another one than `version`.
-    """
-    state, name = read_state(registry), registry.environment.name
-    now = history.live(state.rows, name)
-    if now is None:
-        raise ConflictError(f"{name} serves nothing yet. Deploy a version first.")
-    target = history.versions(state.rows)[str(now.version)]
-    if version is not None and (wanted := standing.resolve(state.rows, version, registry.sharing)).name != target.name:
-        raise ConflictError(
-            f"{name} serves {target.name}, not {wanted.name}: {now.action} by {now.actor}, ledger row {now.sequence}. "
-            "Nothing was tested."
-        )
-    registry.ledger.begin()
-    report = examine_served(registry, target)
-    with registry.ledger.appending() as session:
-        refuse_overtaken(registry, state)
-        row = _append_smoke(session, registry, target, report)
-    follow(registry, row)
-    return row, report
-
-
 def _promoted_version(registry: Registry, state: State, source: str, version: str | None) -> Version:
     if version is not None:
         return standing.resolve(state.rows, version, registry.sharing)
@@ -206,16 +116,6 @@ def refuse_other_ledger(registry: Registry, source: str) -> None:
         raise ConflictError(
             f"{source} and {registry.environment.name} have different ledgers, but a promotion needs the ledger of "
             f"{source}. Give both the same database_url in config/environments.yaml."
-        )
-
-
-def refuse_findings(registry: Registry, rows: list[Row], target: Version) -> None:
-    """Raise `ConflictError` when the version has an open finding."""
-    findings = findings_of(registry, rows, target.name)
-    if findings:
-        raise ConflictError(
-            f"{target.name} has an open finding: {describe(findings[-1])}. When you know the cause, run `champion "
-            f"clear {target.name} --reason WHY`. Then {target.name} can be promoted."
         )
 
 
@@ -252,39 +152,3 @@ def _version_before(registry: Registry, state: State, version: str | None) -> Ve
     if target.name not in history.served(state.rows, name):
         raise ConflictError(f"{target.name} was never live in {name}. A rollback needs a version that was.")
     return target
-
-
-def record_refusal(registry: Registry, version: Version, report: SmokeReport) -> None:
-    """Record that a server refused the version that the environment has, unless a failed test is recorded already."""
-    with registry.ledger.appending() as session:
-        name = registry.environment.name
-        last = next((row for row in reversed(session.rows) if row.environment == name and row.action == "smoke"), None)
-        if last is not None and last.version == version.name and last.outcome is False:
-            return
-        row = _append_smoke(session, registry, version, report)
-    follow(registry, row)
-
-
-def examine_served(registry: Registry, version: Version) -> SmokeReport:
-    """The report of a smoke test of the version's files in the environment's own store."""
-    store, files = registry.store, {}
-    for name, sha256 in version.served.items():
-        content = store.read(version.key(name))
-        if content is None:
-            return SmokeReport((f"{store.url}/{version.key(name)} is missing",))
-        # The test itself checks the hashes of the models.
-        if name not in version.models and hashlib.sha256(content).hexdigest() != sha256:
-            return SmokeReport((f"{store.url}/{version.key(name)} is not the registered file",))
-        files[name] = content
-    return examine(files, version, registry.environment.thresholds)
-
-
-def _append_smoke(session: Appending, registry: Registry, version: Version, report: SmokeReport) -> Row:
-    return session.append(
-        "smoke",
-        environment=registry.environment.name,
-        version=version.name,
-        model_sha256=version.model_sha256,
-        reason="; ".join(report.failures) or None,
-        details=report.details(),
-    )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from champion.core.errors import UserError
 from champion.core.files import replacing
-from champion.delivery.deployment import examine_served
+from champion.delivery.proof import examine_served
 from champion.delivery.smoke import SmokeReport
 from champion.registry import history, rollouts
 from champion.registry.chain import UNRECORDED, Row

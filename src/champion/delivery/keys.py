@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 from champion.core.errors import ConflictError, NotFoundError, UserError
 from champion.core.strict_yaml import did_you_mean
-from champion.delivery.switch import State, read_state, switch_file
+from champion.delivery.state import State, read_state
+from champion.delivery.switch import switch_file
 from champion.registry import api_keys, history
 from champion.registry.chain import Row
 from champion.registry.registry import Registry

@@ -9,9 +9,12 @@ from typing import Any
 
 from champion.core.errors import ConflictError, NotFoundError, UnavailableError, UserError
 from champion.core.strict_yaml import did_you_mean
-from champion.delivery import deployment
+from champion.delivery.deployment import refuse_other_ledger, refuse_unproven
+from champion.delivery.findings import refuse_findings
 from champion.delivery.listeners import follow
-from champion.delivery.switch import Check, State, Switch, provide, read_state, switch_file
+from champion.delivery.proof import prove_here
+from champion.delivery.state import State, read_state
+from champion.delivery.switch import Check, Switch, provide, switch_file
 from champion.flags import Flags, read_definitions, with_share
 from champion.registry import history, rollouts, standing
 from champion.registry.chain import UNRECORDED, Row
@@ -39,7 +42,7 @@ def roll_out(registry: Registry, version: str, percent: float, flag: str = FLAG,
     if shares.get(flag) == (percent, target.name) and active is not None:
         provide(registry, target)
         return Switch(active, changed=False)
-    report = deployment.prove_here(registry, target)
+    report = prove_here(registry, target)
     beside = None if active is None else rollouts.shadow(active)
     details = _details(registry, state, live, definitions, shares | {flag: (percent, target.name)}, beside)
     details |= {"flag": flag, "smoke": report.details()}
@@ -59,7 +62,7 @@ def shadow(registry: Registry, version: str, reason: str | None = None) -> Switc
     if active is not None and rollouts.shadow(active) == target.name:
         provide(registry, target)
         return Switch(active, changed=False)
-    report = deployment.prove_here(registry, target)
+    report = prove_here(registry, target)
     shares = {} if active is None else rollouts.shares(active)
     details = _details(registry, state, live, _definitions(registry), shares, target.name)
     return _switch(registry, state, live, target, {**details, "smoke": report.details()}, reason)
@@ -161,13 +164,13 @@ def _fields(version: Version) -> dict[str, str]:
 
 def _refuse_unfit(registry: Registry, rows: list[Row], target: Version) -> None:
     """Raise `ConflictError` for a version that the environment would not take, and that was never live there."""
-    deployment.refuse_findings(registry, rows, target)
+    refuse_findings(registry, rows, target)
     source = registry.environment.promoted_from
     if target.name in history.served(rows, registry.environment.name):
         standing.refuse_retired(rows, target.name)
     elif source is not None:
-        deployment.refuse_other_ledger(registry, source)
-        deployment.refuse_unproven(rows, target, source)
+        refuse_other_ledger(registry, source)
+        refuse_unproven(rows, target, source)
 
 
 def _definitions(registry: Registry, flag: str | None = None) -> dict[str, Any]:

@@ -21,10 +21,10 @@ from champion.core.errors import ConflictError, UnavailableError, UserError
 from champion.core.masking import masked
 from champion.core.values import escaped
 from champion.delivery import rollout, webhook
-from champion.delivery.deployment import record_refusal
 from champion.delivery.followed import RETRY_SECONDS, Followed, Refused
 from champion.delivery.log_shipping import LogShipping, told
 from champion.delivery.observer import Observer
+from champion.delivery.proof import record_refusal
 from champion.delivery.worker_process import METRICS_VARIABLE, WorkerProcess
 from champion.registry.registry import Registry
 from champion.serving import limits

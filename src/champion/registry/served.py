@@ -7,6 +7,7 @@ last row about API keys.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from champion.core.errors import ConflictError, UserError
 from champion.environments import Environment
@@ -98,3 +99,10 @@ def recorded(rows: Sequence[Row], environment: str) -> dict[str, Row | None]:
         ROLLOUT: history.rollout(rows, environment),
         KEYS: history.key_change(rows, environment),
     }
+
+
+def origin(before: Row | None) -> dict[str, Any]:
+    """The hashes of the previous model, which a rollback reads from the pointer when the ledger is unreachable."""
+    if before is None:
+        return {}
+    return {"from_models": before.details.get("models", {MODEL_FILE: before.model_sha256})}

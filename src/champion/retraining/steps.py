@@ -11,8 +11,9 @@ from champion.core.errors import ConflictError, UserError
 from champion.core.layout import PARAMS
 from champion.core.strict_yaml import read
 from champion.delivery.challenge import challenge
-from champion.delivery.deployment import deploy, promote, rollback, smoke_test
+from champion.delivery.deployment import deploy, promote, rollback
 from champion.delivery.gate import failures
+from champion.delivery.proof import smoke_test
 from champion.delivery.register import register
 from champion.environments import Environment, load_environments
 from champion.pipeline.ingest.params import IngestParams
