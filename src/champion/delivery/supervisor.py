@@ -12,19 +12,16 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING
 
-from champion.core.errors import ConflictError, UnavailableError, UserError
-from champion.core.masking import masked
-from champion.core.values import escaped
-from champion.delivery import rollout, webhook
-from champion.delivery.followed import RETRY_SECONDS, Followed, Refused
+from champion.core.errors import ConflictError, UnavailableError
+from champion.delivery.alerts import Alerts, print_line, say
+from champion.delivery.effects import Effects
+from champion.delivery.followed import RETRY_SECONDS, Followed
 from champion.delivery.log_shipping import LogShipping, told
 from champion.delivery.observer import Observer
-from champion.delivery.proof import record_refusal
 from champion.delivery.worker_process import METRICS_VARIABLE, WorkerProcess
 from champion.registry.registry import Registry
 from champion.serving import limits
@@ -63,13 +60,8 @@ class Supervisor:
         self._listener = listener
         self._count = workers
         self._workers: list[WorkerProcess] = []
-        self._troubles: set[str] = set()
-        self._recorded: set[str] = set()
-        # Why a version's rollout must end, until it has.
-        self._unsound: dict[str, str] = {}
-        # Why the last effect failed, and when to try again.
-        self._failed: list[str] = []
-        self._act_again = 0.0
+        self._alerts = Alerts(self._registry.environment.name)
+        self._effects = Effects(open_registry)
         # The state that the workers were told, and what is said of those that are behind.
         self._written = 0
         self._late: list[str] = []
@@ -90,16 +82,16 @@ class Supervisor:
             state.write(folder)
             self._written = state.number
             environment = self._registry.environment
-            shipping = LogShipping.open(environment, self._alert)
+            shipping = LogShipping.open(environment, self._alerts.alert)
             follows = _measure(folder / "metrics")
             limits.make_file(folder, self._count)
             orders = [self._orders(folder, number) for number in range(self._count)]
             users_key = None if shipping is None else environment.users_key
-            self._workers = [WorkerProcess(one, users_key, self._hear, self._alert) for one in orders]
+            self._workers = [WorkerProcess(one, users_key, self._effects.hear, self._alerts.alert) for one in orders]
             keeping = [asyncio.create_task(worker.keep()) for worker in self._workers]
             if shipping is not None:
                 shipping.begin()
-            observer = Observer(self._open_registry, folder, lambda: sorted(self._troubles))
+            observer = Observer(self._open_registry, folder, lambda: sorted(self._alerts.troubles))
             observer.begin()
             try:
                 await self._await_start()
@@ -139,10 +131,10 @@ class Supervisor:
         host, port = self._listener.getsockname()[:2]
         host = f"[{host}]" if ":" in host else host
         workers = "1 worker" if self._count == 1 else f"{self._count} workers"
-        _print(f"{state.environment} serves {state.live} at http://{host}:{port} with {workers}", sys.stdout)
+        print_line(f"{state.environment} serves {state.live} at http://{host}:{port} with {workers}", sys.stdout)
         if self._registry.environment.serving.keys_required and not state.keys:
             command = f"`champion keys add NAME --env {state.environment}`"
-            self._say(f"there is no API key yet, so every request is refused. Make one: {command}")
+            say(f"there is no API key yet, so every request is refused. Make one: {command}")
 
     async def _follow(self, followed: Followed, folder: Path, follows: "Gauge", shipping: LogShipping | None) -> None:
         """Take up each change, until the end; `follows` is 1 while there is no trouble."""
@@ -160,7 +152,7 @@ class Supervisor:
                 troubles = [
                     *followed.troubles,
                     *self._behind(followed),
-                    *await self._act(followed),
+                    *await self._effects.act(followed),
                     *(shipping.troubles if shipping else ()),
                 ]
             except Exception as error:
@@ -168,8 +160,8 @@ class Supervisor:
                 troubles, pause = [told(error)], RETRY_SECONDS
             if followed.state is not None and followed.state.live != live:
                 live = followed.state.live
-                _print(f"{followed.state.environment} serves {live} now", sys.stdout)
-            self._alert_once(troubles)
+                print_line(f"{followed.state.environment} serves {live} now", sys.stdout)
+            self._alerts.update(troubles)
             follows.set(not troubles)
 
     async def _look(self, followed: Followed) -> State | None:
@@ -205,73 +197,6 @@ class Supervisor:
         reasons = {one.refusal or "it did not say why" for one in late}
         self._late = [f"a worker goes on with what it serves: {reason}" for reason in sorted(reasons)]
         return self._late
-
-    async def _act(self, followed: Followed) -> list[str]:
-        """Make the effects of what was refused and found unsound. Returns why one failed; then it is tried again."""
-        refused = {one.version.name: one for one in followed.refused}
-        self._recorded &= set(refused)
-        if time.monotonic() < self._act_again:
-            return self._failed
-        self._failed = []
-        for name, one in refused.items():
-            if name not in self._recorded and await self._succeeds(partial(self._record_refusal, one)):
-                self._recorded.add(name)
-        for version, reason in list(self._unsound.items()):
-            # Somebody may have been faster.
-            is_over = followed.state is None or version not in followed.state.versions
-            if is_over or await self._succeeds(partial(self._stop_rollout, version, reason)):
-                del self._unsound[version]
-        if self._failed:
-            self._act_again = time.monotonic() + RETRY_SECONDS
-        return self._failed
-
-    async def _succeeds(self, effect: Callable[[], object]) -> bool:
-        try:
-            await asyncio.to_thread(effect)
-        except Exception as error:
-            # The server goes on, and tries again.
-            self._failed.append(told(error))
-            return False
-        return True
-
-    def _record_refusal(self, one: Refused) -> None:
-        record_refusal(self._open_registry(), one.version, one.report)
-
-    def _stop_rollout(self, version: str, reason: str) -> None:
-        rollout.stop(self._open_registry(), reason=reason, unsound=version)
-
-    def _hear(self, event: dict[str, Any]) -> None:
-        """Note that a worker found a version unsound."""
-        self._unsound.setdefault(event["version"], event["reason"])
-
-    def _alert_once(self, troubles: Sequence[str]) -> None:
-        """Alert to each trouble when it begins."""
-        for trouble in troubles:
-            if trouble not in self._troubles:
-                self._alert(trouble)
-        self._troubles = set(troubles)
-
-    def _alert(self, text: str) -> None:
-        """Print a warning, and send it to the webhook if there is one."""
-        self._say(text)
-        if os.environ.get(webhook.VARIABLE):
-            message = f"the server of {self._registry.environment.name} on {socket.gethostname()}: {text}"
-            asyncio.get_running_loop().run_in_executor(None, self._send, message)
-
-    def _send(self, text: str) -> None:
-        try:
-            webhook.send(escaped(text))
-        except UserError as error:
-            self._say(str(error))
-
-    def _say(self, text: str) -> None:
-        _print(f"warning: {masked(escaped(text))}", sys.stderr)
-
-
-def _print(text: str, stream: TextIO) -> None:
-    """Print a line; that nobody reads it any more must not end the server."""
-    with contextlib.suppress(BrokenPipeError):
-        print(text, file=stream, flush=True)
 
 
 def _measure(folder: Path) -> "Gauge":
