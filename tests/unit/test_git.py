@@ -7,7 +7,7 @@ import pytest
 
 from champion.core.errors import UserError
 from champion.repository import git
-from champion.repository.remote import push
+from champion.repository.transfer import push
 
 
 @pytest.fixture

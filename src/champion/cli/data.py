@@ -33,8 +33,8 @@ def pull(
     """Run `dvc pull`, name files that are missing or corrupt in the remote, and say why a remote cannot be used."""
     from champion.report.pairs import OF_BASE
     from champion.repository.outputs import fetch
-    from champion.repository.remote import pull as pull_from_remote
     from champion.repository.revision import revision
+    from champion.repository.transfer import pull as pull_from_remote
 
     pull_from_remote(Path(), allow_missing=allow_missing)
     if base is not None:
@@ -53,7 +53,7 @@ def push(
     ] = False,
 ) -> None:
     """Run `dvc push` for the committed dvc.lock, and repair objects that are missing or corrupt in the remote."""
-    from champion.repository.remote import push as push_to_remote
+    from champion.repository.transfer import push as push_to_remote
 
     for path in push_to_remote(Path(), verify=verify):
         typer.echo(f"repaired in the remote: {path}")

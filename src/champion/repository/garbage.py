@@ -18,7 +18,8 @@ from dvc_data.hashfile.db import get_index
 
 from champion.core.errors import ConflictError, NotFoundError, UserError, warn
 from champion.repository import git
-from champion.repository.remote import FOLDER, Remote, opened, usable
+from champion.repository.objects import FOLDER
+from champion.repository.remote import Remote, opened, usable
 from champion.repository.worktree import find_worktrees
 
 

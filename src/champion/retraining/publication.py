@@ -9,7 +9,7 @@ from champion.core.errors import ConflictError, UserError
 from champion.core.values import finite
 from champion.registry.versions import Version
 from champion.report.comment import GitHub
-from champion.repository import git, remote
+from champion.repository import git, transfer
 from champion.repository.worktree import COMMITTER, find_worktrees
 from champion.retraining.run import branch_of
 
@@ -21,7 +21,7 @@ GITHUB = ("GITHUB_API_URL", "GITHUB_REPOSITORY", "GITHUB_TOKEN")
 
 def publish(work: Path, branch: str) -> None:
     """Send the outputs to the DVC remote, then the branch to `origin`. Raises `UserError` when either fails."""
-    remote.push(work, verify=False)
+    transfer.push(work, verify=False)
     # An older result of the same date may be replaced, but nothing that came since `extract` looked.
     git.answer(work, "push", "--quiet", "--force-with-lease", ORIGIN, f"HEAD:refs/heads/{branch}")
 
