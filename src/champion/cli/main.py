@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from champion.cli.contest import app as contest
 from champion.cli.data import app as data
 from champion.cli.delivery import app as delivery
 from champion.cli.experiments import app as experiments
@@ -31,6 +32,7 @@ for group in (
     pipeline,
     onboarding,
     data,
+    contest,
     delivery,
     registry,
     serving,
