@@ -1,6 +1,5 @@
 """All of params.yaml for an undeclared table, from what is found in it."""
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,29 +8,32 @@ import polars as pl
 from pydantic import ValidationError
 
 from champion.core.errors import UserError
-from champion.core.layout import AT_AS_OF, AT_SPLIT, LABELLED, NEWEST, TEST
+from champion.core.layout import AT_SPLIT, LABELLED
 from champion.core.strict_yaml import explain
 from champion.onboarding.column_types import TypedTable, find_types, number_in_another_form
 from champion.onboarding.columns import LEAST_GROUPS, SUSPICIOUS, FoundColumn, find_columns
 from champion.onboarding.given import Given
 from champion.onboarding.label import FoundLabel, find_label
+from champion.onboarding.limits import (
+    class_share,
+    early_events,
+    find_decision,
+    find_gates,
+    find_segments,
+    missing_shares,
+)
 from champion.onboarding.params_text import write_params
 from champion.onboarding.reading import RawTable
 from champion.onboarding.recipe import FoundRecipe, find_recipe
 from champion.onboarding.split import FoundSplit, split_by_date, split_by_share
 from champion.params import Challenge, Monitoring
 from champion.pipeline.prepare.params import PrepareParams
-from champion.pipeline.prepare.splits import Parts
 from champion.pipeline.prepare.stage import prepare
-from champion.table.columns import TARGET
 from champion.table.dataset import Dataset, Schema
 from champion.table.features import features_of
 
 # Below, an interval says little.
 FEW_OF_A_CLASS = 50
-MOST_SEGMENTS, MOST_SEGMENT_VALUES = 3, 6
-# Of fewer test rows, or of more positives, the lift of a tenth says little.
-LEAST_FOR_LIFT, MOST_FOR_LIFT = 1000, 0.3
 
 
 @dataclass(frozen=True)
@@ -90,16 +92,16 @@ def propose(table: RawTable, given: Given) -> Proposal:
         label=label.section,
         why_positive=label.why,
         rows=[max(1, raw.height // 2), raw.height * 10],
-        class_share=_class_share(parts),
-        early_events=_early_events(raw, params),
-        missing=_missing(raw, parts, params),
+        class_share=class_share(parts),
+        early_events=early_events(raw, params),
+        missing=missing_shares(raw, parts, params),
         scores=recipe.scores,
         judged_in=recipe.judged_in,
         train=recipe.train,
-        decision=_decision(learned, parts),
-        segments=_segments(columns),
+        decision=find_decision(learned, parts),
+        segments=find_segments(columns),
         segment_min_rows=max(20, split.test_rows // 20),
-        gates=_gates(learned, split, parts),
+        gates=find_gates(learned, split, parts),
         challenge=Challenge().model_dump(exclude_none=True),
         monitoring=Monitoring().model_dump(),
     )
@@ -171,84 +173,3 @@ def _strong(columns: list[FoundColumn]) -> list[str]:
         for column in columns
         if column.role == "feature" and column.alone is not None and column.alone >= SUSPICIOUS
     ]
-
-
-def _shares(parts: Parts) -> list[float]:
-    labelled = [rows[TARGET] for rows in parts.values() if TARGET in rows.columns and rows.height]
-    return [float(target.mean() or 0.0) for target in labelled]  # type: ignore[arg-type]
-
-
-def _class_share(parts: Parts) -> list[float]:
-    """From half the lowest share of positives to twice the highest, but not nearer to 1 than half way."""
-    low, high = min(_shares(parts)), max(_shares(parts))
-    return [_floored(low / 2), _ceiled(min(2 * high, (1 + high) / 2))]
-
-
-def _early_events(raw: pl.DataFrame, params: PrepareParams) -> float | None:
-    """A bit more than the share of events before the row's own date; None without events."""
-    if params.label.kind != "event":
-        return None
-    early = int((raw[params.table.label] < raw[params.table.only("date") or ""]).sum())
-    return _ceiled(early / raw.height * 1.2)
-
-
-def _missing(raw: pl.DataFrame, parts: Parts, params: PrepareParams) -> dict[str, float]:
-    """By column with a missing value: the largest share in a part, and a bit more.
-
-    The date of an event may always be missing.
-    """
-    checked = [raw, *(rows for path, rows in parts.items() if path.name in (LABELLED, NEWEST) or path == TEST)]
-    limits = {}
-    for name in raw.columns:
-        share = max(rows[name].null_count() / rows.height for rows in checked if name in rows.columns and rows.height)
-        if params.label.kind == "event" and name == params.table.label:
-            limits[name] = 1.0
-        elif share:
-            limits[name] = min(1.0, _ceiled(share * 1.2 + 0.005))
-    return limits
-
-
-def _decision(data: Dataset, parts: Parts) -> dict[str, float]:
-    """Flag as large a share as that of the positives, but by the probability where no row is newest to take it of."""
-    newest = [parts[folder / NEWEST].height for folder in (AT_SPLIT, AT_AS_OF)]
-    if data.schema.calendar is not None and not all(newest):
-        return {"probability": _share_to_flag(data)}
-    return {"share": _share_to_flag(data)}
-
-
-def _share_to_flag(data: Dataset) -> float:
-    return float(min(0.5, max(0.01, round(float(data.target.mean()), 2))))
-
-
-def _segments(columns: list[FoundColumn]) -> list[str]:
-    few = [
-        column.name
-        for column in columns
-        if column.role == "feature"
-        and column.type in ("category", "boolean")
-        and 2 <= column.distinct <= MOST_SEGMENT_VALUES
-    ]
-    return few[:MOST_SEGMENTS]
-
-
-def _gates(data: Dataset, split: FoundSplit, parts: Parts) -> dict[str, dict[str, float]]:
-    share = _share_to_flag(data)
-    flagged = {"min": round(share / 4, 4), "max": min(0.95, 2 * share)}
-    gates: dict[str, dict[str, float]] = {"training_roc_auc": {"min": 0.55}} if split.rehearsals else {}
-    gates |= {"roc_auc_low": {"above": 0.5}, "brier_skill": {"above": 0}}
-    if split.test_rows >= LEAST_FOR_LIFT and max(_shares(parts)) <= MOST_FOR_LIFT:
-        gates["lift_10"] = {"min": 1.5}
-    gates["precision_lift"] = {"above": 1}
-    if "share" in _decision(data, parts):
-        gates["flagged_share"] = flagged
-        if data.schema.calendar is not None:
-            gates |= {"delivered_flagged_share": flagged, "agreement_spearman": {"min": 0.5}}
-    return gates
-
-
-def _floored(share: float) -> float:
-    return math.floor(share * 1000) / 1000
-
-
-def _ceiled(share: float) -> float:
-    return math.ceil(share * 1000) / 1000
