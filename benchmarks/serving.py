@@ -6,140 +6,29 @@ Each server has one process, and the client another. They take turns, so a busy 
 sends 500 real rows over 16 connections, with an API key. It needs the model that `dvc repro` made.
 """
 
-import hashlib
 import json
-import os
-import shutil
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-import onnx
-
-from champion.core.files import read_parquet, sha256_of
+from champion.core.files import read_parquet
 from champion.core.layout import MODEL, MODEL_ONNX, TEST
-from champion.delivery import deployment, keys, rollout
-from champion.delivery.register import register
-from champion.environments import load_environment
+from champion.delivery import deployment, rollout
 from champion.model.model_file import load
 from champion.model.onnx_scorer import OnnxScorer
-from champion.registry import history
-from champion.registry.registry import Registry
-from champion.registry.versions import ONNX_FILE
-from champion.repository import git
 from champion.table.features import to_frame
 from load import post, send
-from measure import BIN, REPOSITORY, use_own_staging
+from measure import REPOSITORY
+from servers import free_port, log_answers, mlflow_command, noop_command, prepare, running, serve_command, staging
 
 ROWS = 500
 SECONDS = 3.0
 ROUNDS = 7
 FOLLOW_SECONDS = 3.0
-LOG = "predictions_url:"
-ANSWER = {
-    "request_id": "0" * 32,
-    "version": "v1",
-    "flag": None,
-    "predictions": [{"warnings": [], "probability": 0.022228560526350916, "decision": False}],
-}
-NOOP = """
-import sys
-import uvicorn
-
-ANSWER = sys.argv[2].encode()
-
-async def answer(scope, receive, send):
-    while (await receive()).get("more_body"):
-        pass
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(ANSWER)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": ANSWER})
-
-uvicorn.run(answer, port=int(sys.argv[1]), http="httptools", ws="none", lifespan="off", log_config=None,
-            access_log=False, server_header=False, proxy_headers=False)
-"""
-
-
-def prepare(folder: Path) -> str:
-    """A staging environment that serves the model, without a rate limit; its API key. `v2` is the same model again."""
-    git.answer(folder, "init", "--quiet")
-    (folder / ".dvc").mkdir()
-    shutil.copytree(REPOSITORY / "config", folder / "config")
-    config = folder / "config/environments.yaml"
-    text = config.read_text().replace("    serving: { keys_required: false }\n", "")
-    text = text.replace("    thresholds:", "    serving: { requests_per_second: 1000000 }\n    thresholds:")
-    config.write_text("".join(line for line in text.splitlines(keepends=True) if LOG not in line))
-    use_own_staging(folder)
-    registered, _ = register(Registry.open(load_environment("staging", REPOSITORY)))
-    registry = staging(folder)
-    model = onnx.load_from_string(registry.read_file(registered, ONNX_FILE))
-    model.doc_string = "the same model in another file"
-    content = model.SerializeToString()
-    sha256 = hashlib.sha256(content).hexdigest()
-    registry.files.write(f"{sha256}/{ONNX_FILE}", content)
-    row = history.registration(registry.rows, registered.name)
-    details = {**row.details, "files": {**registered.files, ONNX_FILE: sha256}}
-    with registry.ledger.appending() as session:
-        session.append("register", version="v2", model_sha256=row.model_sha256, details=details)
-    deployment.deploy(registry, "v1")
-    _, key = keys.add(registry, "benchmark")
-    return key
-
-
-def staging(folder: Path) -> Registry:
-    return Registry.open(load_environment("staging", folder))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
-
-
-@contextmanager
-def running(command: list[str], port: int, folder: Path, wait: float = 120) -> Iterator[int]:
-    """A server process during the block; its port."""
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
-    try:
-        until = time.monotonic() + wait
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                if process.poll() is not None or time.monotonic() > until:
-                    raise SystemExit(f"{' '.join(command[:4])} does not serve") from None
-                time.sleep(0.1)
-        # The socket is open before the workers are.
-        time.sleep(5)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def save_for_mlflow(folder: Path) -> None:
-    """The model as MLflow serves it."""
-    os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-    import mlflow
-
-    from champion.tracking.client import SHA256_PARAM
-    from champion.tracking.pyfunc import LOADER
-
-    mlflow.pyfunc.save_model(
-        folder / "mlflow",
-        loader_module=LOADER,
-        data_path=str(REPOSITORY / MODEL),
-        model_config={SHA256_PARAM: sha256_of(REPOSITORY / MODEL)},
-        pip_requirements=[],
-    )
 
 
 def rate(port: int, requests: list[bytes]) -> float:
@@ -173,8 +62,7 @@ def ask_mlflow(rows: list[dict[str, Any]]) -> list[bytes]:
 def compare_with_noop(folder: Path, port: int, requests: list[bytes]) -> None:
     """The server against a no-op of bare ASGI, without and with a rollout, and its latency at half of its rate."""
     other = free_port()
-    noop = [sys.executable, "-c", NOOP, str(other), json.dumps(ANSWER)]
-    with running(noop, other, folder):
+    with running(noop_command(other), other, folder):
         sides = {"champion serve": lambda: rate(port, requests), "the no-op": lambda: rate(other, requests)}
         rounds = ratios(sides)
         report("champion serve", rounds, "the no-op")
@@ -197,8 +85,7 @@ def compare_with_noop(folder: Path, port: int, requests: list[bytes]) -> None:
 
 def compare_logged(folder: Path, port: int, requests: list[bytes]) -> None:
     """A server that logs its answers against the one that does not."""
-    config = folder / "config/environments.yaml"
-    config.write_text(config.read_text().replace("    users_key:", f"    {LOG} sqlite:///log.db\n    users_key:"))
+    log_answers(folder)
     other = free_port()
     with running(serve_command(other), other, folder):
         sides = {"with the prediction log": lambda: rate(other, requests), "without it": lambda: rate(port, requests)}
@@ -209,10 +96,6 @@ def compare_explained(port: int, requests: list[bytes], explained: list[bytes]) 
     """The same requests with four reasons against those without."""
     sides = {"with reasons=4": lambda: rate(port, explained), "without reasons": lambda: rate(port, requests)}
     report("with reasons=4", ratios(sides), "without reasons")
-
-
-def serve_command(port: int) -> list[str]:
-    return [str(BIN / "champion"), "serve", "--port", str(port), "--workers", "1"]
 
 
 def time_switches(folder: Path, port: int, key: str) -> None:
@@ -235,10 +118,8 @@ def ask(port: int, key: str) -> bytes:
 
 def compare_with_mlflow(folder: Path, port: int, requests: list[bytes], rows: list[dict[str, Any]]) -> None:
     """The server against `mlflow models serve` with the same model."""
-    save_for_mlflow(folder)
     other = free_port()
-    command = [str(BIN / "mlflow"), "models", "serve", "-m", str(folder / "mlflow"), "--env-manager", "local"]
-    with running([*command, "--port", str(other), "--workers", "1"], other, folder):
+    with running(mlflow_command(folder, other), other, folder):
         theirs = ask_mlflow(rows)
         sides = {"champion serve": lambda: rate(port, requests), "mlflow models serve": lambda: rate(other, theirs)}
         report("champion serve", ratios(sides), "mlflow models serve")
