@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
 from champion.model.distribution import ColumnReference
-from champion.monitoring.drift import Bin, ColumnDrift, Drift, DriftCounts, measure_drift
+from champion.monitoring.column_drift import Bin, ColumnDrift
+from champion.monitoring.drift import Drift, DriftCounts, measure_drift
 from champion.params import Monitoring
 
 PARAMS = Monitoring(min_rows=100)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from champion.monitoring.drift import ColumnDrift, Drift
+from champion.monitoring.column_drift import ColumnDrift
+from champion.monitoring.drift import Drift
 from champion.monitoring.performance import Measured
 from champion.monitoring.triggers import (
     Best,

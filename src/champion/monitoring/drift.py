@@ -7,10 +7,11 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import polars as pl
 
-from champion.model.distribution import ColumnReference, Counts
+from champion.model.distribution import ColumnReference
+from champion.monitoring.column_drift import ColumnDrift, CountedColumn
+from champion.monitoring.significance import adjusted
 from champion.params import Monitoring
 
 SCORE = "probability"
@@ -18,47 +19,6 @@ SCORE = "probability"
 SCORE_NAME = "(score)"
 # Below it nothing changed, by custom. With many rows, a test finds any difference, however small.
 CHANGED_PSI = 0.1
-# A chi-square test needs so many expected rows in each cell (Cochran 1954).
-MIN_EXPECTED = 5
-
-
-@dataclass(frozen=True)
-class Bin:
-    """A bin of a column: the share of rows in it, before and now, None without rows."""
-
-    name: str
-    before: float
-    now: float | None
-
-
-@dataclass(frozen=True)
-class ColumnDrift:
-    """How much a column has moved. What cannot be said is None.
-
-    `test` is `ks` for numbers: the two-sample test of Kolmogorov and Smirnov at the ends of the reference's bins. For
-    texts and booleans it is `chi_square`, Pearson's test of homogeneity. In both, missing is a value like another one;
-    for `ks` it is the lowest. `adjusted_p_value` is the p-value for all features together (Benjamini and Hochberg
-    1995); the score's own is not adjusted, as it is one question.
-
-    `unnamed` is the share of rows whose value the reference does not name. If the reference `names_all` values that it
-    had, these values are new; else some of them may be rare ones of the reference.
-    """
-
-    column: str
-    type: str
-    rows: int
-    psi: float | None
-    test: str
-    statistic: float | None
-    p_value: float | None
-    adjusted_p_value: float | None
-    missing_before: float
-    missing: float | None
-    unnamed_before: float | None
-    unnamed: float | None
-    names_all: bool | None
-    drifted: bool | None
-    bins: Sequence[Bin]
 
 
 @dataclass(frozen=True)
@@ -113,9 +73,9 @@ class DriftCounts:
         self._reference_rows = int(reference["rows"])
         columns = {name: (one["type"], ColumnReference.parse(one)) for name, one in reference["features"].items()}
         self._unknown = [name for name in features if name not in columns and self._reference_rows]
-        self._columns = {name: _Counted(name, kind, column) for name, (kind, column) in columns.items()}
+        self._columns = {name: CountedColumn(name, kind, column) for name, (kind, column) in columns.items()}
         score = reference["score"]
-        self._score = None if score is None else _Counted(SCORE_NAME, "number", ColumnReference.parse(score))
+        self._score = None if score is None else CountedColumn(SCORE_NAME, "number", ColumnReference.parse(score))
 
     def add(self, rows: pl.DataFrame) -> None:
         """Count these rows. A column that is missing, or has another type than in the reference, is not counted."""
@@ -133,7 +93,9 @@ class DriftCounts:
     def drift(self, params: Monitoring) -> Drift:
         """The drift of the rows so far."""
         features = [one.drift(self._reference_rows) for one in self._columns.values() if one.trouble is None]
-        features = [_judge(one, self._reference_rows, params) for one in _adjust(features)]
+        p_values = adjusted([one.p_value for one in features])
+        features = [replace(one, adjusted_p_value=p) for one, p in zip(features, p_values, strict=True)]
+        features = [_judge(one, self._reference_rows, params) for one in features]
         score = None
         if self._score is not None and self._score.trouble is None:
             score = _judge(self._score.drift(self._reference_rows), self._reference_rows, params)
@@ -141,7 +103,7 @@ class DriftCounts:
         return Drift(self.rows, self._reference_rows, score, features, self._findings(score, params.min_rows))
 
     @cached_property
-    def _all(self) -> "list[_Counted]":
+    def _all(self) -> list[CountedColumn]:
         return [*([] if self._score is None else [self._score]), *self._columns.values()]
 
     def _findings(self, score: ColumnDrift | None, min_rows: int) -> list[str]:
@@ -186,134 +148,9 @@ def count_periods(
     return counts
 
 
-class _Counted:
-    """A column of the reference, and the rows that were counted in its bins; `trouble` says why they could not be."""
-
-    def __init__(self, name: str, kind: str, reference: ColumnReference) -> None:
-        self.name, self._kind, self._reference = name, kind, reference
-        self._counts: Counts = np.zeros(len(reference.shares), np.int64)
-        self.trouble: str | None = None
-
-    def add(self, rows: pl.DataFrame, name: str) -> None:
-        if name not in rows.columns:
-            self.trouble = "the rows do not have it"
-            return
-        column = rows[name]
-        if self._kind == "boolean" and column.dtype.is_numeric():
-            # A model reads 0 and 1.
-            column = column.cast(pl.Float64).fill_nan(None).cast(pl.Boolean)
-        if self._fits(column.dtype):
-            self._counts = self._counts + self._reference.count(column)
-        else:
-            self.trouble = "the rows have values of another type than the drift reference"
-
-    @property
-    def psi(self) -> float | None:
-        psi = self._reference.psi_of(self._counts)
-        return None if np.isnan(psi) else psi
-
-    def drift(self, reference_rows: int) -> ColumnDrift:
-        before = np.rint(np.array(self._reference.shares) * reference_rows).astype(np.int64)
-        rows = int(self._counts.sum())
-        now = [None] * len(before) if not rows else (self._counts / rows).tolist()
-        is_number = self._reference.edges is not None
-        statistic, p_value = (
-            (None, None) if not rows else _ks(before, self._counts) if is_number else _chi_square(before, self._counts)
-        )
-        *_, unnamed_before, missing_before = self._reference.shares
-        return ColumnDrift(
-            column=self.name,
-            type=self._kind,
-            rows=rows,
-            psi=self.psi,
-            test="ks" if is_number else "chi_square",
-            statistic=statistic,
-            p_value=p_value,
-            adjusted_p_value=p_value,
-            missing_before=missing_before,
-            missing=now[-1],
-            unnamed_before=None if is_number else unnamed_before,
-            unnamed=None if is_number else now[-2],
-            names_all=None if is_number else unnamed_before == 0,
-            drifted=None,
-            bins=[Bin(*one) for one in zip(_bin_names(self._reference), self._reference.shares, now, strict=True)],
-        )
-
-    def _fits(self, found: pl.DataType) -> bool:
-        if found == pl.Null:
-            return True
-        if self._reference.edges is not None:
-            return found.is_numeric()
-        return found.is_integer() or found in (pl.String, pl.Categorical, pl.Enum, pl.Boolean)
-
-
-def _ks(before: Counts, now: Counts) -> tuple[float, float]:
-    """The test of Kolmogorov and Smirnov at the ends of the bins, with its asymptotic p-value (Smirnov 1939).
-
-    With bins it finds less than with the values themselves, so the p-value is rather too high than too low.
-    """
-    from scipy.stats import kstwo
-
-    # Missing comes first: so the test also sees that more values are missing.
-    shares = [np.cumsum(np.roll(side, 1))[:-1] / side.sum() for side in (before, now)]
-    statistic = float(np.abs(shares[0] - shares[1]).max())
-    rows, others = before.sum(), now.sum()
-    return statistic, float(kstwo.sf(statistic, np.round(rows * others / (rows + others))))
-
-
-def _chi_square(before: Counts, now: Counts) -> tuple[float | None, float | None]:
-    """Pearson's chi-square test that both have the same shares; none if all rows are in one bin.
-
-    The bins with too few expected rows are put together.
-    """
-    from scipy.stats import chi2_contingency
-
-    table = np.array([before, now])
-    expected = table.sum(axis=0) * table.sum(axis=1).min() / table.sum()
-    rare = expected < MIN_EXPECTED
-    table = np.column_stack([table[:, ~rare], table[:, rare].sum(axis=1)])
-    table = table[:, table.any(axis=0)]
-    if table.shape[1] < 2:
-        return 0.0, 1.0
-    found = chi2_contingency(table, correction=False)
-    return float(found.statistic), float(found.pvalue)
-
-
-def _adjust(columns: Sequence[ColumnDrift]) -> list[ColumnDrift]:
-    """The columns with their p-values adjusted for all of them together."""
-    from scipy.stats import false_discovery_control
-
-    known = [one.p_value for one in columns if one.p_value is not None]
-    if not known:
-        return list(columns)
-    adjusted = iter(false_discovery_control(known).tolist())
-    return [one if one.p_value is None else replace(one, adjusted_p_value=next(adjusted)) for one in columns]
-
-
 def _judge(column: ColumnDrift, reference_rows: int, params: Monitoring) -> ColumnDrift:
     """The column with a verdict, if there are enough rows for one."""
     if column.psi is None or column.adjusted_p_value is None or min(column.rows, reference_rows) < params.min_rows:
         return column
     significant = column.adjusted_p_value <= params.false_discoveries
     return replace(column, drifted=significant and column.psi >= CHANGED_PSI)
-
-
-def _bin_names(reference: ColumnReference) -> list[str]:
-    """What each share of the reference is about. Of a text, a name in brackets is none of its values."""
-    if reference.edges is None:
-        return [*(reference.values or ()), "(others)", "(missing)"]
-    edges = reference.edges
-    if not edges:
-        return ["(any number)", "(missing)"]
-    names, low = [], None
-    for number, edge in enumerate(edges):
-        # A frequent value has a bin of its own, and the bin before it ends just below it.
-        just_below = number + 1 < len(edges) and edge == np.nextafter(edges[number + 1], -np.inf)
-        if low is not None and low == np.nextafter(edge, -np.inf):
-            names.append(f"exactly {edge:,.6g}")
-        else:
-            to = "below" if just_below else "up to"
-            end = edges[number + 1] if just_below else edge
-            names.append(f"{to} {end:,.6g}" if low is None else f"above {low:,.6g}, {to} {end:,.6g}")
-        low = edge
-    return [*names, f"above {edges[-1]:,.6g}", "(missing)"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from champion.monitoring.drift import ColumnDrift
+from champion.monitoring.column_drift import ColumnDrift
 from champion.monitoring.joint import JointDrift
 
 
