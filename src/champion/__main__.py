@@ -1,6 +1,6 @@
 """The program: `champion`, or `python -m champion` with this interpreter."""
 
-from champion.core.errors import one_line_errors
+from champion.core.endings import one_line_errors
 
 
 def main() -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from champion.core.errors import UserError, one_line_errors
+from champion.core.endings import one_line_errors
+from champion.core.errors import UserError
 
 
 def test_a_user_error_is_one_line_and_status_1() -> None:

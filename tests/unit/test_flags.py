@@ -194,7 +194,7 @@ def test_a_percent_that_is_none_is_refused(percent: float) -> None:
 def test_without_the_packages_one_sentence_says_how_to_install_them() -> None:
     code = (
         "import sys; sys.modules['openfeature'] = None\n"
-        "from champion.core.errors import one_line_errors; from champion.flags import Flags\n"
+        "from champion.core.endings import one_line_errors; from champion.flags import Flags\n"
         "with one_line_errors():\n    Flags.parse({'flags': {}})"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from champion.core.errors import UnavailableError, UserError, one_line_errors, warn
+from champion.core.endings import one_line_errors
+from champion.core.errors import UnavailableError, UserError, warn
 from champion.core.masking import holds_password, masked
 from champion.delivery import log_shipping, webhook
 from champion.registry.stores import Store

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from champion.core.errors import one_line_errors
+from champion.core.endings import one_line_errors
 from champion.core.values import is_blank
 from champion.repository.process import find_root
 

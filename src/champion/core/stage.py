@@ -5,7 +5,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from champion.core.errors import UserError, no_memory, one_line_errors
+from champion.core.endings import no_memory, one_line_errors
+from champion.core.errors import UserError
 
 
 @contextmanager

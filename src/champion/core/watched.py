@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 
-from champion.core.errors import open_closed_streams, shorten_interruptions
+from champion.core.endings import open_closed_streams, shorten_interruptions
 
 PARENT_DEATH_SIGNAL = 1
 # Libraries in Rust and C++ abort when they get no memory. When the machine has none, Linux kills the largest process.

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from champion.core.errors import UserError, one_line_errors
+from champion.core.endings import one_line_errors
+from champion.core.errors import UserError
 from champion.report.harmless import harmless
 
 MARKER = "<!-- champion: the report on this pull request -->"

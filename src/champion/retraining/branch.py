@@ -5,7 +5,8 @@ This module uses only the standard library, because the job that asks installs n
 
 import sys
 
-from champion.core.errors import UserError, one_line_errors
+from champion.core.endings import one_line_errors
+from champion.core.errors import UserError
 
 BRANCH = "refs/heads/main"
 

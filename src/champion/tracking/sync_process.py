@@ -12,7 +12,7 @@ def main(environment: str, lock: Path) -> None:
     with FileLock(lock):
         # Close our output, because the command waits for its end. So nothing slow is imported before this line.
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        from champion.core.errors import one_line_errors
+        from champion.core.endings import one_line_errors
         from champion.environments import load_environment
         from champion.registry.registry import Registry
         from champion.tracking.registry_sync import apply
