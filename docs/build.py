@@ -1,21 +1,25 @@
-"""Build the generated parts of the docs: the command-line reference, the result's picture, and the replay's result.
+"""Build the generated parts of the docs: the command-line reference, and the pictures of the result and the replay.
 
 python docs/build.py            write docs/reference.md, the tables in docs/replay.md and docs/images
 python docs/build.py --check    exit non-zero when docs/reference.md or docs/replay.md is stale
 """
 
+import io
 import json
+import math
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import typer
 import vl_convert
+from PIL import Image
 
 from champion.cli.main import app
 from champion.report.plots import read_plots
+from champion.report.themes import darkened, themed
 from champion.repository.revision import working_tree
 from champion.retraining.replay.pictures import draw_promises, draw_quarters
 from champion.retraining.replay.summary import (
@@ -28,13 +32,12 @@ from champion.retraining.replay.summary import (
 
 FOLDER = Path(__file__).parent
 REFERENCE = FOLDER / "reference.md"
-PICTURE = FOLDER / "images/result.png"
 REPLAY = FOLDER / "replay.md"
 # The years of the goals, the years that a default may be chosen by, and the years that judge it.
 SPANS = ((2004, 2012), (2002, 2007), (2008, 2012))
 # So few that a reader can tell the lines apart.
 DRAWN = ("frozen", "triggers-refresh", "yearly-none", "quarterly-none")
-COLUMNS, GAP = 4, 20
+COLUMNS, COLUMN, GAP = 3, 345, 20
 
 
 INTRODUCTION = """# Command reference
@@ -84,21 +87,25 @@ def _options(command: Any) -> Iterator[str]:
         yield "\n".join(options)
 
 
-def picture() -> bytes:
-    """The plots of dvc.yaml in one PNG; each column is as wide as its widest plot."""
-    drawn = [plot.svg() for plot in read_plots({"model": working_tree(FOLDER.parent)})]
-    sizes = [[float(re.search(rf'{side}="([\d.]+)"', svg)[1]) for side in ("width", "height")] for svg in drawn]
-    widths = [max(width for width, _ in sizes[column::COLUMNS]) for column in range(min(COLUMNS, len(sizes)))]
-    heights = [max(height for _, height in sizes[row : row + COLUMNS]) for row in range(0, len(sizes), COLUMNS)]
-    panels = []
-    for number, svg in enumerate(drawn):
-        row, column = divmod(number, COLUMNS)
-        x, y = (sum(lengths) + GAP * len(lengths) for lengths in (widths[:column], heights[:row]))
+def picture(theme: Callable[[str], str]) -> bytes:
+    """The plots of dvc.yaml in one PNG: in columns of equal width, and each row as high as its highest plot."""
+    drawn = [theme(plot.svg()) for plot in read_plots({"model": working_tree(FOLDER.parent)})]
+    panels, top, height, column = [], 0.0, 0.0, 0
+    for svg in drawn:
+        own_width, own_height = (float(re.search(rf'{side}="([\d.]+)"', svg)[1]) for side in ("width", "height"))
+        taken = math.ceil((own_width + GAP) / (COLUMN + GAP))
+        if column + taken > COLUMNS:
+            top, height, column = top + height + GAP, 0.0, 0
+        x, y = GAP + column * (COLUMN + GAP), GAP + top
         panels.append(svg.replace("<svg ", f'<svg x="{x}" y="{y}" ', 1))
-    width, height = (sum(lengths) + GAP * (len(lengths) - 1) for lengths in (widths, heights))
+        height, column = max(height, own_height), column + taken
+    width, height = GAP + COLUMNS * (COLUMN + GAP), top + height + 2 * GAP
     opening = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">'
-    white = '<rect width="100%" height="100%" fill="white"/>'
-    return vl_convert.svg_to_png(f"{opening}{white}{''.join(panels)}</svg>")
+    paper = theme('<rect width="100%" height="100%" fill="white"/>')
+    drawn_twice_as_large = vl_convert.svg_to_png(f"{opening}{paper}{''.join(panels)}</svg>", scale=2)
+    small = io.BytesIO()
+    Image.open(io.BytesIO(drawn_twice_as_large)).convert("RGB").quantize(128).save(small, "PNG", optimize=True)
+    return small.getvalue()
 
 
 def replay() -> str:
@@ -118,7 +125,7 @@ def replay_pictures() -> dict[str, str]:
     """The pictures of docs/replay.md as SVG, by the name of their file."""
     drawn = [one for one in compare_policies(FOLDER.parent) if one.name in DRAWN]
     specs = {"replay": draw_quarters(drawn), "promises": draw_promises(read_promises(FOLDER.parent))}
-    return {f"{name}.svg": vl_convert.vegalite_to_svg(json.dumps(spec)) for name, spec in specs.items()}
+    return {f"{name}.svg": themed(vl_convert.vegalite_to_svg(json.dumps(spec))) for name, spec in specs.items()}
 
 
 def main() -> None:
@@ -131,8 +138,8 @@ def main() -> None:
     for name, svg in replay_pictures().items():
         (FOLDER / "images" / name).write_text(svg, encoding="utf-8")
     REFERENCE.write_text(reference(), encoding="utf-8")
-    PICTURE.parent.mkdir(exist_ok=True)
-    PICTURE.write_bytes(picture())
+    for name, theme in (("result.png", str), ("result-dark.png", darkened)):
+        (FOLDER / "images" / name).write_bytes(picture(theme))
 
 
 if __name__ == "__main__":

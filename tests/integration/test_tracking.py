@@ -10,6 +10,8 @@ from champion.core.errors import UserError
 from champion.core.files import read_json, read_parquet
 from champion.core.metrics_file import read_metrics
 from champion.model.model_file import load
+from champion.report.plots import read_plots
+from champion.repository.revision import working_tree
 from champion.table.features import to_frame
 from champion.tracking import runs as tracking
 from champion.tracking.client import connected, experiment_id
@@ -77,9 +79,12 @@ def test_a_run_has_pictures_card_and_files(tracked: Project) -> None:
             file.path for folder in ("", "plots", "metrics") for file in client.list_artifacts(run.info.run_id, folder)
         }
         picture = Path(client.download_artifacts(run.info.run_id, "plots/importance.svg")).read_text()
-    pictures = {f"plots/{name}.svg" for name in ("roc", "precision_recall", "calibration", "importance")}
+    plots = list(read_plots({"model": working_tree(tracked.folder)}))
+    pictures = {f"plots/{plot.stem}.svg" for plot in plots}
+    assert len(pictures) == 7
     assert pictures | {"dvc.lock", "params.yaml", "model_card.md", "metrics/segments.json"} <= names
     assert "amount" in picture
+    assert picture in [plot.svg() for plot in plots], "the run has the pictures of the report"
     assert run.data.tags["mlflow.note.content"].startswith("#")
 
 

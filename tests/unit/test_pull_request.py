@@ -47,7 +47,7 @@ stages:
           y: true_positive_rate
       - metrics/plots/calibration.csv:
           title: Calibration of "probabilities"
-          template: diagonal
+          template: calibration
           y_label: observed share
           x: mean_probability
           y: observed_share
@@ -263,7 +263,7 @@ def test_curves_of_base_and_head_are_drawn_for_github_with_the_titles_of_dvc_yam
     guide, before, after = drawn["Calibration of  probabilities "]
     assert guide == pytest.approx([0.1 + 0.02 * step for step in range(21)])
     assert before == after == pytest.approx([0.2 + 0.01 * step for step in range(21)])
-    assert "grey: diagonal, orange: before, blue: after." in text
+    assert "grey: as predicted, orange: before, blue: after." in text
     assert 'x-axis "false positive rate" 0.0000 --> 1.0000' in text
     assert 'y-axis "observed share" 0 --> 0.5000' in text
 
@@ -281,7 +281,7 @@ def test_curves_that_share_no_range_are_not_compared(tmp_path: Path) -> None:
     head = files(tmp_path / "head", calibration=CALIBRATION, **{"dvc.yaml": PLOTS})
     far = CALIBRATION.replace("0.1,", "0.6,").replace("0.5,", "0.7,")
     text = report(head, Revision(files(tmp_path / "base", calibration=far).root, "main"))
-    assert "grey: diagonal, blue: after." in text
+    assert "grey: as predicted, blue: after." in text
 
 
 def test_a_project_without_plots_still_has_a_report(base: Revision, tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ def test_a_picture_of_one_side_alone_names_no_side(base: Revision) -> None:
     pictures = {plot.stem: plot.svg() for plot in read_plots({"model": base})}
     assert set(pictures) >= {"roc", "precision_recall", "calibration", "confusion", "importance"}
     assert ">model<" not in pictures["roc"]
-    assert ">ROC curve, test<" in pictures["roc"]
+    assert ">The ROC curve shows how well the score ranks<" in pictures["roc"]
 
 
 def test_equal_inputs_give_equal_bytes(base: Revision) -> None:
@@ -336,6 +336,8 @@ def pictures_of(text: str) -> Iterator[str]:
 def test_the_page_holds_its_plots_and_reaches_for_nothing(base: Revision) -> None:
     text = page(base, base)
     assert len(list(pictures_of(text))) == 7
+    for part in (text, *pictures_of(text)):
+        assert "@media (prefers-color-scheme: dark)" in part
     assert Tags(text).tags <= OUR_TAGS
     assert not re.search(r"(src|href)=[\"'](?!data:)", text)
     assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in text

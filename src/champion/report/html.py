@@ -10,12 +10,18 @@ from markdown_it.rules_inline import StateInline
 from champion.report.pull_request import Document
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1f2328; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+:root { color-scheme: light dark; --paper: #fff; --ink: #16181d; --line: #c9cdd4; --code: #eff1f3 }
+@media (prefers-color-scheme: dark) {
+  :root { --paper: #14161a; --ink: #eceef2; --line: #434955; --code: #24282f }
+}
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 60rem;
+  margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; margin: 0.5rem 0 1rem }
-th, td { border: 1px solid #d1d9e0; padding: 0.25rem 0.75rem; vertical-align: top; font-variant-numeric: tabular-nums }
+th, td { border: 1px solid var(--line); padding: 0.25rem 0.75rem; vertical-align: top;
+  font-variant-numeric: tabular-nums }
 th:not([style]) { text-align: left }
 thead:not(:has(th:not(:empty))) { display: none }
-code { background: #eff1f3; padding: 0 0.25rem; overflow-wrap: anywhere }
+code { background: var(--code); padding: 0 0.25rem; overflow-wrap: anywhere }
 img { max-width: 100% }
 """
 # The browser refuses everything from outside the file, in case the escaping misses something.

@@ -12,6 +12,8 @@ from champion.core.values import finite
 from champion.report.plots import Plot
 
 _GUIDE = ("#999999", "grey")
+# The templates whose baseline is the diagonal, and what it means.
+_DIAGONALS = {"roc": "chance", "calibration": "as predicted"}
 _COLOURS = (("#ff7f0e", "orange"), ("#1f77b4", "blue"), ("#2ca02c", "green"), ("#d62728", "red"))
 _POINTS = 21
 
@@ -33,7 +35,8 @@ def xychart(plot: Plot) -> Markup | None:
         low, high = _shared(drawn)
     at = np.linspace(low, high, _POINTS)
     fields = list(dict.fromkeys(field for field, _ in drawn))
-    lines = [(_GUIDE, "diagonal", at)] if plot.properties.get("template") == "diagonal" else []
+    baseline = _DIAGONALS.get(str(plot.properties.get("template")))
+    lines = [(_GUIDE, baseline, at)] if baseline else []
     for (field, side), curve in drawn.items():
         colour = _COLOURS[(2 * fields.index(field) + (side == last)) % len(_COLOURS)]
         x, y = zip(*curve, strict=True)

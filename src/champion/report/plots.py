@@ -10,6 +10,7 @@ from typing import Any
 from champion.core.errors import UserError
 from champion.core.layout import PIPELINE
 from champion.core.markdown import printable
+from champion.report.themes import themed
 from champion.repository.revision import Revision
 
 TEMPLATES = Path(".dvc/plots")
@@ -47,9 +48,8 @@ class Plot:
             spec: dict[str, Any] = renderer.get_filled_template()
         except DvcRenderError as error:
             raise self._undrawable(error) from None
-        # The labels explain the colours, so the legend needs no title; a single colour needs no legend.
-        colour = spec.get("spec", spec).get("encoding", {}).get("color", {})
-        colour["legend"] = {"title": None} if len({point["rev"] for point in self.points}) > 1 else None
+        if len({point["rev"] for point in self.points}) < 2:
+            _explain_no_side(spec)
         return spec
 
     def svg(self) -> str:
@@ -69,7 +69,7 @@ class Plot:
         # two plots in one page have different ids.
         ids: dict[str, str] = {}
         prefix = re.sub(r"\W", "-", self.name)
-        return _ID.sub(lambda found: found[1] + ids.setdefault(found[2], f"{prefix}-{len(ids)}"), drawn)
+        return themed(_ID.sub(lambda found: found[1] + ids.setdefault(found[2], f"{prefix}-{len(ids)}"), drawn))
 
     def _undrawable(self, error: Exception) -> UserError:
         reason = printable(" ".join(str(error).split()), 200)
@@ -98,6 +98,20 @@ def read_plots(sides: Mapping[str, Revision]) -> Iterator[Plot]:
             # A line break in a label would end the Vega expression that holds it.
             labels = {key: printable(str(properties[key])) for key in _LABELS if properties.get(key) is not None}
             yield Plot(name, points, {**properties, **labels, "template_dir": str(head.root / TEMPLATES)})
+
+
+def _explain_no_side(part: Any) -> None:
+    """Without several sides, no colour or column means one, so none needs a name."""
+    if isinstance(part, list):
+        for one in part:
+            _explain_no_side(one)
+    elif isinstance(part, dict):
+        for channel, without in (("color", "legend"), ("column", "header")):
+            if isinstance(part.get(channel), dict) and part[channel].get("field") == "rev":
+                part[channel][without] = None
+        for name, one in part.items():
+            if name != "data":
+                _explain_no_side(one)
 
 
 def _definitions(side: Revision) -> Iterator[tuple[str, dict[str, Any]]]:
