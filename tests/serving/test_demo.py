@@ -61,7 +61,7 @@ def test_a_demonstration_serves_a_model_whose_page_shows_what_came_true(real_run
         def is_counted() -> bool:
             # Another worker may show an older state.
             pages.append(requests.get(page[1], auth=(page[2], page[3]), timeout=10).text)
-            return "Answered probability" in pages[-1]
+            return "Calibration shows" in pages[-1]
 
         pages: list[str] = []
         await_true(is_counted, 30)

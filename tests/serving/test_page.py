@@ -59,7 +59,7 @@ def server(project: DeliveryProject) -> Iterator[Server]:
             ids = list(log.scalars(sa.text(answered)))
         said = [{"request_id": its_id, "row": 9, "date": "2024-12-01"} for its_id in ids]
         assert one.say(outcomes=said, complete_through="2026-10-31").status_code == 202
-        await_true(lambda: "Answered probability" in look(one).text, 30)
+        await_true(lambda: "Calibration shows" in look(one).text, 30)
         yield one
 
 
@@ -109,7 +109,7 @@ def test_a_page_shows_what_is_served_and_what_came_of_it(page: "Page") -> None:
     assert sum(rows for _, rows in counted[::2]) >= 400
     assert all(accepted[1] < all_rows[1] for all_rows, accepted in zip(counted[::2], counted[1::2], strict=True))
     assert "All events up to 2026-10-31 are known." in outcomes
-    assert "Answered probability" in section(page, "Calibration of v1")
+    assert "Calibration shows" in section(page, "Calibration of v1")
     server = section(page, "This server")
     assert "half within" in server
     assert "rows answered by v2" in server

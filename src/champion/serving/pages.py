@@ -48,6 +48,12 @@ class Scale:
         share = (value - self.low) / (self.high - self.low)
         return f"{100 * min(max(share, 0.0), 1.0):.2f}%"
 
+    def ticks(self) -> list[float]:
+        """At most six round values on it: steps of 1, 2 or 5 times a power of ten."""
+        power = 10.0 ** math.floor(math.log10((self.high - self.low) / 5))
+        step = next(factor * power for factor in (1, 2, 5, 10) if (self.high - self.low) / (factor * power) <= 5)
+        return [round(step * place, 9) for place in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
+
     def width(self, low: float, high: float) -> str:
         """How wide it is from one value to another."""
         return f"{100 * (high - low) / (self.high - self.low):.2f}%"
