@@ -37,7 +37,7 @@ REPLAY = FOLDER / "replay.md"
 SPANS = ((2004, 2012), (2002, 2007), (2008, 2012))
 # So few that a reader can tell the lines apart.
 DRAWN = ("frozen", "triggers-refresh", "yearly-none", "quarterly-none")
-COLUMNS, COLUMN, GAP = 3, 345, 20
+COLUMNS, COLUMN, GAP = 3, 350, 20
 
 
 INTRODUCTION = """# Command reference

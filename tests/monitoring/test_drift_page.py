@@ -60,7 +60,7 @@ def test_a_page_shows_hostile_text_as_text_and_needs_no_other_file() -> None:
 def test_a_page_has_the_shares_of_each_bin_before_and_now() -> None:
     page = page_of(pl.DataFrame({HOSTILE: [HOSTILE, None, "c", "c"] * 100}))
     texts = [text for text in Tags(page).texts if text]
-    first = texts.index("picture: before above, now below") + 1
+    first = texts.index("picture (0 to 100% of rows): before above, now below") + 1
     assert texts[first : first + 12] == [
         HOSTILE, "50.0%", "25.0%", "b", "50.0%", "0.0%", "(others)", "0.0%", "50.0%", "(missing)", "0.0%", "25.0%",
     ]  # fmt: skip

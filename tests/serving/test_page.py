@@ -14,12 +14,14 @@ import pytest
 import requests
 import sqlalchemy as sa
 
+from champion.core.yaml_text import parse_yaml
 from champion.delivery import rollout
 from champion.delivery.observer import Observer, count_answers, measure_drifting, read_overview
 from champion.serving import pages
 from champion.serving.overview import FILE, Overview
 from support.answers import Said, fill_log
 from support.delivery import DeliveryProject, InState, project_in_state
+from support.project import REPOSITORY
 from support.serving import ROW, Server, await_true, serving
 
 if TYPE_CHECKING:
@@ -114,6 +116,32 @@ def test_a_page_shows_what_is_served_and_what_came_of_it(page: "Page") -> None:
     assert "half within" in server
     assert "rows answered by v2" in server
     assert "rollout v2 (from v1) 50% to v2 by new_model" in section(page, "Last changes, and who made them")
+
+
+def test_a_page_has_pictures_with_the_words_and_baselines_of_the_plots(page: "Page") -> None:
+    plots = parse_yaml((REPOSITORY / "dvc.yaml").read_text())["stages"]["evaluate"]["plots"]
+    titles = {Path(name).stem: plot["title"] for entry in plots for name, plot in entry.items()}
+    worth, calibration = section(page, "What v1 was worth, and what came true"), section(page, "Calibration of v1")
+    assert titles["rehearsals"] in worth
+    assert titles["calibration"] in calibration
+    assert "The dashed line is chance, 0.5." in worth
+    pictures = page.get_by_role("region", name="What v1 was worth, and what came true", exact=True)
+    assert pictures.locator("line.zero").count() == pictures.locator("tbody tr").count() > 0
+    assert "0.5" in pictures.locator(".axis text").all_text_contents()
+    axis = page.get_by_role("region", name="Calibration of v1", exact=True).locator(".axis text").all_text_contents()
+    assert axis[0] == "0%"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (0.49, 0.81, [0.5, 0.6, 0.7, 0.8]),
+        (-0.012, 0.021, [-0.01, 0.0, 0.01, 0.02]),
+        (0.0, 1.0, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+    ],
+)
+def test_an_axis_has_few_round_values(low: float, high: float, ticks: list[float]) -> None:
+    assert pages.Scale(low, high).ticks() == ticks
 
 
 def test_a_page_shows_drift_over_time(page: "Page") -> None:

@@ -26,7 +26,7 @@ BASELINES = {
     "precision_recall": ["at random: 7.7%"],
     "calibration": ["as predicted"],
     "confusion": ["all rows"],
-    "importance": ["loss of ROC AUC (0: not needed)"],
+    "importance": ["loss of ROC AUC (0: none)"],
     "score_distribution": ["Test rows of each class, by probability. Filled: negatives;"],
     "rehearsals": ["chance: 0.5", "the rate known before: 0", "observed"],
 }

@@ -300,7 +300,7 @@ def test_a_picture_of_one_side_alone_names_no_side(base: Revision) -> None:
     pictures = {plot.stem: plot.svg() for plot in read_plots({"model": base})}
     assert set(pictures) >= {"roc", "precision_recall", "calibration", "confusion", "importance"}
     assert ">model<" not in pictures["roc"]
-    assert ">The ROC curve shows how well the score ranks<" in pictures["roc"]
+    assert ">The ROC curve shows how well scores rank<" in pictures["roc"]
 
 
 def test_equal_inputs_give_equal_bytes(base: Revision) -> None:

@@ -23,6 +23,7 @@ th:not([style]) { text-align: left }
 thead:not(:has(th:not(:empty))) { display: none }
 code { background: var(--code); padding: 0 0.25rem; overflow-wrap: anywhere }
 img { max-width: 100% }
+p:has(> img) { display: inline-block; margin: 0 1rem 1rem 0; vertical-align: top }
 """
 # The browser refuses everything from outside the file, in case the escaping misses something.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"

@@ -14,6 +14,7 @@ PANELS: tuple[tuple[str, str, str, float | str, str], ...] = (
     ("accepted_rate", "defaults (% of accepted)", ".0%", "base_rate", "all loans"),
 )
 CONFIG = {
+    "padding": 8,
     "axis": {"labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal"},
     "legend": {"title": None, "orient": "top", "labelFontSize": 11, "labelLimit": 300},
     "title": {"anchor": "start", "fontSize": 13, "subtitleFontSize": 11, "subtitlePadding": 4},
