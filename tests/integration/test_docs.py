@@ -72,6 +72,18 @@ def test_the_readme_explains_its_first_figures() -> None:
 
 
 @pytest.mark.example
+def test_the_readme_says_what_came_true_of_the_promise() -> None:
+    text = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())
+    table = (REPOSITORY / "docs/replay.md").read_text(encoding="utf-8")
+    promised, realised, share = re.findall(
+        r"^\| 2011-01-01 \| [^|]+\| ([^|]+) \| ([\d.]+) \| yes \| ([\d.]+) \|", table, re.M
+    )[0]
+    low, high = promised.split(" to ")
+    assert f"a ROC AUC between {low} and {high} for one more year, and it came to {realised}." in text
+    assert f"of 100 expected defaults, {float(share) * 100:.0f} came" in text
+
+
+@pytest.mark.example
 def test_the_docs_say_what_flagging_nobody_is_worth() -> None:
     text = " ".join((REPOSITORY / "docs/adapt-to-your-data.md").read_text(encoding="utf-8").split())
     test, training = (read_metrics(REPOSITORY / f"metrics/{name}.json") for name in ("evaluation", "training"))
