@@ -6,9 +6,12 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps
+# A server may not be allowed to write bytecode. For pull and metrics, Python writes that of the few modules it imports.
+COMPILE := --compile-bytecode
 RESOLVE := $(BIN)/uv pip compile --quiet --no-header --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes
-LOCK := $(RESOLVE) pyproject.toml
+LOCK := $(RESOLVE) pyproject.toml --extra pipeline
+ONLY_LOCK := $(RESOLVE) pyproject.toml -c requirements/runtime.txt
 
 # Airflow has an environment of its own, so that its packages and the pipeline's do not limit each other.
 AIRFLOW := .airflow/.installed
@@ -19,6 +22,20 @@ GROUP :=
 ifneq ($(filter-out $(GROUPS),$(GROUP)),)
 $(error GROUP is one or more of $(GROUPS))
 endif
+
+# A smaller environment, without the pipeline's packages: one of these.
+ONLIES := serve pull metrics
+ONLY :=
+ifneq ($(filter-out $(ONLIES),$(ONLY))$(word 2,$(ONLY)),)
+$(error ONLY is one of $(ONLIES))
+endif
+ifneq ($(if $(ONLY),$(GROUP)),)
+$(error GROUP adds to the whole environment, so give either GROUP or ONLY)
+endif
+SETUP := $(if $(ONLY),$(BIN)/.only-$(ONLY),$(BIN)/.runtime $(GROUP:%=$(BIN)/.%))
+# What .venv has already.
+WHOLE := $(wildcard $(BIN)/.runtime)
+SMALL := $(patsubst $(BIN)/.only-%,%,$(wildcard $(BIN)/.only-*))
 
 .PHONY: help repro demo setup test test-fast test-all lint bench docs lock s3 ui airflow
 
@@ -32,7 +49,7 @@ repro: $(BIN)/.runtime ## set everything up and run the pipeline: dvc repro
 demo: $(BIN)/.serving ## run the pipeline, deliver its model to this machine, serve it with traffic and show a page, until Ctrl-C
 	@champion demo
 
-setup: $(BIN)/.runtime $(GROUP:%=$(BIN)/.%) ## set .venv up; GROUP=tracking, serving, report or s3 adds their packages
+setup: $(SETUP) ## set .venv up; GROUP=tracking, serving, report or s3 adds packages, ONLY=serve, pull or metrics is less
 	@echo '.venv is set up. `. .venv/bin/activate` puts champion and dvc on the path.'
 
 test: $(BIN)/.development lint ## set everything up, check style and types, and run all tests but the slow sweeps
@@ -79,6 +96,9 @@ lock: $(BIN)/.bootstrap ## resolve requirements/*.txt again from pyproject.toml
 	$(RESOLVE) --group pyproject.toml:airflow -o requirements/airflow.txt
 	$(RESOLVE) --group pyproject.toml:serving -c requirements/runtime.txt -o requirements/serving.txt
 	$(LOCK) --group data --group dev -c requirements/runtime.txt -o requirements/development.txt
+	$(ONLY_LOCK) --extra serve --group serving -c requirements/serving.txt -o requirements/only-serve.txt
+	$(ONLY_LOCK) --extra pull -o requirements/only-pull.txt
+	$(ONLY_LOCK) --extra metrics -o requirements/only-metrics.txt
 
 $(BIN)/.bootstrap: requirements/bootstrap.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; set PYTHON=/path/to/it")'
@@ -89,13 +109,23 @@ $(BIN)/.bootstrap: requirements/bootstrap.txt
 
 $(BIN)/.runtime: $(BIN)/.bootstrap requirements/runtime.txt pyproject.toml
 	@echo 'installing requirements/runtime.txt ...'
-	@$(UV_INSTALL) --compile-bytecode --require-hashes -r requirements/runtime.txt
+	@$(UV_INSTALL) $(COMPILE) --require-hashes -r requirements/runtime.txt
+	@$(UV_INSTALL) --editable .
+	@rm -f $(BIN)/.only-*
+	@touch $@
+
+# The whole environment can be added to a smaller one, whose versions are the same, but not the other way round.
+$(ONLIES:%=$(BIN)/.only-%): $(BIN)/.only-%: $(BIN)/.bootstrap requirements/only-%.txt pyproject.toml
+	$(if $(WHOLE),$(error .venv has the whole environment, which does all that ONLY=$* does. Remove .venv first))
+	$(if $(filter-out $*,$(SMALL)),$(error .venv has the environment of ONLY=$(SMALL). Remove .venv first))
+	@echo 'installing requirements/only-$*.txt ...'
+	@$(UV_INSTALL) $(if $(filter serve,$*),$(COMPILE)) --require-hashes -r requirements/only-$*.txt
 	@$(UV_INSTALL) --editable .
 	@touch $@
 
 $(BIN)/.report $(BIN)/.s3 $(BIN)/.serving $(BIN)/.tracking $(BIN)/.development: $(BIN)/.%: $(BIN)/.runtime requirements/%.txt
 	@echo 'installing requirements/$*.txt ...'
-	@$(UV_INSTALL) --compile-bytecode --require-hashes -r requirements/$*.txt
+	@$(UV_INSTALL) $(COMPILE) --require-hashes -r requirements/$*.txt
 	@touch $@
 
 $(AIRFLOW): $(BIN)/.bootstrap requirements/airflow.txt

@@ -1,6 +1,8 @@
 """The common parts of all commands: they run in the root of the repository and share options."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from champion.core.endings import one_line_errors
+from champion.core.errors import UserError
 from champion.core.values import is_blank
 from champion.repository.process import find_root
 
@@ -31,9 +34,24 @@ class Command(TyperCommand):
     """
 
     def invoke(self, ctx: Any) -> Any:
-        with one_line_errors():
+        with one_line_errors(), _told_if_missing():
             os.chdir(find_root(Path.cwd()))
             return super().invoke(ctx)
+
+
+@contextmanager
+def _told_if_missing() -> Iterator[None]:
+    """Turn the lack of a package into a `UserError`: a smaller environment has the packages of some commands only."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        if package == "champion":
+            raise
+        raise UserError(
+            f"this command needs the Python package {package!r}, which is not installed here. `make setup` installs "
+            "everything."
+        ) from None
 
 
 def open_registry(env: str | None) -> "Registry":

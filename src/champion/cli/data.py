@@ -31,13 +31,14 @@ def pull(
     ] = None,
 ) -> None:
     """Run `dvc pull`, name files that are missing or corrupt in the remote, and say why a remote cannot be used."""
-    from champion.report.pairs import OF_BASE
-    from champion.repository.outputs import fetch
-    from champion.repository.revision import revision
     from champion.repository.transfer import pull as pull_from_remote
 
     pull_from_remote(Path(), allow_missing=allow_missing)
     if base is not None:
+        from champion.report.pairs import OF_BASE
+        from champion.repository.outputs import fetch
+        from champion.repository.revision import revision
+
         try:
             fetch(revision(Path(), base), OF_BASE)
         except UserError as error:

@@ -3,6 +3,7 @@
 The test has a process of its own, so a model that crashes or never ends only fails the test.
 """
 
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -16,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from champion.core.errors import UserError
 from champion.environments import Thresholds
 from champion.registry.versions import MODEL_FILE, Version
 
@@ -57,7 +59,12 @@ class SmokeReport:
 
 
 def examine(files: Mapping[str, bytes], version: Version, thresholds: Thresholds) -> SmokeReport:
-    """The report of a smoke test of these files, by name: the models of the version, and its examples."""
+    """The report of a smoke test of these files, by name: the models of the version, and its examples.
+
+    Raises `UserError` where nothing can open a model, as that says nothing about the model.
+    """
+    if MODEL_FILE in version.models and importlib.util.find_spec("skops") is None:
+        raise UserError(f"the smoke test opens {MODEL_FILE} with skops, which is not installed here. Run `make setup`.")
     question = {
         "models": version.models,
         "features": list(version.features),
