@@ -86,7 +86,7 @@ docs: $(BIN)/.development ## write the command reference and the picture of the 
 	python docs/build.py
 
 bench: $(BIN)/.development ## measure every figure in docs/measurements.md (an hour)
-	for script in tables validate noop latency batch serving predictions delivery drift search rehearsals realised replay; do python benchmarks/$$script.py || exit 1; done
+	for script in tables validate noop latency batch serving predictions delivery drift search rehearsals realised replay environment; do python benchmarks/$$script.py || exit 1; done
 
 lock: $(BIN)/.bootstrap ## resolve requirements/*.txt again from pyproject.toml
 	$(LOCK) --group data -o requirements/runtime.txt
