@@ -110,13 +110,13 @@ def test_a_host_that_only_serves_answers_and_scores(
     assert "production serves v1" in programs.run("champion", "rollback", cwd=promoted.root).stdout
 
 
-def test_a_machine_that_only_pulls_has_every_file(
+def test_a_machine_that_only_pulls_and_pushes_has_every_file(
     project: Project, small_run: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     programs, filled = set_up(project, "pull"), small_run.copy_to(project.folder.with_name("filled"))
     clone = project.folder.with_name("clone")
     with running_server(tmp_path_factory.mktemp("s3"), default_remote(REPOSITORY).bucket) as server:
-        filled.run("dvc", "push", environment=server.environment)
+        programs.run("champion", "push", cwd=filled.folder, **server.environment)
         filled.run("git", "clone", "--quiet", str(filled.folder), str(clone))
         programs.run("champion", "pull", cwd=clone, **server.environment)
         for path in ("models/model.onnx", "models/model.skops", "models/model_card.md", "data/prepared/test.parquet"):
