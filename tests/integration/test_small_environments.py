@@ -125,8 +125,8 @@ def test_a_machine_that_only_pulls_and_pushes_has_every_file(
         programs.run("dvc", "pull", cwd=clone, **server.environment)
         assert (clone / "models/model.onnx").exists()
     assert programs.refused("champion", "gate", cwd=clone) == (
-        "error: this command needs the Python package 'numpy', which is not installed here. `make setup` installs "
-        "everything."
+        "error: this command needs the Python package 'numpy', which is not installed here. `make setup` installs all "
+        "that the pipeline needs."
     )
 
 

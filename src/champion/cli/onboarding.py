@@ -1,4 +1,4 @@
-"""The commands for a repository of one's own: its table, and later versions of Champion."""
+"""The commands for a repository of one's own: its table, and later releases of Champion."""
 
 from functools import partial
 from pathlib import Path
@@ -88,17 +88,17 @@ def init(
 
 @command()
 def update(
-    version: Annotated[str, typer.Argument(help="A tag or commit of Champion that git has here, such as v0.2.0.")],
+    release: Annotated[str, typer.Argument(help="A tag or commit of Champion that git has here, such as v0.2.0.")],
 ) -> None:
-    """Merge a later version of Champion. What you changed in params.yaml, config/, own/, data/ and results stays."""
-    from champion.repository.later_version import take_version
+    """Merge a later release of Champion. What you changed in params.yaml, config/, own/, data/ and results stays."""
+    from champion.repository.later_release import take_release
 
-    merged = take_version(Path(), version)
+    merged = take_release(Path(), release)
     for path in merged.kept:
-        typer.echo(f"kept as yours: {path} (`git diff HEAD {version} -- {path}` shows the version's)")
+        typer.echo(f"kept as yours: {path} (`git diff HEAD {release} -- {path}` shows the release's)")
     if merged.conflicts:
         raise UserError(
-            f"in conflict: {', '.join(merged.conflicts)}. You changed these files of Champion, and so did {version}: "
+            f"in conflict: {', '.join(merged.conflicts)}. You changed these files of Champion, and so did {release}: "
             "resolve them, `git add` them, and commit. `git merge --abort` goes back."
         )
-    typer.echo(f"{version} is merged and committed. Now run `make setup`, `champion check` and `dvc repro`.")
+    typer.echo(f"{release} is merged and committed. Now run `make setup`, `champion check` and `dvc repro`.")

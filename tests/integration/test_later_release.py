@@ -1,4 +1,4 @@
-"""A clone with a table of its own takes in a later version of Champion."""
+"""A clone with a table of its own takes in a later release of Champion."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +8,8 @@ import pytest
 
 from support.project import Project
 
-# A version changes Champion's code and each file that a team changes too.
-CODE = "src/champion/repository/later_version.py"
+# A release changes Champion's code and each file that a team changes too.
+CODE = "src/champion/repository/later_release.py"
 
 
 @pytest.fixture(scope="module")
@@ -94,14 +94,14 @@ def test_champions_code_that_the_team_changed_is_a_conflict_and_nothing_else_is(
     assert "is in this repository already" in project.champion("update", "v9.0.0", check=False).stderr
 
 
-def test_a_copy_without_history_says_once_which_version_it_was_made_from(project: Project) -> None:
+def test_a_copy_without_history_says_once_which_release_it_was_made_from(project: Project) -> None:
     start = project.run("git", "merge-base", "HEAD", "v9.0.0").stdout.strip()
     project.run("git", "tag", "v8.0.0", start)
     project.run("git", "checkout", "--quiet", "--orphan", "made-from-a-template")
     project.commit("Initial commit")
     refused = project.champion("update", "v9.0.0", check=False)
     assert "no commit in common with v9.0.0" in refused.stderr
-    command = refused.stderr.split("`")[1].replace("VERSION", "v8.0.0")
+    command = refused.stderr.split("`")[1].replace("RELEASE", "v8.0.0")
     project.run("sh", "-c", f"{command} --no-edit")
     project.champion("update", "v9.0.0")
     assert "# Version 9" in read(project, CODE)
@@ -123,16 +123,16 @@ def add_untracked(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "break_it", "sentence"),
+    ("release", "break_it", "sentence"),
     [
-        ("v10", None, "git has no version v10 here"),
+        ("v10", None, "git has no release v10 here"),
         ("v9.0.0", change_params, "there are uncommitted changes"),
         ("v9.0.0", lose_the_identity, "`git var` failed"),
         ("v9.0.0", add_untracked, "`git merge v9.0.0` failed: "),
     ],
 )
 def test_an_update_that_cannot_be_made_is_one_sentence_and_changes_nothing(
-    version: str, break_it: Callable[[Project], Any] | None, sentence: str, project: Project,
+    release: str, break_it: Callable[[Project], Any] | None, sentence: str, project: Project,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -140,7 +140,7 @@ def test_an_update_that_cannot_be_made_is_one_sentence_and_changes_nothing(
     if break_it:
         break_it(project)
     before = head(project), project.run("git", "status", "--porcelain").stdout, read(project, "own/features.py")
-    done = project.champion("update", version, check=False)
+    done = project.champion("update", release, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {sentence}")
     assert "Traceback" not in done.stderr
