@@ -49,8 +49,8 @@ def _told_if_missing() -> Iterator[None]:
         if package == "champion":
             raise
         raise UserError(
-            f"this command needs the Python package {package!r}, which is not installed here. `make setup` installs all "
-            "that the pipeline needs."
+            f"this command needs the Python package {package!r}, which is not installed here. `make setup` installs "
+            "all that the pipeline needs."
         ) from None
 
 
