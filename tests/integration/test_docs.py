@@ -200,6 +200,7 @@ def test_the_walk_from_a_file_to_a_model_goes_as_told(project: Project) -> None:
     assert wrong.splitlines()[0] == refused.stderr.splitlines()[0]
 
 
+@pytest.mark.sweep
 def test_the_walk_to_own_code_goes_as_told(project: Project) -> None:
     init_as_told(project)
     for code in blocks("docs/own-code.md", "python"):

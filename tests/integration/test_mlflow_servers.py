@@ -120,6 +120,7 @@ def test_a_server_is_tracked_to_and_mirrored_and_may_be_down(
     "number",
     [signal.SIGTERM, *(pytest.param(number, marks=pytest.mark.sweep) for number in (signal.SIGINT, signal.SIGHUP))],
 )
+@pytest.mark.sweep
 def test_the_page_opens_on_the_runs_on_this_machine_only_and_a_signal_ends_it(
     number: signal.Signals, tracked: Project
 ) -> None:

@@ -110,6 +110,7 @@ def test_a_host_that_only_serves_answers_and_scores(
     assert "production serves v1" in programs.run("champion", "rollback", cwd=promoted.root).stdout
 
 
+@pytest.mark.sweep
 def test_a_machine_that_only_pulls_and_pushes_has_every_file(
     project: Project, small_run: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

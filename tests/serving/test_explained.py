@@ -180,6 +180,7 @@ def test_an_older_version_answers_and_says_that_it_gives_no_reasons(in_state: In
         assert document["paths"]["/v1/predict"]["post"]["parameters"] == []
 
 
+@pytest.mark.sweep
 def test_the_version_that_answers_gives_the_reasons(in_state: InState) -> None:
     project = in_state("both deployed")
     deployment.rollback(project.staging)

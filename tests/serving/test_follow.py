@@ -107,6 +107,7 @@ def test_a_broken_ledger_stops_all_but_a_way_back(in_state: InState) -> None:
         server.await_version("v1")
 
 
+@pytest.mark.sweep
 def test_an_unreachable_ledger_stops_all_but_a_way_back(in_state: InState) -> None:
     project = in_state("promoted twice")
     with serving(project) as server:

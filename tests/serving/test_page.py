@@ -310,6 +310,7 @@ def test_a_drift_over_time_is_that_of_what_the_live_version_answered(in_state: I
     assert [one.rows for one in ended.periods] == [0] * 12
 
 
+@pytest.mark.sweep
 def test_a_page_says_that_nothing_was_answered_that_could_drift(in_state: InState) -> None:
     with serving(in_state("promoted")) as server:
         await_true(lambda: "Drift of what v1 answered" in look(server).text, 30)

@@ -146,6 +146,7 @@ def test_a_challenger_that_hangs_does_not_hinder_the_next_one(deployed: Delivery
         assert not last_rollout(deployed).details["automatic"]
 
 
+@pytest.mark.sweep
 def test_changes_beside_a_challenger_are_no_failures_of_it(deployed: DeliveryProject) -> None:
     # So long that only a lost answer can be slow.
     edit_serving(deployed, challenger_ms=20_000)

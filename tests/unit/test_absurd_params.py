@@ -21,7 +21,7 @@ ABSURD: dict[str, tuple[bytes, str]] = {
     "an integer of 400 digits": (TEXT.replace("seed: 0", f"seed: {'9' * 400}").encode(), "more than 300 digits"),
     "hexadecimal": (TEXT.replace("seed: 0", f"seed: 0x{'f' * 5000}").encode(), "more than 300 digits"),
     "5,000 brackets": (TEXT.encode() + b"x: " + b"[" * 5000, "more than 50 levels"),
-    "closed brackets": (TEXT.encode() + b"x: " + b"[" * 900 + b"]" * 900, "more than 50 levels"),
+    "closed brackets": (TEXT.encode() + b"x: " + b"[" * 100 + b"]" * 100, "more than 50 levels"),
     "5,000 maps": (TEXT.encode() + b"x: " + b"{a: " * 5000 + b"}" * 5000, "more than 50 levels"),
     "5,000 dashes": (TEXT.encode() + b"x:\n  " + b"- " * 5000 + b"a", "more than 50 levels"),
     "sections in sections": ("".join(" " * level + "a:\n" for level in range(200)).encode(), "more than 50 levels"),
