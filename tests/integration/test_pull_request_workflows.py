@@ -81,7 +81,6 @@ def test_a_worse_model_fails_at_the_gate_and_says_by_how_much_it_fell(worse: Run
     assert "| Against production | ➖ | not compared with production: " in worse.report
 
 
-@pytest.mark.sweep
 def test_hostile_names_run_nothing_and_stay_text(worse: Run, runner: Runner) -> None:
     assert "PWNED" in worse.report, "the base branch is named, as text"
     assert "&#64;everyone" in worse.report, "so is the metric"
