@@ -140,6 +140,7 @@ def test_every_benchmark_imports_names_that_exist(file: Path) -> None:
                 assert hasattr(module, name) or importlib.util.find_spec(f"{module.__name__}.{name}"), name
 
 
+@pytest.mark.example
 def test_the_benchmark_of_the_whole_file_has_valid_params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
     importlib.import_module("tables").whole_file(tmp_path)

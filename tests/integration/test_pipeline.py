@@ -88,6 +88,7 @@ def outputs(project: Project) -> dict[str, str]:
     return {name: digest for name, digest in snapshot(project).items() if name.startswith(kept)}
 
 
+@pytest.mark.example
 def test_the_real_run_gives_the_committed_outputs_bit_for_bit(real_run: Project) -> None:
     assert real_run.run("git", "status", "--porcelain").stdout == ""
 

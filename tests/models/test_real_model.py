@@ -46,6 +46,7 @@ def read(project: Project, name: str) -> dict[str, Any]:
     return read_metrics(project.folder / "metrics" / name)
 
 
+@pytest.mark.example
 def test_every_gate_passes(real_run: Project) -> None:
     assert "the gate is open" in real_run.champion("gate").stdout
 

@@ -140,6 +140,14 @@ def test_an_error_in_an_own_class_names_its_line() -> None:
     assert "own.half:make cannot be imported, half.py line 1 (SyntaxError: " in refusal("own.half:make")
 
 
+def test_a_line_is_told_only_of_own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "own/lib/installed.py"
+    package.parent.mkdir()
+    package.write_text("def broken(**_):\n    raise RuntimeError('no')\n")
+    monkeypatch.syspath_prepend(package.parent)
+    assert "installed:broken failed (RuntimeError: no). " in refusal("installed:broken")
+
+
 def read_adapted(function: str) -> pl.DataFrame:
     Path("own/mine.py").write_text(f"import polars as pl\n\n{function}")
     Path("data/source/t.csv").write_text("price,paid\n$1.50,ok\n$20,late\n")

@@ -106,6 +106,7 @@ def test_sides_are_named_if_there_are_two(name: str) -> None:
     assert "model" not in texts_of(ALONE[name].svg())
 
 
+@pytest.mark.example
 @pytest.mark.parametrize("left_out", [0, 1, 2])
 def test_the_band_is_the_prediction_interval_of_the_rehearsals(left_out: int) -> None:
     points = ALONE["rehearsals"].points[left_out:]

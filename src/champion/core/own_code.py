@@ -64,6 +64,10 @@ def _place(error: Exception) -> str:
     said = " ".join(f"{type(error).__name__}: {error}".split())
     if isinstance(error, SyntaxError) and error.filename:
         return f", {Path(error.filename).name} line {error.lineno} ({said})"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if OWN.name in Path(frame.filename).parts]
-    where = f", {Path(frames[-1].filename).name} line {frames[-1].lineno}" if frames else ""
+    frames = [
+        (frame, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).partition(".")[0] == OWN.name
+    ]
+    where = f", {Path(frames[-1][0].f_code.co_filename).name} line {frames[-1][1]}" if frames else ""
     return f"{where} ({said})"
