@@ -56,6 +56,7 @@ def test_a_sweep_leaves_the_files_alone_resumes_and_is_ranked(tracked: Project, 
     project = tracked.copy_to(tmp_path / "project")
     with (project.folder / "README.md").open("a") as readme:
         readme.write("A change that nobody committed.\n")
+    (project.folder / "elsewhere").symlink_to(tmp_path)
     before = state(project)
     # The second set fails only in training, because only scikit-learn knows that the parameter does not exist.
     sweep = ("champion", "experiments", "run", "-S", "train.max_leaf_nodes=4", "-S", "train.max_dept=3")

@@ -80,8 +80,13 @@ class Changes:
 
 def _changes(repository: Path) -> Changes:
     names = git.untracked_files(repository)
-    untracked = {name: hashlib.sha256((repository / name).read_bytes()).hexdigest() for name in names}
+    untracked = {name: _hash(repository / name) for name in names}
     return Changes(git.answer(repository, "diff", "--binary", "HEAD"), untracked)
+
+
+def _hash(path: Path) -> str:
+    """The hash of a file's content, or of where a link to a folder leads."""
+    return hashlib.sha256(bytes(path.resolve()) if path.is_dir() else path.read_bytes()).hexdigest()
 
 
 def _name(head: str, changes: Changes, one: Set) -> str:
@@ -113,7 +118,10 @@ def _carry(repository: Path, clone: Path, changes: Changes) -> None:
         git.answer(clone, "apply", "--whitespace=nowarn", given=changes.patch)
     for name in changes.untracked:
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(repository / name, clone / name)
+        if (repository / name).is_dir():
+            (clone / name).symlink_to((repository / name).resolve())
+        else:
+            shutil.copy2(repository / name, clone / name)
 
 
 def _bring(repository: Path, clone: Path, reference: str) -> None:
