@@ -75,6 +75,8 @@ def test_an_update_keeps_what_the_team_changed_and_takes_the_rest(project: Proje
     assert read(project, "config/environments.yaml").startswith("# Of version 9")
     assert project.run("git", "status", "--porcelain").stdout == ""
     assert project.run("git", "merge-base", "--is-ancestor", "v9.0.0", "HEAD").returncode == 0
+    shown = next(line.split("`")[1] for line in told.splitlines() if "params.yaml" in line)
+    assert "+    max_iter: 9" in project.run("sh", "-c", shown).stdout
     kept = [line.split()[3] for line in told.splitlines() if line.startswith("kept as yours: ")]
     assert kept == sorted([*mine, "own/README.md", "metrics/rehearsals.json"])
     assert told.splitlines()[-1].startswith("v9.0.0 is merged and committed.")

@@ -132,6 +132,26 @@ def test_the_interval_of_the_pairs_decides() -> None:
     assert paired(0.0, 0.0).verdict == "same"
 
 
+def test_a_skill_against_another_reference_is_neither_better_nor_worse() -> None:
+    before = {"brier": 0.07, "brier_skill": 0.04, "known_rate": 0.021}
+    after = {"brier": 0.071, "brier_skill": 0.05, "known_rate": 0.016}
+    assert [(one.name, one.verdict) for one in changes(before, after)][:2] == [
+        ("brier", "worse"),
+        ("brier_skill", "moved"),
+    ]
+    assert [one.verdict for one in changes(before, after | {"known_rate": 0.021})][1] == "better"
+
+
+def test_a_tolerance_of_the_skill_holds_against_the_reference_of_the_base(tmp_path: Path) -> None:
+    tolerance, skill = Compare(tolerances={"brier_skill": 0.01}), {"brier_skill": 0.04, "known_rate": 0.02}
+    before = files(tmp_path / "base", METRICS | skill)
+    worse = METRICS | {"brier": METRICS["brier"] * 1.02, "brier_skill": 0.05}
+    assert breaches(before, files(tmp_path / "easier", worse | {"known_rate": 0.001}), tolerance) == [
+        "brier_skill: fell from 0.04 to 0.0208, beyond its tolerance of 0.01"
+    ]
+    assert breaches(before, files(tmp_path / "same", worse | {"known_rate": 0.02}), tolerance) == []
+
+
 def test_marks_follow_each_metrics_direction(base: Revision, tmp_path: Path) -> None:
     text = report(files(tmp_path / "head", METRICS | {"brier": 0.085, "f1_weighted": 0.69, "base_rate": 0.1}), base)
     assert "| `brier` | 0.0900 | 0.0850 | -0.0050 | ▲ |" in text

@@ -95,7 +95,8 @@ def update(
 
     merged = take_release(Path(), release)
     for path in merged.kept:
-        typer.echo(f"kept as yours: {path} (`git diff HEAD {release} -- {path}` shows the release's)")
+        change = f"git diff {merged.start[:12]} {release} -- {path}"
+        typer.echo(f"kept as yours: {path} (`{change}` shows what the release changed in it)")
     if merged.conflicts:
         raise UserError(
             f"in conflict: {', '.join(merged.conflicts)}. You changed these files of Champion, and so did {release}: "

@@ -24,11 +24,15 @@ FEW_ROWS = 2000
 
 @dataclass(frozen=True)
 class FoundSplit:
-    """The sections `as_of`, `window` and `split`; how many rehearsals or folds choose a recipe, and the test's rows."""
+    """The sections `as_of`, `window` and `split`; how many rehearsals or folds choose a recipe, and the test's rows.
+
+    `test_days` are the first and the last day of the test's rows, None without dates.
+    """
 
     sections: dict[str, Any]
     rehearsals: int
     test_rows: int
+    test_days: tuple[date, date] | None = None
 
 
 def split_by_share(rows: int) -> FoundSplit:
@@ -60,7 +64,8 @@ def split_by_date(when: pl.Series, target: pl.Series, horizon: Length, events: p
                 "window": calendar.window,
                 "split": {"test": calendar.test},
             }
-            return FoundSplit(sections, len(data.rehearsals(calendar.choosing(calendar.split))), tested.height)
+            days: tuple[date, date] = (tested[DAY].min(), tested[DAY].max())  # type: ignore[assignment]
+            return FoundSplit(sections, len(data.rehearsals(calendar.choosing(calendar.split))), tested.height, days)
     return None
 
 

@@ -23,7 +23,7 @@ def summarise(proposal: Proposal) -> str:
     with console.capture() as captured:
         console.print(table)
     written = [f"{key} {value!r}" for key, value in proposal.source.items() if key not in ("source", "path", "table")]
-    label, split = proposal.label, proposal.split.sections
+    label, split = proposal.label, proposal.split
     positives, known = label.target.sum(), label.target.count()
     values = label.section.get("positive", ())
     lines = [line.rstrip() for line in captured.get().splitlines()]
@@ -31,11 +31,12 @@ def summarise(proposal: Proposal) -> str:
         lines.append(f"written with: {', '.join(written)}")
     what = ", ".join(quoted(str(value)) for value in values) or "an event"
     lines.append(f"positive: {what}, {positives:,} of {known:,} rows ({positives / known:.2%}). {label.why}")
-    test = f"{proposal.split.test_rows:,} rows"
-    if split["as_of"] is None:
-        lines.append(f"test: {split['split']['test_share']:.0%} of the rows, about {test}, chosen by a hash")
+    if split.test_days is None:
+        share = split.sections["split"]["test_share"]
+        lines.append(f"test: {share:.0%} of the rows, about {split.test_rows:,} rows, chosen by a hash")
     else:
-        lines.append(f"test: the rows of the last {_length(split['split']['test'])} before {split['as_of']}, {test}")
+        first, last = split.test_days
+        lines.append(f"test: the rows from {first} to {last}, {split.test_rows:,} rows")
     lines += [f"{name}: mean Brier score {score:.4f}" for name, score in proposal.recipe.scores]
     lines.append(f"model: {proposal.recipe.train['estimator']}")
     return "\n".join([*lines, *(f"look at this: {note}" for note in proposal.notes)])
@@ -50,7 +51,3 @@ def _valid(column: FoundColumn) -> str:
     if column.range is not None:
         return " to ".join(f"{bound:,}" for bound in column.range)
     return f"{column.distinct:,} values" if column.type == "category" else column.why
-
-
-def _length(length: int | str) -> str:
-    return f"{length} months" if isinstance(length, int) else f"{length.removesuffix('d')} days"

@@ -34,6 +34,8 @@ HIGHER_IS_BETTER = frozenset(
 )
 LOWER_IS_BETTER = frozenset({"accepted_rate", "brier", "log_loss"})
 ENDS = ("_low", "_high")
+# It compares with the rate known before, which another window or date of the model changes.
+SKILL, REFERENCE = "brier_skill", "known_rate"
 
 Verdict = Literal["better", "worse", "noise", "unpaired", "same", "moved"]
 
@@ -50,7 +52,8 @@ class Change:
 
     If both were `paired`, the interval of the difference decides: it is noise if the interval holds zero. With only
     an interval of each side's own, nobody can tell, unless each value lies outside the other's interval. Without
-    intervals, a change is just better or worse. Without a known direction, it just moved.
+    intervals, a change is just better or worse. Without a known direction, or without the `same_reference` on both
+    sides, it just moved.
     """
 
     name: str
@@ -59,12 +62,13 @@ class Change:
     before_interval: tuple[float, float] | None = None
     after_interval: tuple[float, float] | None = None
     paired: Paired | None = None
+    same_reference: bool = True
 
     @property
     def judged(self) -> bool:
         """Whether there are intervals, so that the verdict is about more than noise."""
         intervals = self.paired is not None or None not in (self.before_interval, self.after_interval)
-        return self.delta is not None and intervals
+        return self.delta is not None and intervals and self.same_reference
 
     @property
     def delta(self) -> float | None:
@@ -78,7 +82,7 @@ class Change:
     @property
     def gain(self) -> float | None:
         """The change, positive if better; None without a direction or a side."""
-        sign = direction(self.name)
+        sign = direction(self.name) if self.same_reference else None
         return None if sign is None or self.delta is None else sign * self.delta + 0.0
 
     @property
@@ -86,6 +90,8 @@ class Change:
         """The verdict on the change; None when a side is missing."""
         if self.delta is None:
             return None
+        if not self.same_reference:
+            return "moved"
         if self.paired is not None and (self.paired.low or self.paired.high):
             if self.paired.low <= 0 <= self.paired.high:
                 return "noise"
@@ -126,6 +132,7 @@ def changes(
             interval_of(before, name),
             interval_of(after, name),
             (paired or {}).get(name),
+            name != SKILL or before.get(REFERENCE) == after.get(REFERENCE),
         )
         for name in names
         if not (name.endswith(ENDS) and name.rpartition("_")[0] in names)
@@ -161,7 +168,7 @@ def breaches(base: Revision, head: Revision, compare: Compare, *, allow_no_basel
 
 
 def _breach(name: str, tolerance: float, base: "Revision | Production", head: Revision) -> str | None:
-    change = Change(name, finite(base.evaluation.get(name)), finite(head.evaluation.get(name)))
+    change = Change(name, finite(base.evaluation.get(name)), _after(name, base.evaluation, head.evaluation))
     for value, side in ((change.before, base), (change.after, head)):
         if value is None:
             return f"{name}: {EVALUATION} of {side.name} has no number for it"
@@ -170,6 +177,15 @@ def _breach(name: str, tolerance: float, base: "Revision | Production", head: Re
         return None
     moved = "fell" if direction(name) == 1 else "rose"
     return f"{name}: {moved} from {change.before:g} to {change.after:g}, beyond its tolerance of {tolerance:g}"
+
+
+def _after(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> float | None:
+    """The metric of the head; its Brier skill against the reference of the base, as far as that is known."""
+    value, brier = finite(after.get(name)), finite(after.get("brier"))
+    skill, error = finite(before.get(SKILL)), finite(before.get("brier"))
+    if name != SKILL or before.get(REFERENCE) == after.get(REFERENCE) or brier is None or skill is None or not error:
+        return value
+    return round(1 - brier * (1 - skill) / error, DECIMALS)
 
 
 def slides(production: Production, head: Revision, compare: Compare) -> list[str]:

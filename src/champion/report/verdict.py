@@ -194,7 +194,13 @@ def _sign(moved: Iterable[Change]) -> Markup:
 
 
 def _deltas(opening: str, moved: list[Change]) -> Markup:
-    told = (Markup("{} {}").format(metric_title(change.name), signed(change.delta)) for change in moved)
+    several = len({change.verdict for change in moved} & {"better", "worse"}) > 1
+    told = (
+        Markup("{} {} {}").format(change.verdict, metric_title(change.name), signed(change.delta))
+        if several
+        else Markup("{} {}").format(metric_title(change.name), signed(change.delta))
+        for change in moved
+    )
     return Markup(opening) + Markup(", ").join(told)  # noqa: S704
 
 

@@ -30,6 +30,8 @@ TEAM = (
 class Merged(NamedTuple):
     """What a merge kept and left: paths relative to the repository."""
 
+    # The commit that both have in common.
+    start: str
     # The team's files that the release changed too: they are as they were.
     kept: list[str]
     # Other files that both changed in the same place: a person must resolve them and commit.
@@ -67,7 +69,7 @@ def take_release(root: Path, release: str) -> Merged:
     conflicts = git.changed_files(root, "--diff-filter=U")
     if not conflicts:
         git.answer(root, "commit", "--quiet", "--no-verify", "--message", f"Take in Champion {release}")
-    return Merged(sorted(set(ours) & set(theirs)), conflicts)
+    return Merged(start, sorted(set(ours) & set(theirs)), conflicts)
 
 
 def _team_files(root: Path, start: str, end: str) -> list[str]:
