@@ -21,7 +21,7 @@ from support.warm import warm
 
 BENCHMARKS = sorted((REPOSITORY / "benchmarks").glob("*.py"))
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-OTHERS = [REPOSITORY / name for name in ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "own/README.md")]
+OTHERS = [REPOSITORY / name for name in ("CONTRIBUTING.md", "SECURITY.md")]
 
 
 def blocks(page: str, language: str) -> list[str]:

@@ -135,11 +135,12 @@ def test_the_interval_of_the_pairs_decides() -> None:
 def test_a_skill_against_another_reference_is_neither_better_nor_worse() -> None:
     before = {"brier": 0.07, "brier_skill": 0.04, "known_rate": 0.021}
     after = {"brier": 0.071, "brier_skill": 0.05, "known_rate": 0.016}
-    assert [(one.name, one.verdict) for one in changes(before, after)][:2] == [
+    assert [(one.name, one.verdict) for one in changes(before, after, same_rows=True)][:2] == [
         ("brier", "worse"),
         ("brier_skill", "moved"),
     ]
-    assert [one.verdict for one in changes(before, after | {"known_rate": 0.021})][1] == "better"
+    assert changes(before, after | {"known_rate": 0.021}, same_rows=True)[1].verdict == "better"
+    assert changes(before, after)[1].verdict == "better", "on other rows, each skill is against what was known then"
 
 
 def test_a_tolerance_of_the_skill_holds_against_the_reference_of_the_base(tmp_path: Path) -> None:
@@ -150,6 +151,8 @@ def test_a_tolerance_of_the_skill_holds_against_the_reference_of_the_base(tmp_pa
         "brier_skill: fell from 0.04 to 0.0208, beyond its tolerance of 0.01"
     ]
     assert breaches(before, files(tmp_path / "same", worse | {"known_rate": 0.02}), tolerance) == []
+    other_rows = files(tmp_path / "rows", worse | {"known_rate": 0.001}, **{"dvc.lock": "schema: '2.0'\nstages: {}\n"})
+    assert breaches(before, other_rows, tolerance) == []
 
 
 def test_marks_follow_each_metrics_direction(base: Revision, tmp_path: Path) -> None:

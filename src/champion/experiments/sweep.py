@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from champion.core.errors import UserError
+from champion.core.files import sha256_of
 from champion.core.layout import EVALUATION
 from champion.core.metrics_file import metrics_of, read_metrics
 from champion.environments import Environment
@@ -80,13 +81,13 @@ class Changes:
 
 def _changes(repository: Path) -> Changes:
     names = git.untracked_files(repository)
-    untracked = {name: _hash(repository / name) for name in names}
+    untracked = {name: _content(repository / name) for name in names}
     return Changes(git.answer(repository, "diff", "--binary", "HEAD"), untracked)
 
 
-def _hash(path: Path) -> str:
-    """The hash of a file's content, or of where a link to a folder leads."""
-    return hashlib.sha256(bytes(path.resolve()) if path.is_dir() else path.read_bytes()).hexdigest()
+def _content(path: Path) -> str:
+    """The hash of a file's content, or where a link to a folder leads."""
+    return str(path.resolve()) if path.is_dir() else sha256_of(path)
 
 
 def _name(head: str, changes: Changes, one: Set) -> str:

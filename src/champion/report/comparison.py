@@ -34,7 +34,7 @@ HIGHER_IS_BETTER = frozenset(
 )
 LOWER_IS_BETTER = frozenset({"accepted_rate", "brier", "log_loss"})
 ENDS = ("_low", "_high")
-# It compares with the rate known before, which another window or date of the model changes.
+# A Brier skill compares with the rate known before, which another window changes for the same test rows.
 SKILL, REFERENCE = "brier_skill", "known_rate"
 
 Verdict = Literal["better", "worse", "noise", "unpaired", "same", "moved"]
@@ -120,7 +120,11 @@ def direction(name: str) -> int | None:
 
 
 def changes(
-    before: Mapping[str, Any], after: Mapping[str, Any], paired: Mapping[str, Paired] | None = None
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    paired: Mapping[str, Paired] | None = None,
+    *,
+    same_rows: bool = False,
 ) -> list[Change]:
     """Every metric of either side, sorted by name. The ends of an interval are part of their metric's change."""
     names = sorted(set(before) | set(after))
@@ -132,7 +136,7 @@ def changes(
             interval_of(before, name),
             interval_of(after, name),
             (paired or {}).get(name),
-            name != SKILL or before.get(REFERENCE) == after.get(REFERENCE),
+            not (same_rows and _has_other_reference(name, before, after)),
         )
         for name in names
         if not (name.endswith(ENDS) and name.rpartition("_")[0] in names)
@@ -163,12 +167,17 @@ def breaches(base: Revision, head: Revision, compare: Compare, *, allow_no_basel
     return [
         reason
         for name, tolerance in compare.tolerances.items()
-        if (reason := _breach(name, tolerance, base, head)) is not None
+        if (reason := _breach(name, tolerance, base, head, same_rows=head.has_test_of(base))) is not None
     ]
 
 
-def _breach(name: str, tolerance: float, base: "Revision | Production", head: Revision) -> str | None:
-    change = Change(name, finite(base.evaluation.get(name)), _after(name, base.evaluation, head.evaluation))
+def _breach(
+    name: str, tolerance: float, base: "Revision | Production", head: Revision, *, same_rows: bool
+) -> str | None:
+    before, after = finite(base.evaluation.get(name)), finite(head.evaluation.get(name))
+    if same_rows and _has_other_reference(name, base.evaluation, head.evaluation):
+        after = _skill_of_base(base.evaluation, head.evaluation)
+    change = Change(name, before, after)
     for value, side in ((change.before, base), (change.after, head)):
         if value is None:
             return f"{name}: {EVALUATION} of {side.name} has no number for it"
@@ -179,13 +188,15 @@ def _breach(name: str, tolerance: float, base: "Revision | Production", head: Re
     return f"{name}: {moved} from {change.before:g} to {change.after:g}, beyond its tolerance of {tolerance:g}"
 
 
-def _after(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> float | None:
-    """The metric of the head; its Brier skill against the reference of the base, as far as that is known."""
-    value, brier = finite(after.get(name)), finite(after.get("brier"))
-    skill, error = finite(before.get(SKILL)), finite(before.get("brier"))
-    if name != SKILL or before.get(REFERENCE) == after.get(REFERENCE) or brier is None or skill is None or not error:
-        return value
-    return round(1 - brier * (1 - skill) / error, DECIMALS)
+def _has_other_reference(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    known = finite(before.get(REFERENCE)), finite(after.get(REFERENCE))
+    return name == SKILL and None not in known and known[0] != known[1]
+
+
+def _skill_of_base(before: Mapping[str, Any], after: Mapping[str, Any]) -> float | None:
+    """The Brier skill of the head against the reference of the base, on the same rows; None if it is not known."""
+    skill, error, brier = finite(before.get(SKILL)), finite(before.get("brier")), finite(after.get("brier"))
+    return None if skill is None or not error or brier is None else round(1 - brier * (1 - skill) / error, DECIMALS)
 
 
 def slides(production: Production, head: Revision, compare: Compare) -> list[str]:
@@ -197,7 +208,7 @@ def slides(production: Production, head: Revision, compare: Compare) -> list[str
         reason
         for name, tolerance in compare.tolerances.items()
         if finite(production.evaluation.get(name)) is not None
-        and (reason := _breach(name, tolerance, production, head)) is not None
+        and (reason := _breach(name, tolerance, production, head, same_rows=True)) is not None
     ]
 
 

@@ -32,11 +32,11 @@ class Pairs:
 
 def pair(base: Revision, head: Revision, required: Challenge) -> Pairs | None:
     """The pairs of both judged models; None when there is no judged model at the base, or when it is the same."""
-    same = {path: base.hashes.get(str(path)) == head.hashes.get(str(path)) for path in (TEST, REHEARSED)}
-    if not base.evaluation or all(same.values()):
+    same_model = base.hashes.get(str(REHEARSED)) == head.hashes.get(str(REHEARSED))
+    if not base.evaluation or (same_model and head.has_test_of(base)):
         return None
     try:
-        if not same[TEST]:
+        if not head.has_test_of(base):
             return Pairs(reason=f"{TEST} differs, so they were scored on other rows")
         return _pair(base, head, required)
     except UserError as error:

@@ -59,7 +59,8 @@ def build(head: Revision, base: Revision, params: ReportParams, checks: Checks, 
     if not head.evaluation:
         raise UserError(f"{layout.EVALUATION}: there are no metrics to report. Run `dvc repro` to make them.")
     gates, pairs = params.gates, pair(base, head, params.challenge)
-    moved = changes(base.evaluation, head.evaluation, pairs.metrics if pairs else None)
+    paired, same_rows = pairs.metrics if pairs else None, head.has_test_of(base)
+    moved = changes(base.evaluation, head.evaluation, paired, same_rows=same_rows)
     return Document(
         {
             "base": base,

@@ -194,11 +194,9 @@ def _sign(moved: Iterable[Change]) -> Markup:
 
 
 def _deltas(opening: str, moved: list[Change]) -> Markup:
-    several = len({change.verdict for change in moved} & {"better", "worse"}) > 1
+    both = {"better", "worse"} <= {change.verdict for change in moved}
     told = (
-        Markup("{} {} {}").format(change.verdict, metric_title(change.name), signed(change.delta))
-        if several
-        else Markup("{} {}").format(metric_title(change.name), signed(change.delta))
+        Markup("{}{} {}").format(f"{change.verdict} " if both else "", metric_title(change.name), signed(change.delta))
         for change in moved
     )
     return Markup(opening) + Markup(", ").join(told)  # noqa: S704

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from champion.core.errors import NotFoundError, UserError
-from champion.core.layout import EVALUATION, LOCK, METRICS, PARAMS, SEGMENTS, TRAINING, VALIDATION
+from champion.core.layout import EVALUATION, LOCK, METRICS, PARAMS, SEGMENTS, TEST, TRAINING, VALIDATION
 from champion.core.metrics_file import metrics_of
 from champion.core.yaml_text import parse_yaml
 from champion.repository import git
@@ -71,6 +71,10 @@ class Revision:
         return next(
             (str(name) for name, spec in declared if isinstance(spec, dict) and spec.get("role") == "label"), None
         )
+
+    def has_test_of(self, other: "Revision") -> bool:
+        """Whether dvc.lock names the same test rows on both sides."""
+        return self.hashes.get(str(TEST)) == other.hashes.get(str(TEST))
 
     @property
     def rows(self) -> dict[str, Any]:
